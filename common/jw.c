@@ -1,0 +1,142 @@
+#include "common/jw.h"
+
+#include "common/cleanup.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static void quote(struct buf *out, const char *s, size_t n)
+{
+    static const char hex[] = "0123456789abcdef";
+    size_t from = 0;
+    buf_addc(out, '"');
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buf_add(out, s + from, i - from);
+        from = i + 1;
+        switch (c) {
+        case '"':
+            buf_add(out, "\\\"", 2);
+            break;
+        case '\\':
+            buf_add(out, "\\\\", 2);
+            break;
+        case '\n':
+            buf_add(out, "\\n", 2);
+            break;
+        default: {
+            char esc[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+            buf_add(out, esc, 6);
+        }
+        }
+    }
+    buf_add(out, s + from, n - from);
+    buf_addc(out, '"');
+}
+
+/* What stands before a value: the comma and the key. */
+static void lead(struct jw *w, const char *key)
+{
+    if (w->comma)
+        buf_addc(w->out, ',');
+    w->comma = true;
+    if (key) {
+        quote(w->out, key, strlen(key));
+        buf_addc(w->out, ':');
+    }
+}
+
+void jw_obj(struct jw *w, const char *key)
+{
+    lead(w, key);
+    buf_addc(w->out, '{');
+    w->comma = false;
+}
+
+void jw_obj_end(struct jw *w)
+{
+    buf_addc(w->out, '}');
+    w->comma = true;
+}
+
+void jw_arr(struct jw *w, const char *key)
+{
+    lead(w, key);
+    buf_addc(w->out, '[');
+    w->comma = false;
+}
+
+void jw_arr_end(struct jw *w)
+{
+    buf_addc(w->out, ']');
+    w->comma = true;
+}
+
+void jw_str(struct jw *w, const char *key, const char *s)
+{
+    if (s)
+        jw_strn(w, key, s, strlen(s));
+    else
+        jw_null(w, key);
+}
+
+void jw_strn(struct jw *w, const char *key, const char *s, size_t n)
+{
+    lead(w, key);
+    quote(w->out, s, n);
+}
+
+void jw_strf(struct jw *w, const char *key, const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (n < 0 || (size_t)n >= sizeof(text))
+        w->out->overflow = true;
+    jw_str(w, key, text);
+}
+
+void jw_int(struct jw *w, const char *key, int64_t n)
+{
+    lead(w, key);
+    buf_addi(w->out, n);
+}
+
+void jw_real(struct jw *w, const char *key, double d)
+{
+    char text[40];
+    snprintf(text, sizeof(text), "%.15g", d);
+    lead(w, key);
+    buf_adds(w->out, text);
+    if (!strpbrk(text, ".e"))
+        buf_add(w->out, ".0", 2);
+}
+
+void jw_bool(struct jw *w, const char *key, bool v)
+{
+    lead(w, key);
+    buf_adds(w->out, v ? "true" : "false");
+}
+
+void jw_null(struct jw *w, const char *key)
+{
+    lead(w, key);
+    buf_add(w->out, "null", 4);
+}
+
+void jw_raw(struct jw *w, const char *key, const char *json)
+{
+    lead(w, key);
+    buf_adds(w->out, json && *json ? json : "null");
+}
+
+void jw_json(struct jw *w, const char *key, const json_t *v)
+{
+    _autofree_ char *text =
+        v ? json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    jw_raw(w, key, text);
+}
