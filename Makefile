@@ -1,0 +1,66 @@
+# Cairn's verbs. Each is one line of what it does and one script that does
+# it; the build itself is CMakeLists.txt.
+#
+#   SAN=address,undefined | SAN=thread   a sanitizer build, in a directory of
+#                                        its own (build-address-undefined)
+#   CC=clang                             the other compiler (build-clang)
+
+.DEFAULT_GOAL := help
+.PHONY: help build up down status check sim bench fmt lint fuzz guest clean
+
+export SAN
+ifneq ($(origin CC),default)
+export CC
+else
+unexport CC
+endif
+SEEDS ?= 200
+FIRST ?= 1
+BUILD  = $(shell scripts/build --dir)
+
+help: ## print this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | \
+	    awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  SAN=address,undefined or SAN=thread, and CC=clang, go with" \
+	    "build, check, sim."
+
+build: ## compile everything, tests and benchmarks too (packages first)
+	@scripts/packages
+	@scripts/build
+
+up: ## start a pool of one node on this machine; prints how to use it
+	@scripts/up
+
+down: ## end that pool and remove everything it kept
+	@scripts/down
+
+status: ## what runs, where it answers, where its logs are
+	@scripts/node status
+
+check: ## all tests: style, units, simulation, fuzzers, the whole system
+	@scripts/check
+
+sim: ## simulate SEEDS=200 seeds from FIRST=1 on
+	@scripts/build sim
+	@$(BUILD)/tests/sim --seeds $(SEEDS) --first $(FIRST)
+
+bench: ## measure; one page, and the same as build/bench.json
+	@scripts/build
+	@scripts/bench
+
+fmt: ## format every C file
+	@scripts/fmt
+
+lint: ## format check, floors of the house, clang-tidy
+	@scripts/lint
+
+fuzz: ## run each fuzzer for SECS=60 seconds
+	@scripts/fuzz
+
+guest: ## build the small guest image
+	@scripts/packages
+	@tests/guest/build build/guest
+
+clean: ## remove the build directories (make down first)
+	@scripts/clean
