@@ -31,9 +31,8 @@ enum reconcile_verdict {
     RECONCILE_RETRY, /* failed (err says why): come back after the back-off */
 };
 
-typedef enum reconcile_verdict reconcile_fn(void *self, const char *key,
-                                            int64_t *delay_us,
-                                            struct error *err);
+typedef enum reconcile_verdict
+reconcile_fn(void *self, const char *key, int64_t *delay_us, struct error *err);
 
 struct reconciler_stats {
     uint64_t runs, retries, queued;

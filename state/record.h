@@ -86,16 +86,29 @@ struct schema {
 
 /* Rows of a field table:  FIELD(struct server, name, F_STR) */
 #define FIELD(type_, member_, ftype_)                                          \
-    { #member_, ftype_, offsetof(type_, member_), 0, NULL, NULL }
+    {                                                                          \
+#member_, ftype_, offsetof(type_, member_), 0, NULL, NULL              \
+    }
 #define FIELD_S(type_, member_, ftype_) /* a secret */                         \
-    { #member_, ftype_, offsetof(type_, member_), FIELD_SECRET, NULL, NULL }
+    {                                                                          \
+#member_, ftype_, offsetof(type_, member_), FIELD_SECRET, NULL, NULL   \
+    }
 #define FIELD_E(type_, member_, names_) /* an enum */                          \
-    { #member_, F_ENUM, offsetof(type_, member_), 0, NULL, names_ }
+    {                                                                          \
+#member_, F_ENUM, offsetof(type_, member_), 0, NULL, names_            \
+    }
 #define FIELD_L(type_, member_, sub_) /* a list of structs */                  \
-    { #member_, F_LIST, offsetof(type_, member_), 0, &(sub_), NULL }
+    {                                                                          \
+#member_, F_LIST, offsetof(type_, member_), 0, &(sub_), NULL           \
+    }
 #define FIELD_O(type_, member_, sub_) /* an embedded struct */                 \
-    { #member_, F_OBJ, offsetof(type_, member_), 0, &(sub_), NULL }
-#define FIELD_END { NULL, F_STR, 0, 0, NULL, NULL }
+    {                                                                          \
+#member_, F_OBJ, offsetof(type_, member_), 0, &(sub_), NULL            \
+    }
+#define FIELD_END                                                              \
+    {                                                                          \
+        NULL, F_STR, 0, 0, NULL, NULL                                          \
+    }
 
 /*
  * An index: a record is found under each of its keys.  `path` names the
@@ -116,8 +129,8 @@ struct kind {
 
 struct record {
     const struct kind *kind;
-    const char *id;    /* within the kind; in the arena */
-    int64_t mod_rev;   /* revision of the last change; 0 = a draft */
+    const char *id;     /* within the kind; in the arena */
+    int64_t mod_rev;    /* revision of the last change; 0 = a draft */
     int64_t create_rev; /* revision that made it */
     atomic_uint refs;
     struct arena arena;
@@ -128,7 +141,7 @@ void *record_new(const struct kind *kind, const char *id);
 /* A draft with equal fields; mod_rev and create_rev are kept, so that a
  * transaction can compare on the revision that the copy was made from. */
 void *record_copy(const void *record);
-void *record_ref(const void *record); /* returns it; immutable ones only */
+void *record_ref(const void *record);  /* returns it; immutable ones only */
 void record_unref(const void *record); /* NULL is fine */
 static inline void record_cleanup(void *p)
 {

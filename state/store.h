@@ -34,7 +34,9 @@
 
 #define STORE_KEY_MAX   512          /* bytes */
 #define STORE_VALUE_MAX (256 * 1024) /* bytes */
-#define STORE_OPS_MAX   128          /* compares + writes in one txn */
+#define STORE_OPS_MAX                                                          \
+    1024 /* compares + writes in one txn; the pool's                           \
+            etcd is started with the same limit */
 
 struct store;
 struct watch;
@@ -42,7 +44,7 @@ struct watch;
 /* ---- transactions ------------------------------------------------------ */
 
 enum compare_type {
-    COMPARE_MOD,   /* mod revision equals `rev` */
+    COMPARE_MOD,    /* mod revision equals `rev` */
     COMPARE_ABSENT, /* no such key */
     COMPARE_EXISTS,
 };

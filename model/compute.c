@@ -1,0 +1,205 @@
+#include "model/compute.h"
+
+#include "model/table.h"
+
+const char *const server_goal_names[] = { "running",   "stopped", "paused",
+                                          "suspended", "deleted", NULL };
+const char *const vm_state_names[] = { "building", "active",    "stopped",
+                                       "paused",   "suspended", "error",
+                                       NULL };
+const char *const task_state_names[] = { "",
+                                         "scheduling",
+                                         "networking",
+                                         "block_device_mapping",
+                                         "spawning",
+                                         "powering-on",
+                                         "powering-off",
+                                         "rebooting",
+                                         "rebooting_hard",
+                                         "pausing",
+                                         "unpausing",
+                                         "suspending",
+                                         "resuming",
+                                         "deleting",
+                                         NULL };
+const char *const reboot_type_names[] = { "soft", "hard", NULL };
+const char *const attach_state_names[] = { "attaching", "attached", "detaching",
+                                           NULL };
+const char *const disk_state_names[] = { "wanted", "ready", "failed", "leaving",
+                                         NULL };
+
+#define T struct flavor
+static const struct field flavor_fields[] = {
+    FIELD(T, name, F_STR),      FIELD(T, description, F_STR),
+    FIELD(T, vcpus, F_INT),     FIELD(T, ram_mb, F_INT),
+    FIELD(T, disk_gb, F_INT),   FIELD(T, ephemeral_gb, F_INT),
+    FIELD(T, swap_mb, F_INT),   FIELD(T, rxtx_factor, F_REAL),
+    FIELD(T, disabled, F_BOOL), FIELD(T, is_private, F_BOOL),
+    FIELD(T, projects, F_STRS), FIELD(T, extra_specs, F_MAP),
+    FIELD(T, created, F_TIME),  FIELD_END,
+};
+#undef T
+KIND(kind_flavor, KIND_FLAVOR, "flavor", struct flavor, flavor_fields,
+     INDEXES({ "name" }));
+
+#define T struct keypair
+static const struct field keypair_fields[] = {
+    FIELD(T, user_id, F_STR),
+    FIELD(T, name, F_STR),
+    FIELD(T, type, F_STR),
+    FIELD(T, public_key, F_STR),
+    FIELD(T, fingerprint, F_STR),
+    FIELD(T, created, F_TIME),
+    FIELD_END,
+};
+#undef T
+KIND(kind_keypair, KIND_KEYPAIR, "keypair", struct keypair, keypair_fields,
+     INDEXES({ "user_id" }));
+
+#define T struct server_group
+static const struct field server_group_fields[] = {
+    FIELD(T, project_id, F_STR),
+    FIELD(T, user_id, F_STR),
+    FIELD(T, name, F_STR),
+    FIELD(T, policy, F_STR),
+    FIELD(T, max_server_per_host, F_INT),
+    FIELD(T, created, F_TIME),
+    FIELD_END,
+};
+#undef T
+KIND(kind_server_group, KIND_SERVER_GROUP, "server_group", struct server_group,
+     server_group_fields, INDEXES({ "project_id" }));
+
+#define T struct aggregate
+static const struct field aggregate_fields[] = {
+    FIELD(T, name, F_STR),
+    FIELD(T, uuid, F_STR),
+    FIELD(T, hosts, F_STRS),
+    FIELD(T, metadata, F_MAP),
+    FIELD(T, created, F_TIME),
+    FIELD(T, updated, F_TIME),
+    FIELD_END,
+};
+#undef T
+KIND(kind_aggregate, KIND_AGGREGATE, "aggregate", struct aggregate,
+     aggregate_fields, INDEXES({ "name" }, { "hosts" }));
+
+#define T struct server_volume
+static const struct field server_volume_fields[] = {
+    FIELD(T, volume_id, F_STR),
+    FIELD(T, attachment_id, F_STR),
+    FIELD(T, device, F_STR),
+    FIELD(T, tag, F_STR),
+    FIELD_E(T, state, attach_state_names),
+    FIELD(T, boot, F_BOOL),
+    FIELD(T, delete_on_termination, F_BOOL),
+    FIELD_END,
+};
+#undef T
+static const struct schema server_volume_schema = {
+    sizeof(struct server_volume), server_volume_fields
+};
+
+#define T struct server_port
+static const struct field server_port_fields[] = {
+    FIELD(T, port_id, F_STR),
+    FIELD(T, tag, F_STR),
+    FIELD_E(T, state, attach_state_names),
+    FIELD(T, delete_on_termination, F_BOOL),
+    FIELD_END,
+};
+#undef T
+static const struct schema server_port_schema = { sizeof(struct server_port),
+                                                  server_port_fields };
+
+#define T struct server
+static const struct field server_fields[] = {
+    FIELD(T, name, F_STR),
+    FIELD(T, description, F_STR),
+    FIELD(T, hostname, F_STR),
+    FIELD(T, project_id, F_STR),
+    FIELD(T, user_id, F_STR),
+    FIELD(T, flavor_id, F_STR),
+    FIELD(T, flavor_name, F_STR),
+    FIELD(T, vcpus, F_INT),
+    FIELD(T, ram_mb, F_INT),
+    FIELD(T, disk_gb, F_INT),
+    FIELD(T, ephemeral_gb, F_INT),
+    FIELD(T, swap_mb, F_INT),
+    FIELD(T, extra_specs, F_MAP),
+    FIELD(T, image_id, F_STR),
+    FIELD(T, key_name, F_STR),
+    FIELD(T, key_public, F_STR),
+    FIELD_S(T, user_data, F_STR),
+    FIELD_S(T, admin_pass_hash, F_STR),
+    FIELD(T, config_drive, F_BOOL),
+    FIELD(T, locked, F_BOOL),
+    FIELD(T, metadata, F_MAP),
+    FIELD(T, image_properties, F_MAP),
+    FIELD(T, tags, F_STRS),
+    FIELD(T, server_group_id, F_STR),
+    FIELD(T, requested_zone, F_STR),
+    FIELD(T, requested_host, F_STR),
+    FIELD(T, scheduler_hints, F_JSON),
+    FIELD(T, reservation_id, F_STR),
+    FIELD(T, launch_index, F_INT),
+    FIELD_E(T, goal, server_goal_names),
+    FIELD(T, reboot, F_INT),
+    FIELD_E(T, reboot_type, reboot_type_names),
+    FIELD_L(T, volumes, server_volume_schema),
+    FIELD_L(T, ports, server_port_schema),
+    FIELD(T, node, F_STR),
+    FIELD(T, zone, F_STR),
+    FIELD_E(T, vm_state, vm_state_names),
+    FIELD_E(T, task_state, task_state_names),
+    FIELD(T, power_state, F_INT),
+    FIELD(T, reboots_done, F_INT),
+    FIELD(T, domain_name, F_STR),
+    FIELD(T, root_device, F_STR),
+    FIELD(T, vnc_host, F_STR),
+    FIELD(T, vnc_port, F_INT),
+    FIELD(T, serial_log, F_STR),
+    FIELD(T, fault, F_STR),
+    FIELD(T, fault_code, F_INT),
+    FIELD(T, fault_at, F_TIME),
+    FIELD(T, created, F_TIME),
+    FIELD(T, updated, F_TIME),
+    FIELD(T, launched, F_TIME),
+    FIELD(T, terminated, F_TIME),
+    FIELD_END,
+};
+#undef T
+KIND(kind_server, KIND_SERVER, "server", struct server, server_fields,
+     INDEXES({ "project_id" }, { "node" }, { "image_id" },
+             { "server_group_id" }, { "volumes.volume_id" }));
+
+#define T struct disk
+static const struct field disk_fields[] = {
+    FIELD(T, project_id, F_STR),
+    FIELD(T, image_id, F_STR),
+    FIELD(T, node, F_STR),
+    FIELD(T, size_gb, F_INT),
+    FIELD_E(T, state, disk_state_names),
+    FIELD(T, path, F_STR),
+    FIELD(T, fault, F_STR),
+    FIELD_END,
+};
+#undef T
+KIND(kind_disk, KIND_DISK, "disk", struct disk, disk_fields,
+     INDEXES({ "image_id" }, { "node" }));
+
+/* Nova's table: vm_state, refined by the task that runs (API reference,
+ * "Server concepts"). */
+const char *server_status(const struct server *s)
+{
+    static const char *const plain[] = {
+        [VM_BUILDING] = "BUILD",      [VM_ACTIVE] = "ACTIVE",
+        [VM_STOPPED] = "SHUTOFF",     [VM_PAUSED] = "PAUSED",
+        [VM_SUSPENDED] = "SUSPENDED", [VM_ERROR] = "ERROR",
+    };
+    if (s->vm_state == VM_ACTIVE && s->task_state == TASK_REBOOTING)
+        return "REBOOT";
+    if (s->task_state == TASK_REBOOTING_HARD && s->vm_state != VM_BUILDING)
+        return "HARD_REBOOT";
+    return plain[s->vm_state];
+}

@@ -1,0 +1,231 @@
+/*
+ * compute - servers and what they are made from: nova's records.
+ *
+ * A server's way:   API writes it (goal RUNNING, vm_state BUILDING, no node)
+ *   -> placement writes node (and host of its ports and disk)
+ *   -> storage makes its disk, compute defines and starts the domain
+ *   -> compute writes ACTIVE.
+ * Afterwards the API only changes `goal`, `reboot`, `volumes`; the node's
+ * compute reconciler brings the domain to it and writes vm_state, task_state
+ * and power_state back.
+ *
+ *                 +--------------- goal RUNNING ---------------+
+ *                 v                                            |
+ *   BUILDING -> ACTIVE <-> STOPPED   (goal STOPPED)            |
+ *      |          ^  \---> PAUSED    (goal PAUSED)   ----------+
+ *      |          |   \--> SUSPENDED (goal SUSPENDED)  --------+
+ *      v          v
+ *    ERROR  <- any          any -> (goal DELETED) -> record gone
+ */
+#ifndef CAIRN_MODEL_COMPUTE_H
+#define CAIRN_MODEL_COMPUTE_H
+
+#include "model/model.h"
+
+struct flavor {
+    struct record rec; /* id = nova's flavor id, chosen by the creator */
+    const char *name;
+    const char *description;
+    int64_t vcpus;
+    int64_t ram_mb;
+    int64_t disk_gb;
+    int64_t ephemeral_gb;
+    int64_t swap_mb;
+    double rxtx_factor;
+    bool disabled;
+    bool is_private; /* only for `projects` */
+    struct strs projects;
+    struct map extra_specs;
+    int64_t created;
+};
+
+/* id = "<user id>/<name>" */
+struct keypair {
+    struct record rec;
+    const char *user_id;
+    const char *name;
+    const char *type; /* "ssh" or "x509" */
+    const char *public_key;
+    const char *fingerprint; /* MD5, colon-separated */
+    int64_t created;
+};
+
+struct server_group {
+    struct record rec;
+    const char *project_id;
+    const char *user_id;
+    const char *name;
+    const char *policy;          /* affinity, anti-affinity, soft-... */
+    int64_t max_server_per_host; /* 0 = none given */
+    int64_t created;
+};
+
+/* A set of nodes with metadata; "availability_zone" in it names the zone. */
+struct aggregate {
+    struct record rec; /* id = decimal number, as nova's */
+    const char *name;
+    const char *uuid;
+    struct strs hosts;
+    struct map metadata;
+    int64_t created, updated;
+};
+
+enum server_goal {
+    GOAL_RUNNING,
+    GOAL_STOPPED,
+    GOAL_PAUSED,
+    GOAL_SUSPENDED,
+    GOAL_DELETED,
+};
+extern const char *const server_goal_names[];
+
+/* Nova's vm_state; names are nova's ("building", "active" ...). */
+enum vm_state {
+    VM_BUILDING,
+    VM_ACTIVE,
+    VM_STOPPED,
+    VM_PAUSED,
+    VM_SUSPENDED,
+    VM_ERROR,
+};
+extern const char *const vm_state_names[];
+
+/* Nova's task_state; index 0 is "no task". */
+enum task_state {
+    TASK_NONE,
+    TASK_SCHEDULING,
+    TASK_NETWORKING,
+    TASK_BLOCK_DEVICE_MAPPING,
+    TASK_SPAWNING,
+    TASK_POWERING_ON,
+    TASK_POWERING_OFF,
+    TASK_REBOOTING,
+    TASK_REBOOTING_HARD,
+    TASK_PAUSING,
+    TASK_UNPAUSING,
+    TASK_SUSPENDING,
+    TASK_RESUMING,
+    TASK_DELETING,
+};
+extern const char *const task_state_names[];
+
+/* Nova's power_state numbers. */
+enum power_state {
+    POWER_NOSTATE = 0,
+    POWER_RUNNING = 1,
+    POWER_PAUSED = 3,
+    POWER_SHUTDOWN = 4,
+    POWER_CRASHED = 6,
+    POWER_SUSPENDED = 7,
+};
+
+enum reboot_type { REBOOT_SOFT, REBOOT_HARD };
+extern const char *const reboot_type_names[];
+
+enum attach_state { ATTACH_WANTED, ATTACH_DONE, ATTACH_LEAVING };
+extern const char *const attach_state_names[]; /* attaching, attached, .. */
+
+/* A volume of a server.  The API adds it WANTED or marks it LEAVING, compute
+ * makes it DONE or removes it. */
+struct server_volume {
+    const char *volume_id;
+    const char *attachment_id;
+    const char *device; /* "/dev/vdb", chosen by the API */
+    const char *tag;
+    int state; /* enum attach_state */
+    bool boot; /* the root disk */
+    bool delete_on_termination;
+};
+
+/* A port of a server, in the order of its network cards. */
+struct server_port {
+    const char *port_id;
+    const char *tag;
+    int state;                  /* enum attach_state */
+    bool delete_on_termination; /* made by nova for this server */
+};
+
+struct server_file { /* injected through the config drive */
+    const char *path;
+    const char *contents; /* base64 */
+};
+
+struct server {
+    struct record rec;
+    const char *name;
+    const char *description;
+    const char *hostname;
+    const char *project_id;
+    const char *user_id;
+
+    /* The flavor as it was when the server was made. */
+    const char *flavor_id;
+    const char *flavor_name;
+    int64_t vcpus;
+    int64_t ram_mb;
+    int64_t disk_gb;
+    int64_t ephemeral_gb;
+    int64_t swap_mb;
+    struct map extra_specs;
+
+    const char *image_id; /* NULL: booted from a volume */
+    const char *key_name;
+    const char *key_public;
+    const char *user_data;       /* base64, at most 65535 bytes */
+    const char *admin_pass_hash; /* unused by guests without an agent */
+    bool config_drive;
+    bool locked;
+    struct map metadata;
+    struct map image_properties; /* hw_* and os_* of the image */
+    struct strs tags;
+    const char *server_group_id;
+    const char *requested_zone;
+    const char *requested_host;
+    const char *scheduler_hints; /* JSON text, as given */
+    const char *reservation_id;
+    int64_t launch_index;
+
+    /* What should be. */
+    int goal;            /* enum server_goal */
+    int64_t reboot;      /* number of reboots asked for */
+    int reboot_type;     /* enum reboot_type of the newest */
+    struct list volumes; /* struct server_volume */
+    struct list ports;   /* struct server_port */
+
+    /* What is. */
+    const char *node;        /* node it is placed on; NULL: not placed */
+    const char *zone;        /* availability zone of that node */
+    int vm_state;            /* enum vm_state */
+    int task_state;          /* enum task_state */
+    int64_t power_state;     /* enum power_state */
+    int64_t reboots_done;    /* of `reboot` */
+    const char *domain_name; /* libvirt's: "instance-<first of id>" */
+    const char *root_device; /* "/dev/vda" */
+    const char *vnc_host;
+    int64_t vnc_port;       /* 0: none */
+    const char *serial_log; /* path of the console log on the node */
+    const char *fault;      /* sentence of the newest failure */
+    int64_t fault_code;     /* HTTP-like number, 500 */
+    int64_t fault_at;
+    int64_t created, updated, launched, terminated;
+};
+
+/* The local root disk of a server that boots from an image; id = server id. */
+enum disk_state { DISK_WANTED, DISK_READY, DISK_FAILED, DISK_LEAVING };
+extern const char *const disk_state_names[];
+
+struct disk {
+    struct record rec;
+    const char *project_id;
+    const char *image_id;
+    const char *node; /* where; written by placement */
+    int64_t size_gb;  /* 0: as large as the image */
+    int state;        /* enum disk_state */
+    const char *path; /* file on the node */
+    const char *fault;
+};
+
+/* Nova's status text ("ACTIVE", "BUILD", "REBOOT" ...) of a server. */
+const char *server_status(const struct server *s);
+
+#endif

@@ -1,0 +1,213 @@
+#include "model/pool.h"
+
+#include "model/table.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define T struct pool
+static const struct field pool_fields[] = {
+    FIELD(T, name, F_STR),
+    FIELD(T, region, F_STR),
+    FIELD(T, public_url, F_STR),
+    FIELD(T, default_domain_id, F_STR),
+    FIELD(T, admin_project_id, F_STR),
+    FIELD(T, external_network_id, F_STR),
+    FIELD(T, created, F_TIME),
+    FIELD(T, bootstrapped, F_BOOL),
+    FIELD_END,
+};
+#undef T
+KIND(kind_pool, KIND_POOL, "pool", struct pool, pool_fields, NO_INDEXES);
+
+#define T struct node
+static const struct field node_fields[] = {
+    FIELD(T, hypervisor_id, F_STR),
+    FIELD(T, address, F_STR),
+    FIELD(T, availability_zone, F_STR),
+    FIELD(T, hypervisor_type, F_STR),
+    FIELD(T, hypervisor_version, F_INT),
+    FIELD(T, cpu_info, F_JSON),
+    FIELD(T, machine, F_STR),
+    FIELD(T, vcpus, F_INT),
+    FIELD(T, ram_mb, F_INT),
+    FIELD(T, ram_reserved_mb, F_INT),
+    FIELD(T, disk_gb, F_INT),
+    FIELD(T, cpu_overcommit, F_REAL),
+    FIELD(T, ram_overcommit, F_REAL),
+    FIELD(T, kvm, F_BOOL),
+    FIELD(T, kvm_reason, F_STR),
+    FIELD(T, disabled, F_BOOL),
+    FIELD(T, disabled_reason, F_STR),
+    FIELD(T, started, F_TIME),
+    FIELD(T, seen, F_TIME),
+    FIELD(T, created, F_TIME),
+    FIELD_END,
+};
+#undef T
+KIND(kind_node, KIND_NODE, "node", struct node, node_fields,
+     INDEXES({ "hypervisor_id" }));
+
+static const struct field claim_fields[] = {
+    FIELD(struct claim, owner, F_STR),
+    FIELD_END,
+};
+KIND(kind_claim, KIND_CLAIM, "claim", struct claim, claim_fields,
+     INDEXES({ "owner" }));
+
+static const struct field amount_fields[] = {
+    FIELD(struct amount, name, F_STR),
+    FIELD(struct amount, n, F_INT),
+    FIELD_END,
+};
+static const struct schema amount_schema = { sizeof(struct amount),
+                                             amount_fields };
+
+static const struct field usage_fields[] = {
+    FIELD_L(struct usage, amounts, amount_schema),
+    FIELD_END,
+};
+KIND(kind_usage, KIND_USAGE, "usage", struct usage, usage_fields, NO_INDEXES);
+
+static const struct field quota_fields[] = {
+    FIELD_L(struct quota, limits, amount_schema),
+    FIELD_END,
+};
+KIND(kind_quota, KIND_QUOTA, "quota", struct quota, quota_fields, NO_INDEXES);
+
+/* ---- claims ------------------------------------------------------------ */
+
+char *claim_id(char out[STORE_KEY_MAX], const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(out, STORE_KEY_MAX - sizeof("claim/"), fmt, args);
+    va_end(args);
+    return out;
+}
+
+void claim_take(struct txn *t, const char *id, const char *owner_key)
+{
+    _autorecord_ struct claim *c = record_new(&kind_claim, id);
+    c->owner = rec_str(c, owner_key);
+    txn_change_record(t, c);
+}
+
+void claim_release(struct txn *t, const char *id)
+{
+    char key[STORE_KEY_MAX];
+    snprintf(key, sizeof(key), "claim/%s", id);
+    txn_delete(t, key);
+}
+
+/* ---- quota ------------------------------------------------------------- */
+
+/* Nova's, Cinder's and Neutron's own defaults. */
+const struct quota_default quota_defaults[] = {
+    { "compute", "instances", 10 },
+    { "compute", "cores", 20 },
+    { "compute", "ram", 51200 },
+    { "compute", "server_groups", 10 },
+    { "volume", "volumes", 10 },
+    { "volume", "gigabytes", 1000 },
+    { "volume", "snapshots", 10 },
+    { "network", "network", 100 },
+    { "network", "subnet", 100 },
+    { "network", "port", 500 },
+    { "network", "router", 10 },
+    { "network", "floatingip", 50 },
+    { "network", "security_group", 10 },
+    { "network", "security_group_rule", 100 },
+    { NULL, NULL, 0 },
+};
+
+static struct amount *amount_find(const struct list *amounts, const char *name)
+{
+    for (size_t i = 0; i < amounts->n; i++)
+        if (strcmp(LIST_AT(*amounts, struct amount, i)->name, name) == 0)
+            return LIST_AT(*amounts, struct amount, i);
+    return NULL;
+}
+
+int64_t amount_get(const struct list *amounts, const char *name, int64_t absent)
+{
+    const struct amount *a = amount_find(amounts, name);
+    return a ? a->n : absent;
+}
+
+void amount_set(void *record, struct list *amounts, const char *name, int64_t n)
+{
+    struct amount *a = amount_find(amounts, name);
+    if (!a) {
+        a = list_add(record, amounts, sizeof(*a));
+        a->name = rec_str(record, name);
+    }
+    a->n = n;
+}
+
+static int64_t default_limit(const char *service, const char *name)
+{
+    for (const struct quota_default *d = quota_defaults; d->name; d++)
+        if (strcmp(d->service, service) == 0 && strcmp(d->name, name) == 0)
+            return d->limit;
+    return -1;
+}
+
+static char *project_key(char out[STORE_KEY_MAX], const char *service,
+                         const char *project_id)
+{
+    snprintf(out, STORE_KEY_MAX, "%s/%s", service, project_id);
+    return out;
+}
+
+int64_t quota_limit(const struct snapshot *s, const char *service,
+                    const char *project_id, const char *name)
+{
+    char id[STORE_KEY_MAX];
+    const struct quota *q =
+        snap_get(s, &kind_quota, project_key(id, service, project_id));
+    int64_t limit = default_limit(service, name);
+    return q ? amount_get(&q->limits, name, limit) : limit;
+}
+
+int64_t quota_used(const struct snapshot *s, const char *service,
+                   const char *project_id, const char *name)
+{
+    char id[STORE_KEY_MAX];
+    const struct usage *u =
+        snap_get(s, &kind_usage, project_key(id, service, project_id));
+    return u ? amount_get(&u->amounts, name, 0) : 0;
+}
+
+static bool charge_one(struct usage *u, const struct snapshot *s,
+                       const char *service, const char *project_id,
+                       const struct amount *more, struct error *err)
+{
+    int64_t used = amount_get(&u->amounts, more->name, 0);
+    int64_t limit = quota_limit(s, service, project_id, more->name);
+    if (more->n > 0 && limit >= 0 && used + more->n > limit)
+        return error_set(err, ERR_QUOTA,
+                         "Quota exceeded for %s: Requested %lld, but already "
+                         "used %lld of %lld %s",
+                         more->name, (long long)more->n, (long long)used,
+                         (long long)limit, more->name);
+    amount_set(u, &u->amounts, more->name, used + more->n);
+    return true;
+}
+
+bool quota_charge(struct txn *t, const struct snapshot *s, const char *service,
+                  const char *project_id, const struct amount *amounts,
+                  size_t n, struct error *err)
+{
+    char id[STORE_KEY_MAX];
+    project_key(id, service, project_id);
+    const struct usage *was = snap_get(s, &kind_usage, id);
+    _autorecord_ struct usage *u =
+        was ? record_copy(was) : record_new(&kind_usage, id);
+    for (size_t i = 0; i < n; i++)
+        if (!charge_one(u, s, service, project_id, &amounts[i], err))
+            return false;
+    txn_change_record(t, u);
+    return true;
+}

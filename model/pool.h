@@ -1,0 +1,104 @@
+/*
+ * pool - the pool itself, its nodes, and what guards what is scarce.
+ *
+ * Claims make values unique: whoever takes a name, an address or a MAC puts
+ * a claim in the same transaction with a compare "absent", and deletes it
+ * with the thing.  Usage counts what a project holds, compared and written
+ * in the same transaction as the thing itself, so that it cannot drift.
+ */
+#ifndef CAIRN_MODEL_POOL_H
+#define CAIRN_MODEL_POOL_H
+
+#include "model/model.h"
+
+/* One record, id "pool". */
+struct pool {
+    struct record rec;
+    const char *name;
+    const char *region;
+    const char *public_url; /* https://address[:port], without a path */
+    const char *default_domain_id;
+    const char *admin_project_id;
+    const char *external_network_id;
+    int64_t created;
+    bool bootstrapped; /* first content is there */
+};
+
+/* id = node name */
+struct node {
+    struct record rec;
+    const char *hypervisor_id; /* UUID, as nova shows it */
+    const char *address;       /* management address */
+    const char *availability_zone;
+    const char *hypervisor_type; /* "QEMU" or "KVM" */
+    int64_t hypervisor_version;  /* libvirt's number: 7002022 */
+    const char *cpu_info;        /* JSON text */
+    const char *machine;         /* "x86_64" */
+    int64_t vcpus;               /* threads of the machine */
+    int64_t ram_mb;
+    int64_t ram_reserved_mb;
+    int64_t disk_gb;
+    double cpu_overcommit; /* vCPU per thread */
+    double ram_overcommit;
+    bool kvm; /* guests really run with KVM here (probed) */
+    const char *kvm_reason;
+    bool disabled; /* takes no new servers */
+    const char *disabled_reason;
+    int64_t started; /* of its daemon */
+    int64_t seen;    /* last sign of life */
+    int64_t created;
+};
+
+/* id = "<what>/<value>", e.g. "ip/<subnet id>/10.0.0.5",
+ * "mac/fa:16:3e:..", "user/<domain id>/<name>" */
+struct claim {
+    struct record rec;
+    const char *owner; /* "<kind>/<id>" */
+};
+/* Formats the id of a claim. */
+char *claim_id(char out[STORE_KEY_MAX], const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Adds "take it, must be free" / "give it back" to a txn. */
+void claim_take(struct txn *t, const char *id, const char *owner_key);
+void claim_release(struct txn *t, const char *id);
+
+struct amount {
+    const char *name; /* "instances", "cores", "ram" ... */
+    int64_t n;
+};
+
+/* id = "<service>/<project id>", service one of compute, volume, network */
+struct usage {
+    struct record rec;
+    struct list amounts; /* struct amount */
+};
+/* Overrides of the default limits; same ids; n = -1: unlimited. */
+struct quota {
+    struct record rec;
+    struct list limits; /* struct amount */
+};
+
+int64_t amount_get(const struct list *amounts, const char *name,
+                   int64_t absent);
+void amount_set(void *record, struct list *amounts, const char *name,
+                int64_t n);
+
+/* The resources with a quota, their service and default limit. */
+struct quota_default {
+    const char *service, *name;
+    int64_t limit;
+};
+extern const struct quota_default quota_defaults[]; /* up to name NULL */
+int64_t quota_limit(const struct snapshot *s, const char *service,
+                    const char *project_id, const char *name);
+int64_t quota_used(const struct snapshot *s, const char *service,
+                   const char *project_id, const char *name);
+/* Adds to `t` what changes the project's use by the given amounts (negative
+ * ones give back), with the compare that makes it exact.  Fails with
+ * ERR_QUOTA, naming the resource and the numbers, when a positive one goes
+ * over the limit.  Once per (service, project) and transaction. */
+bool quota_charge(struct txn *t, const struct snapshot *s, const char *service,
+                  const char *project_id, const struct amount *amounts,
+                  size_t n, struct error *err);
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * volume - cinder's records.
+ *
+ * `status` is cinder's own text, as an enum.  The API writes the states that
+ * end in "-ing" (what is to be done), storage or compute carries it out and
+ * writes the state that follows:
+ *
+ *   CREATING -> AVAILABLE <-> ATTACHING/DETACHING <-> IN_USE
+ *       |          | \-> EXTENDING -> AVAILABLE | IN_USE
+ *       v          v
+ *     ERROR    DELETING -> record gone | ERROR_DELETING
+ */
+#ifndef CAIRN_MODEL_VOLUME_H
+#define CAIRN_MODEL_VOLUME_H
+
+#include "model/model.h"
+
+struct volume_type {
+    struct record rec;
+    const char *name;
+    const char *description;
+    bool is_private;
+    bool is_default;
+    struct strs projects;
+    struct map extra_specs;
+    int64_t created;
+};
+
+enum volume_status {
+    VOLUME_CREATING,
+    VOLUME_AVAILABLE,
+    VOLUME_RESERVED,
+    VOLUME_ATTACHING,
+    VOLUME_IN_USE,
+    VOLUME_DETACHING,
+    VOLUME_EXTENDING,
+    VOLUME_UPLOADING,
+    VOLUME_DELETING,
+    VOLUME_ERROR,
+    VOLUME_ERROR_DELETING,
+    VOLUME_ERROR_EXTENDING,
+};
+extern const char *const volume_status_names[]; /* "in-use" ... */
+
+struct volume_attachment {
+    const char *attachment_id;
+    const char *server_id;
+    const char *device;
+    const char *node;
+    int64_t attached; /* time, 0 until it is */
+};
+
+struct volume {
+    struct record rec;
+    const char *project_id;
+    const char *user_id;
+    const char *name;
+    const char *description;
+    const char *volume_type_id;
+    const char *availability_zone;
+    int64_t size_gb;         /* what should be */
+    int64_t real_size_gb;    /* what is; less than size_gb while EXTENDING */
+    const char *image_id;    /* made from */
+    const char *snapshot_id; /* made from */
+    const char *source_id;   /* volume it was cloned from */
+    bool bootable;
+    bool readonly;
+    struct map metadata;
+    struct map image_metadata;
+    int status;                  /* enum volume_status */
+    const char *node;            /* local storage: the node that holds it */
+    const char *upload_image_id; /* UPLOADING: image to fill */
+    struct list attachments;     /* struct volume_attachment */
+    const char *path;            /* local storage: file on the node */
+    const char *fault;
+    int64_t created, updated;
+};
+
+enum snapshot_status {
+    SNAPSHOT_CREATING,
+    SNAPSHOT_AVAILABLE,
+    SNAPSHOT_DELETING,
+    SNAPSHOT_ERROR,
+    SNAPSHOT_ERROR_DELETING,
+};
+extern const char *const snapshot_status_names[];
+
+struct volume_snapshot {
+    struct record rec;
+    const char *project_id;
+    const char *user_id;
+    const char *volume_id;
+    const char *name;
+    const char *description;
+    int64_t size_gb; /* of the volume at that time */
+    struct map metadata;
+    int status; /* enum snapshot_status */
+    const char *node;
+    const char *path;
+    const char *fault;
+    int64_t created, updated;
+};
+
+#endif
