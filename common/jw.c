@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -109,7 +110,13 @@ void jw_int(struct jw *w, const char *key, int64_t n)
 void jw_real(struct jw *w, const char *key, double d)
 {
     char text[40];
+    if (!isfinite(d)) {
+        jw_null(w, key); /* JSON has no word for it */
+        return;
+    }
     snprintf(text, sizeof(text), "%.15g", d);
+    if (strtod(text, NULL) != d) /* the short form is not exact */
+        snprintf(text, sizeof(text), "%.17g", d);
     lead(w, key);
     buf_adds(w->out, text);
     if (!strpbrk(text, ".e"))

@@ -47,6 +47,9 @@ enum field_type {
     F_JSON, /* const char *: JSON text kept verbatim */
 };
 
+/* F_TIME is stored as a number and shown (`all`) as "2026-...T...Z" with
+ * microseconds; both are read. */
+
 struct strs {
     const char **v;
     size_t n;
@@ -186,5 +189,11 @@ const char *field_text(const void *record, const struct field *f, char tmp[64]);
 /* Order of two records by a field; absent first. */
 int field_compare(const void *a, const void *b, const struct field *f);
 int enum_from_name(const char *const *names, const char *name); /* or -1 */
+
+/* Calls fn for each key that `ix` of the record's kind gives it, in field
+ * order, duplicates included; keys are borrowed from the record. */
+typedef void index_key_fn(void *arg, const char *key);
+void index_keys(const void *record, const struct index *ix, index_key_fn *fn,
+                void *arg);
 
 #endif
