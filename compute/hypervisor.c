@@ -1,0 +1,19 @@
+#include "compute/hypervisor.h"
+
+#include <string.h>
+
+bool domain_has_disk(const struct domain_info *info, const char *device)
+{
+    for (size_t i = 0; i < info->n_disks; i++)
+        if (strcmp(info->disks[i], device) == 0)
+            return true;
+    return false;
+}
+
+bool domain_has_nic(const struct domain_info *info, const char *port_id)
+{
+    for (size_t i = 0; i < info->n_nics; i++)
+        if (strcmp(info->nics[i], port_id) == 0)
+            return true;
+    return false;
+}

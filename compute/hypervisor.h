@@ -1,0 +1,189 @@
+/*
+ * hypervisor - what runs guests on this node, behind one table.
+ *
+ * libvirt in the product (libvirt_driver.h), a simulated one in tests/sim.
+ * The calls are plain, synchronous and idempotent: asking for what is
+ * already so succeeds, and a domain that is not there is destroyed, undefined
+ * and shut down already.  They know nothing of records; the node's
+ * reconciler (server_reconcile.h) decides and this table carries out.
+ *
+ * A domain is named by its id, the server's UUID.  Only domains of this
+ * pool's making are seen: foreign ones are neither listed nor touched.
+ *
+ * Errors: UNAVAILABLE (the hypervisor cannot be reached now), TIMEOUT and
+ * BUSY are worth another try by themselves; all others are about this call.
+ * NOT_FOUND is answered only where the domain is needed (start, attach ...).
+ *
+ * Threads: all calls from any thread, but those for one domain are made one
+ * at a time by the caller (the reconciler's queue does).  The event
+ * call-back comes on a thread of the driver and must not block; the
+ * simulation's comes on the caller's.
+ */
+#ifndef CAIRN_COMPUTE_HYPERVISOR_H
+#define CAIRN_COMPUTE_HYPERVISOR_H
+
+#include "common/env.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DOMAIN_DISKS_MAX 26
+#define DOMAIN_NICS_MAX  26
+
+/* ---- what a domain should be ------------------------------------------- */
+
+struct disk_spec {
+    const char *path;   /* file on this node */
+    const char *format; /* "qcow2", "raw" */
+    const char *bus;    /* "virtio", "scsi", "sata", "ide" */
+    const char *device; /* "vda": without "/dev/" */
+    const char *serial; /* volume id; NULL for the local root disk */
+    bool readonly;
+    bool cdrom;
+};
+
+struct nic_spec {
+    const char *port_id; /* OVN's logical switch port */
+    const char *mac;
+    const char *model; /* "virtio", "e1000" ... */
+    int64_t mtu;       /* bytes, 0: the default */
+};
+
+/* From the image's hw_* properties and the flavor's hw:* extra specs; NULL
+ * and 0 leave the choice to the driver. */
+struct hardware_spec {
+    const char *machine;   /* "q35", "pc" */
+    const char *cpu_mode;  /* "host-passthrough", "host-model", "custom" */
+    const char *cpu_model; /* of "custom" */
+    int64_t sockets, cores, threads;
+    const char *video;      /* "virtio", "vga", "none" ... */
+    const char *scsi_model; /* "virtio-scsi" ... */
+    bool uefi;
+    bool guest_agent; /* a channel for qemu-guest-agent */
+    bool no_rng;
+    bool windows; /* clock in local time, Hyper-V enlightenments */
+};
+
+/* Borrowed by the call; the caller keeps it alive meanwhile. */
+struct domain_spec {
+    const char *id;   /* UUID: the server's id */
+    const char *name; /* unique on the node: "instance-..." */
+    int64_t vcpus;
+    int64_t ram_mb;
+    int64_t reboot; /* which reboot this start carries out; see domain_info */
+    struct hardware_spec hw;
+    struct disk_spec *disks; /* in boot order */
+    size_t n_disks;
+    struct nic_spec *nics;
+    size_t n_nics;
+    bool vnc;
+    /* An ISO image that becomes a cdrom labelled config-2; NULL: none.  The
+     * driver keeps it as a file until undefine. */
+    const void *config_drive;
+    size_t config_drive_len;
+    /* For people who look at the domain with other tools. */
+    const char *title; /* server's name, any text */
+    const char *flavor_name;
+    int64_t disk_gb, ephemeral_gb, swap_mb;
+    const char *project_id, *user_id, *image_id;
+    int64_t created; /* microseconds since 1970 */
+};
+
+/* ---- what it is -------------------------------------------------------- */
+
+enum domain_state {
+    DOMAIN_ABSENT,  /* not defined */
+    DOMAIN_OFF,     /* defined, not running */
+    DOMAIN_SAVED,   /* off, its memory is kept by managed_save */
+    DOMAIN_RUNNING, /* also while the guest shuts down */
+    DOMAIN_PAUSED,  /* by suspend, or by itself after an I/O error */
+    DOMAIN_CRASHED, /* off because the emulator died or the guest panicked */
+    DOMAIN_N_STATES,
+};
+
+struct domain_info {
+    enum domain_state state;
+    char vnc_host[64]; /* "" and 0: none, or not running */
+    int vnc_port;
+    char serial_log[256]; /* file that collects the console's output */
+    int64_t reboot;       /* domain_spec.reboot of the newest define_start */
+    /* What the guest has now (running, paused) or will have (off): the
+     * targets of its disks ("vda", cdroms too) and the ids of its ports. */
+    size_t n_disks, n_nics;
+    char disks[DOMAIN_DISKS_MAX][16];
+    char nics[DOMAIN_NICS_MAX][UUID_SIZE];
+};
+
+struct domain_stats {
+    int64_t cpu_ns;    /* used since the start */
+    int64_t memory_kb; /* given to the guest now */
+    int64_t vcpus;
+};
+
+bool domain_has_disk(const struct domain_info *info, const char *device);
+bool domain_has_nic(const struct domain_info *info, const char *port_id);
+static inline bool domain_active(const struct domain_info *info)
+{
+    return info->state == DOMAIN_RUNNING || info->state == DOMAIN_PAUSED;
+}
+
+/* ---- the table --------------------------------------------------------- */
+
+struct hypervisor;
+typedef void domain_seen_fn(void *arg, const char *id, enum domain_state state);
+typedef void domain_event_fn(void *arg, const char *id);
+
+struct hypervisor_ops {
+    /* Calls fn for each of our domains. */
+    bool (*list)(struct hypervisor *, domain_seen_fn *, void *arg,
+                 struct error *);
+    /* An absent domain is no error: state DOMAIN_ABSENT. */
+    bool (*info)(struct hypervisor *, const char *id, struct domain_info *,
+                 struct error *);
+    /* Defines the domain, replacing an older definition and dropping saved
+     * memory, and starts it.  Success if it is running already: then the
+     * running one is left as it is. */
+    bool (*define_start)(struct hypervisor *, const struct domain_spec *,
+                         struct error *);
+    /* Starts the defined domain, from its saved memory if there is any. */
+    bool (*start)(struct hypervisor *, const char *id, struct error *);
+    /* Asks the guest to power off (ACPI); does not wait. */
+    bool (*shutdown)(struct hypervisor *, const char *id, struct error *);
+    /* Pulls the plug; when it returns true the domain does not run. */
+    bool (*destroy)(struct hypervisor *, const char *id, struct error *);
+    /* Forgets an inactive domain, its saved memory and the driver's own
+     * files (config drive, console log). */
+    bool (*undefine)(struct hypervisor *, const char *id, struct error *);
+    bool (*suspend)(struct hypervisor *, const char *id, struct error *);
+    bool (*resume)(struct hypervisor *, const char *id, struct error *);
+    bool (*managed_save)(struct hypervisor *, const char *id, struct error *);
+    /* Hotplug, running or paused.  Detaching is asked of the guest and done
+     * when info no longer shows the device (an event tells). */
+    bool (*attach_disk)(struct hypervisor *, const char *id,
+                        const struct disk_spec *, struct error *);
+    bool (*detach_disk)(struct hypervisor *, const char *id, const char *device,
+                        struct error *);
+    /* Grows a disk's file and tells the guest; `bytes` is the whole size. */
+    bool (*resize_disk)(struct hypervisor *, const char *id, const char *device,
+                        int64_t bytes, struct error *);
+    bool (*attach_nic)(struct hypervisor *, const char *id,
+                       const struct nic_spec *, struct error *);
+    bool (*detach_nic)(struct hypervisor *, const char *id, const char *port_id,
+                       struct error *);
+    bool (*stats)(struct hypervisor *, const char *id, struct domain_stats *,
+                  struct error *);
+    /* From now on fn(arg, id) whenever a domain of ours may have changed;
+     * also for every one of them after a lost connection came back.  Once,
+     * before other threads use the hypervisor. */
+    void (*listen)(struct hypervisor *, domain_event_fn *, void *arg);
+    void (*close)(struct hypervisor *); /* guests go on */
+};
+
+/* A driver's object starts with this; calls are h->ops->info(h, ...). */
+struct hypervisor {
+    const struct hypervisor_ops *ops;
+};
+
+#endif
