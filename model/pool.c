@@ -196,15 +196,33 @@ static bool charge_one(struct usage *u, const struct snapshot *s,
     return true;
 }
 
+/* The usage record as this transaction leaves it so far: a draft. */
+static struct usage *usage_draft(const struct txn *t, const struct snapshot *s,
+                                 const char *id)
+{
+    const struct usage *was = snap_get(s, &kind_usage, id);
+    char key[STORE_KEY_MAX];
+    snprintf(key, sizeof(key), "usage/%s", id);
+    for (size_t i = 0; i < t->n_writes; i++) {
+        const struct write *w = &t->writes[i];
+        if (strcmp(w->key, key) != 0 || !w->value)
+            continue;
+        struct usage *u =
+            record_decode(&kind_usage, id, w->value, w->len, NULL);
+        u->rec.mod_rev = was ? was->rec.mod_rev : 0;
+        u->rec.create_rev = was ? was->rec.create_rev : 0;
+        return u;
+    }
+    return was ? record_copy(was) : record_new(&kind_usage, id);
+}
+
 bool quota_charge(struct txn *t, const struct snapshot *s, const char *service,
                   const char *project_id, const struct amount *amounts,
                   size_t n, struct error *err)
 {
     char id[STORE_KEY_MAX];
-    project_key(id, service, project_id);
-    const struct usage *was = snap_get(s, &kind_usage, id);
     _autorecord_ struct usage *u =
-        was ? record_copy(was) : record_new(&kind_usage, id);
+        usage_draft(t, s, project_key(id, service, project_id));
     for (size_t i = 0; i < n; i++)
         if (!charge_one(u, s, service, project_id, &amounts[i], err))
             return false;

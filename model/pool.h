@@ -96,7 +96,7 @@ int64_t quota_used(const struct snapshot *s, const char *service,
 /* Adds to `t` what changes the project's use by the given amounts (negative
  * ones give back), with the compare that makes it exact.  Fails with
  * ERR_QUOTA, naming the resource and the numbers, when a positive one goes
- * over the limit.  Once per (service, project) and transaction. */
+ * over the limit.  Several calls in one transaction add up. */
 bool quota_charge(struct txn *t, const struct snapshot *s, const char *service,
                   const char *project_id, const struct amount *amounts,
                   size_t n, struct error *err);
