@@ -201,7 +201,7 @@ static struct usage *usage_draft(const struct txn *t, const struct snapshot *s,
                                  const char *id)
 {
     const struct usage *was = snap_get(s, &kind_usage, id);
-    char key[STORE_KEY_MAX];
+    char key[sizeof("usage/") + STORE_KEY_MAX];
     snprintf(key, sizeof(key), "usage/%s", id);
     for (size_t i = 0; i < t->n_writes; i++) {
         const struct write *w = &t->writes[i];

@@ -324,7 +324,7 @@ static int connect_unix(const char *path, struct error *err)
         error_set(err, ERR_INVALID, "socket path %s is too long", path);
         return -1;
     }
-    strcpy(to.sun_path, path);
+    memcpy(to.sun_path, path, strlen(path) + 1);
     _autoclose_ int fd =
         socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to))) {

@@ -67,7 +67,7 @@ static void test_depth(void **state)
     memset(text, '[', sizeof(text));
     text[0] = '{';
     memset(text + OVSDB_DEPTH_MAX, ']', OVSDB_DEPTH_MAX - 1);
-    strcpy(text + 2 * OVSDB_DEPTH_MAX - 1, "}");
+    memcpy(text + 2 * OVSDB_DEPTH_MAX - 1, "}", 2);
     assert_int_equal(count_messages(text, 7, 1000), 1);
     text[OVSDB_DEPTH_MAX] = '[';
     assert_int_equal(count_messages(text, 7, 1000), -1);

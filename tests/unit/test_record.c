@@ -228,8 +228,9 @@ static void order(void **state)
 
 static void collect(void *arg, const char *key)
 {
-    strcat(arg, key);
-    strcat(arg, " ");
+    char *got = arg;
+    size_t len = strlen(got);
+    snprintf(got + len, 64 - len, "%s ", key);
 }
 
 static void index_paths(void **state)
