@@ -9,10 +9,12 @@
 #include "rest-api/request.h"
 
 struct tokens;
+struct auth_memory;
 struct api {
     const struct env *env;
     struct cache *cache;
     struct tokens *tokens; /* token.h: sealing keys, kept by the cache */
+    struct auth_memory *auth_memory; /* auth.h: what was found out before */
     /* Finds who asks from the X-Auth-Token of r into r->auth; false: r->err
      * is UNAUTHENTICATED (token missing: true with auth.valid false). */
     bool (*authenticate)(struct req *r);

@@ -65,6 +65,18 @@ static bool policy_allows(struct req *r)
                      r->route->method, r->route->path);
 }
 
+/* A dead token in the header must keep nobody from what is public: making a
+ * new one, for instance. */
+static bool authenticate(struct req *r)
+{
+    if (r->api->authenticate(r))
+        return true;
+    if (r->route->policy != POLICY_PUBLIC)
+        return false;
+    error_clear(&r->err);
+    return true;
+}
+
 static void finish_failed(struct req *r)
 {
     txn_reset(&r->txn);
@@ -77,7 +89,7 @@ bool api_begin(struct req *r, enum body_kind *body)
 {
     *body = BODY_NONE;
     http_header(&r->resp, "X-Openstack-Request-Id", r->request_id);
-    if (!route_match(r) || !r->api->authenticate(r) || !policy_allows(r)) {
+    if (!route_match(r) || !authenticate(r) || !policy_allows(r)) {
         finish_failed(r);
         return false;
     }
