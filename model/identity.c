@@ -52,11 +52,9 @@ KIND(kind_endpoint, KIND_ENDPOINT, "endpoint", struct endpoint, endpoint_fields,
 
 #define T struct domain
 static const struct field domain_fields[] = {
-    FIELD(T, name, F_STR),
-    FIELD(T, description, F_STR),
-    FIELD(T, enabled, F_BOOL),
-    FIELD(T, tags, F_STRS),
-    FIELD_END,
+    FIELD(T, name, F_STR),     FIELD(T, description, F_STR),
+    FIELD(T, enabled, F_BOOL), FIELD(T, tags, F_STRS),
+    FIELD(T, extra, F_JSON),   FIELD_END,
 };
 #undef T
 KIND(kind_domain, KIND_DOMAIN, "domain", struct domain, domain_fields,
@@ -64,13 +62,10 @@ KIND(kind_domain, KIND_DOMAIN, "domain", struct domain, domain_fields,
 
 #define T struct project
 static const struct field project_fields[] = {
-    FIELD(T, domain_id, F_STR),
-    FIELD(T, parent_id, F_STR),
-    FIELD(T, name, F_STR),
-    FIELD(T, description, F_STR),
-    FIELD(T, enabled, F_BOOL),
-    FIELD(T, tags, F_STRS),
-    FIELD_END,
+    FIELD(T, domain_id, F_STR), FIELD(T, parent_id, F_STR),
+    FIELD(T, name, F_STR),      FIELD(T, description, F_STR),
+    FIELD(T, enabled, F_BOOL),  FIELD(T, tags, F_STRS),
+    FIELD(T, extra, F_JSON),    FIELD_END,
 };
 #undef T
 KIND(kind_project, KIND_PROJECT, "project", struct project, project_fields,
@@ -87,6 +82,8 @@ static const struct field user_fields[] = {
     FIELD(T, enabled, F_BOOL),
     FIELD(T, password_changed, F_TIME),
     FIELD(T, tokens_not_before, F_TIME),
+    FIELD(T, options, F_JSON),
+    FIELD(T, extra, F_JSON),
     FIELD_END,
 };
 #undef T
@@ -98,6 +95,7 @@ static const struct field group_fields[] = {
     FIELD(T, domain_id, F_STR),
     FIELD(T, name, F_STR),
     FIELD(T, description, F_STR),
+    FIELD(T, extra, F_JSON),
     FIELD_END,
 };
 #undef T
@@ -117,6 +115,7 @@ static const struct field role_fields[] = {
     FIELD(T, domain_id, F_STR),
     FIELD(T, name, F_STR),
     FIELD(T, description, F_STR),
+    FIELD(T, extra, F_JSON),
     FIELD_END,
 };
 #undef T

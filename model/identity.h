@@ -41,12 +41,15 @@ struct endpoint {
     bool enabled;
 };
 
+/* `extra`: a JSON object of what clients stored beyond keystone's own
+ * attributes, shown beside them. */
 struct domain {
     struct record rec;
     const char *name;
     const char *description;
     bool enabled;
     struct strs tags;
+    const char *extra;
 };
 
 struct project {
@@ -57,6 +60,7 @@ struct project {
     const char *description;
     bool enabled;
     struct strs tags;
+    const char *extra;
 };
 
 struct user {
@@ -72,6 +76,8 @@ struct user {
     /* Tokens issued before this moment are void (password change, disable,
      * lost role): set to now + 1 whenever that happens. */
     int64_t tokens_not_before;
+    const char *options; /* JSON object: keystone's "resource options" */
+    const char *extra;
 };
 
 struct group {
@@ -79,6 +85,7 @@ struct group {
     const char *domain_id;
     const char *name;
     const char *description;
+    const char *extra;
 };
 
 /* id = "<group>/<user>" */
@@ -93,6 +100,7 @@ struct role {
     const char *domain_id; /* NULL: global */
     const char *name;
     const char *description;
+    const char *extra;
 };
 
 /* Having `prior` implies having `implied`; id = "<prior>/<implied>" */
