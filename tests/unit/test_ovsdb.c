@@ -305,7 +305,7 @@ static void test_lost_answer(void **state)
     pthread_t t;
     struct asker b = { .db = s.db, .timeout = 60 * SECOND_US };
     assert_int_equal(pthread_create(&t, NULL, ask, &b), 0);
-    _autojson_ json_t *request = server_read(s.fd);
+    json_decref(server_read(s.fd));
     shutdown(s.fd, SHUT_RDWR);
     pthread_join(t, NULL);
     assert_false(b.ok);
