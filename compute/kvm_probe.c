@@ -154,6 +154,7 @@ static int spawn(struct run *run, char *const argv[], int out, int err, int rom)
     return rc;
 }
 
+/* The ROM by way of /proc: a private /dev may have no fd in it. */
 static int spawn_qemu(struct run *run, const char *qemu, int out, int err,
                       int rom)
 {
@@ -166,7 +167,7 @@ static int spawn_qemu(struct run *run, const char *qemu, int out, int err,
         "-m",          "16",
         "-accel",      run->accel,
         "-cpu",        kvm ? "host" : "max",
-        "-bios",       "/dev/fd/3",
+        "-bios",       "/proc/self/fd/3",
         "-debugcon",   "stdio",
         "-device",     "isa-debug-exit,iobase=0xf4,iosize=1",
         NULL,

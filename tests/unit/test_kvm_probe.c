@@ -166,10 +166,10 @@ static void test_inherits_nothing(void **state)
 {
     (void)state;
     int leak = dup2(2, 20); /* without close-on-exec */
-    struct kvm_probe_result r =
-        probe("[ -s /dev/fd/3 ] || exit 1; [ -e /dev/fd/20 ] && exit 2;"
-              "printf RPLCETFAW; exit 85",
-              20000);
+    struct kvm_probe_result r = probe(
+        "[ -s /proc/self/fd/3 ] || exit 1; [ -e /proc/self/fd/20 ] && exit 2;"
+        "printf RPLCETFAW; exit 85",
+        20000);
     assert_int_equal(leak, 20);
     close(leak);
     if (!r.usable)
