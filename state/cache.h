@@ -11,11 +11,19 @@
  * Order: within a kind by id; under an index key by id.
  *
  * Listeners hear of each changed record after the snapshot that holds it is
- * in place, on the thread that applied it; they must not block.
+ * in place, on the thread that applied it; they must not block.  They hear
+ * of all records when the cache begins to follow, and after a relist of what
+ * has changed meanwhile (several changes of one record as one).
+ *
+ * Threads: any.  Changes come on the store's call-back thread; a thread of
+ * the cache's own exists only once a watch was lost, to relist.
+ *
+ * A record that cannot be decoded is logged and treated as absent.
  */
 #ifndef CAIRN_STATE_CACHE_H
 #define CAIRN_STATE_CACHE_H
 
+#include "state/pmap.h"
 #include "state/record.h"
 #include "state/store.h"
 
@@ -24,7 +32,8 @@ struct snapshot;
 
 /* `kinds` has n entries, kinds[i]->number == i; static. */
 struct cache *cache_new(const struct kind *const *kinds, size_t n);
-void cache_free(struct cache *c); /* NULL is fine */
+/* NULL is fine.  Unfollowed, and all snapshots given back. */
+void cache_free(struct cache *c);
 
 /* Range and watch; returns when the first snapshot is complete. */
 bool cache_follow(struct cache *c, struct store *s, struct error *err);
@@ -37,7 +46,7 @@ typedef void cache_listener_fn(void *arg, const struct record *old,
 void cache_listen(struct cache *c, cache_listener_fn *fn, void *arg);
 
 /* Calls fn(arg) once, as soon as the cache has reached `revision` (at once
- * if it has); from the applying thread. */
+ * if it has); from the applying thread.  cache_free forgets what waits. */
 void cache_at(struct cache *c, int64_t revision, void (*fn)(void *), void *arg);
 int64_t cache_revision(struct cache *c);
 
@@ -47,6 +56,7 @@ struct snapshot *cache_snapshot(struct cache *c); /* a reference */
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* NULL is fine */
 DEFINE_CLEANUP(struct snapshot *, snapshot_cleanup, snapshot_unref);
+/* `_autosnap_ struct snapshot *s = cache_snapshot(c);` */
 #define _autosnap_ _cleanup_(snapshot_cleanup)
 int64_t snapshot_revision(const struct snapshot *s);
 
@@ -63,12 +73,9 @@ size_t snap_count(const struct snapshot *s, const struct kind *kind);
  *
  * The walk needs no clean-up and may be left at any time.  snap_by wants a
  * path that the kind has an index for (it aborts otherwise: a bug). */
-#define SNAP_DEPTH_MAX 96
 struct snap_iter {
-    const void *stack[SNAP_DEPTH_MAX];
-    int depth;
+    struct pmap_iter it;
     const char *key; /* index key all entries must have; NULL = all */
-    size_t key_len;
 };
 struct snap_iter snap_all(const struct snapshot *s, const struct kind *kind);
 /* From the first id after `after` on (NULL: from the start). */

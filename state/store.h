@@ -8,6 +8,10 @@
  * and a fourth carries the same calls over a socket from the unprivileged
  * face (remote.h); tests/unit/store_suite.h runs against all.
  *
+ * A txn that changes nothing (compares only, deletes of absent keys) commits
+ * at the current revision and makes no new one: a watch of prefix "" from
+ * now on hears of every revision.
+ *
  * Outcomes of a txn: COMMITTED (at a revision, durable), CONFLICT (a compare
  * failed; nothing changed), FAILED (nothing changed, see the error), UNKNOWN
  * (the answer got lost: read again before acting).
@@ -15,11 +19,14 @@
  * Watch: every change under a prefix from a revision on, in revision order,
  * all changes of one revision in one call.  A watch that cannot be served
  * from its revision ends with COMPACTED, one that fell behind or was cut
- * off with LOST: range again, then watch from the range's revision + 1.
+ * off with LOST: range again, then watch from the range's revision + 1.  An
+ * ended watch still wants its store_unwatch.  Events may come before
+ * store_watch has returned.
  *
  * Threads: all calls from any thread.  Call-backs come on a thread of the
- * driver (memory driver: on the caller's thread, inside the call, in
- * revision order) and must not block nor call the store synchronously.
+ * driver (memory driver: on the caller's thread, inside the call, or on that
+ * of another caller who is in it), one at a time, in revision order; they
+ * must not block nor call the store synchronously (submit is fine).
  * A commit's call-back runs after the watch call-backs of its revision.
  */
 #ifndef CAIRN_STATE_STORE_H
@@ -32,11 +39,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_KEY_MAX   512          /* bytes */
-#define STORE_VALUE_MAX (256 * 1024) /* bytes */
-#define STORE_OPS_MAX                                                          \
-    1024 /* compares + writes in one txn; the pool's                           \
-            etcd is started with the same limit */
+#define STORE_KEY_MAX   512           /* bytes, with the final NUL */
+#define STORE_VALUE_MAX (256 * 1024)  /* bytes */
+#define STORE_TXN_MAX   (1024 * 1024) /* bytes of keys and values in one txn */
+#define STORE_LEASE_MIN 5             /* seconds */
+/* Compares + writes in one txn; the pool's etcd is started with the same. */
+#define STORE_OPS_MAX 1024
 
 struct store;
 struct watch;
@@ -52,7 +60,7 @@ enum compare_type {
 struct compare {
     char *key;
     enum compare_type type;
-    int64_t rev;
+    int64_t rev; /* COMPARE_MOD */
 };
 
 struct write {
@@ -71,6 +79,7 @@ struct txn {
     size_t n_compares;
     struct write *writes;
     size_t n_writes;
+    size_t bytes; /* of keys and values */
     struct error err;
 };
 
@@ -156,23 +165,38 @@ void store_submit(struct store *s, struct txn *t, txn_done_fn *done, void *arg);
 /* Submits and waits; not from a call-back.  True if COMMITTED. */
 bool store_commit(struct store *s, struct txn *t, struct txn_result *result);
 /* From revision `from` (0 = from now on).  After unwatch returns no
- * call-back runs any more. */
+ * call-back runs any more; from within the watch's own call-back it is the
+ * last one. */
 struct watch *store_watch(struct store *s, const char *prefix, int64_t from,
                           watch_fn *fn, void *arg, struct error *err);
 void store_unwatch(struct store *s, struct watch *w);
-/* Lease: ttl in seconds, 5 or more.  Expiry deletes its keys in one txn. */
+/* Lease: ttl in seconds, STORE_LEASE_MIN or more.  Expiry deletes its keys in
+ * one txn. */
 bool store_lease_grant(struct store *s, int64_t ttl_s, int64_t *lease,
                        struct error *err);
 bool store_lease_keepalive(struct store *s, int64_t lease, struct error *err);
 bool store_lease_revoke(struct store *s, int64_t lease, struct error *err);
+/* Events up to `revision` can be replayed no more. */
 bool store_compact(struct store *s, int64_t revision, struct error *err);
-void store_close(struct store *s); /* NULL is fine; outstanding txns finish */
+/* NULL is fine; outstanding txns finish, watches must have been ended. */
+void store_close(struct store *s);
+
+/* ---- for drivers ------------------------------------------------------- */
+
+/* Does c hold for a key with that mod revision (0 = no such key)? */
+bool compare_holds(const struct compare *c, int64_t mod_rev);
+/* Results in one line. */
+struct txn_result txn_committed(int64_t revision);
+struct txn_result txn_conflict(const struct compare *c, int64_t revision);
+struct txn_result txn_failed(enum txn_status status, const struct error *err);
 
 /* ---- drivers ----------------------------------------------------------- */
 
 struct env;
-/* Volatile, single-threaded unless locked by the caller; `store_memory_tick`
- * expires leases by env's clock. */
+/* Volatile.  Call-backs come inside the calls, so that a simulation needs no
+ * thread; `store_memory_tick` expires leases by env's clock.  The newest
+ * STORE_MEMORY_LOG revisions are kept for watch replay. */
+#define STORE_MEMORY_LOG 10000
 struct store *store_memory_open(const struct env *env);
 void store_memory_tick(struct store *s);
 
