@@ -1,0 +1,603 @@
+#include "compute/domain_xml.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+
+#include <libxml/chvalid.h>
+#include <libxml/parser.h>
+#include <libxml/xmlwriter.h>
+#include <string.h>
+
+#define NOVA_XMLNS "http://openstack.org/xmlns/libvirt/nova/1.1"
+
+/* Slots that stay free for devices plugged in later (q35 has none by
+ * itself; the older machine plugs into its one bus). */
+#define SPARE_PORTS 16
+
+#define X(s_) ((const xmlChar *)(s_))
+
+/* ---- writing ----------------------------------------------------------- */
+
+DEFINE_CLEANUP(xmlTextWriterPtr, cleanup_writer, xmlFreeTextWriter);
+DEFINE_CLEANUP(xmlBufferPtr, cleanup_xmlbuf, xmlBufferFree);
+DEFINE_CLEANUP(xmlDocPtr, cleanup_doc, xmlFreeDoc);
+
+/* Length of the well-formed character at s that XML 1.0 allows, or 0. */
+static int xml_char(const char *s)
+{
+    int len = 4, c = xmlGetUTF8Char((const unsigned char *)s, &len);
+    return c > 0 && xmlIsCharQ(c) ? len : 0;
+}
+
+/* The text with what XML cannot hold replaced; malloced. */
+static char *clean(const char *s)
+{
+    struct buf b = BUF_INIT(DOMAIN_XML_MAX);
+    buf_adds(&b, "");
+    while (*s) {
+        int len = xml_char(s);
+        if (len)
+            buf_add(&b, s, (size_t)len);
+        else
+            buf_adds(&b, "\xef\xbf\xbd");
+        s += len ? len : 1;
+    }
+    return b.data ? buf_steal(&b) : xstrdup("");
+}
+
+static void attr(xmlTextWriterPtr w, const char *name, const char *value)
+{
+    _autofree_ char *text = clean(value);
+    xmlTextWriterWriteAttribute(w, X(name), X(text));
+}
+
+/* Opens an element with attributes: name, value, ..., NULL; those whose
+ * value is NULL are left out. */
+static void openv(xmlTextWriterPtr w, const char *element, va_list args)
+{
+    xmlTextWriterStartElement(w, X(element));
+    for (const char *name; (name = va_arg(args, const char *));) {
+        const char *value = va_arg(args, const char *);
+        if (value)
+            attr(w, name, value);
+    }
+}
+
+__attribute__((sentinel)) static void begin(xmlTextWriterPtr w,
+                                            const char *element, ...)
+{
+    va_list args;
+    va_start(args, element);
+    openv(w, element, args);
+    va_end(args);
+}
+
+static void end(xmlTextWriterPtr w)
+{
+    xmlTextWriterEndElement(w);
+}
+
+/* An element with attributes and nothing in it. */
+__attribute__((sentinel)) static void leaf(xmlTextWriterPtr w,
+                                           const char *element, ...)
+{
+    va_list args;
+    va_start(args, element);
+    openv(w, element, args);
+    va_end(args);
+    end(w);
+}
+
+static void put_text(xmlTextWriterPtr w, const char *s)
+{
+    _autofree_ char *text = clean(s);
+    xmlTextWriterWriteString(w, X(text));
+}
+
+static void text(xmlTextWriterPtr w, const char *element, const char *value)
+{
+    if (!value)
+        return;
+    xmlTextWriterStartElement(w, X(element));
+    put_text(w, value);
+    end(w);
+}
+
+static void number(xmlTextWriterPtr w, const char *element, int64_t value)
+{
+    xmlTextWriterWriteFormatElement(w, X(element), "%lld", (long long)value);
+}
+
+/* A number as text for an attribute; lives as long as the statement. */
+#define NUM(n_) num((n_), (char[24]){ "" })
+static const char *num(int64_t n, char *out)
+{
+    snprintf(out, 24, "%lld", (long long)n);
+    return out;
+}
+
+/* ---- metadata ---------------------------------------------------------- */
+
+static void write_owner(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    if (spec->user_id || spec->project_id) {
+        begin(w, "nova:owner", NULL);
+        leaf(w, "nova:user", "uuid", spec->user_id, NULL);
+        leaf(w, "nova:project", "uuid", spec->project_id, NULL);
+        end(w);
+    }
+    if (spec->image_id)
+        leaf(w, "nova:root", "type", "image", "uuid", spec->image_id, NULL);
+}
+
+static void write_nova(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    char when[TIME_TEXT_MAX];
+    begin(w, "nova:instance", "xmlns:nova", NOVA_XMLNS, NULL);
+    leaf(w, "nova:package", "version", CAIRN_VERSION, NULL);
+    text(w, "nova:name", spec->title);
+    text(w, "nova:creationTime",
+         time_format(spec->created, TIME_SECONDS, when));
+    begin(w, "nova:flavor", "name", spec->flavor_name, NULL);
+    number(w, "nova:memory", spec->ram_mb);
+    number(w, "nova:disk", spec->disk_gb);
+    number(w, "nova:swap", spec->swap_mb);
+    number(w, "nova:ephemeral", spec->ephemeral_gb);
+    number(w, "nova:vcpus", spec->vcpus);
+    end(w);
+    write_owner(w, spec);
+    end(w);
+}
+
+static void write_metadata(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    begin(w, "metadata", NULL);
+    leaf(w, "cairn:server", "xmlns:cairn", DOMAIN_XMLNS, "reboot",
+         NUM(spec->reboot), NULL);
+    write_nova(w, spec);
+    end(w);
+}
+
+/* ---- the machine ------------------------------------------------------- */
+
+static void entry(xmlTextWriterPtr w, const char *name, const char *value)
+{
+    begin(w, "entry", "name", name, NULL);
+    put_text(w, value);
+    end(w);
+}
+
+/* cloud-init and others tell OpenStack by the product's name. */
+static void write_sysinfo(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    begin(w, "sysinfo", "type", "smbios", NULL);
+    begin(w, "system", NULL);
+    entry(w, "manufacturer", "OpenStack Foundation");
+    entry(w, "product", "OpenStack Nova");
+    entry(w, "version", CAIRN_VERSION);
+    entry(w, "serial", spec->id);
+    entry(w, "uuid", spec->id);
+    entry(w, "family", "Virtual Machine");
+    end(w);
+    end(w);
+}
+
+static bool is_q35(const struct domain_spec *spec)
+{
+    return spec->hw.machine && strstr(spec->hw.machine, "q35");
+}
+
+static void write_os(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    begin(w, "os", "firmware", spec->hw.uefi ? "efi" : NULL, NULL);
+    begin(w, "type", "arch", "x86_64", "machine",
+          spec->hw.machine ? spec->hw.machine : "pc", NULL);
+    put_text(w, "hvm");
+    end(w);
+    leaf(w, "smbios", "mode", "sysinfo", NULL);
+    end(w);
+}
+
+static void write_features(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    begin(w, "features", NULL);
+    leaf(w, "acpi", NULL);
+    leaf(w, "apic", NULL);
+    if (spec->hw.windows) {
+        begin(w, "hyperv", NULL);
+        leaf(w, "relaxed", "state", "on", NULL);
+        leaf(w, "vapic", "state", "on", NULL);
+        leaf(w, "spinlocks", "state", "on", "retries", "8191", NULL);
+        end(w);
+    }
+    end(w);
+}
+
+static void write_topology(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    const struct hardware_spec *hw = &spec->hw;
+    if (hw->sockets * hw->cores * hw->threads == spec->vcpus)
+        leaf(w, "topology", "sockets", NUM(hw->sockets), "cores",
+             NUM(hw->cores), "threads", NUM(hw->threads), NULL);
+    else
+        leaf(w, "topology", "sockets", NUM(spec->vcpus), "cores", "1",
+             "threads", "1", NULL);
+}
+
+/* Without KVM there is no host model to pass on: all that the emulator can
+ * do. */
+static void write_cpu(xmlTextWriterPtr w, const struct domain_spec *spec,
+                      const struct domain_host *host)
+{
+    const struct hardware_spec *hw = &spec->hw;
+    const char *mode = hw->cpu_mode ? hw->cpu_mode : "host-passthrough";
+    if (!host->kvm)
+        mode = "maximum";
+    else if (strcmp(mode, "custom") == 0 && !hw->cpu_model)
+        mode = "host-model";
+    if (strcmp(mode, "custom") == 0) {
+        begin(w, "cpu", "mode", mode, "match", "exact", NULL);
+        text(w, "model", hw->cpu_model);
+    } else
+        begin(w, "cpu", "mode", mode, NULL);
+    write_topology(w, spec);
+    end(w);
+}
+
+static void write_clock(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    begin(w, "clock", "offset", spec->hw.windows ? "localtime" : "utc", NULL);
+    leaf(w, "timer", "name", "pit", "tickpolicy", "delay", NULL);
+    leaf(w, "timer", "name", "rtc", "tickpolicy", "catchup", NULL);
+    leaf(w, "timer", "name", "hpet", "present", "no", NULL);
+    end(w);
+}
+
+/* ---- devices ----------------------------------------------------------- */
+
+/* `order`: place in the boot order, NULL: not booted from. */
+static void write_disk(xmlTextWriterPtr w, const struct disk_spec *disk,
+                       const char *order)
+{
+    begin(w, "disk", "type", "file", "device", disk->cdrom ? "cdrom" : "disk",
+          NULL);
+    leaf(w, "driver", "name", "qemu", "type", disk->format, "cache",
+         disk->cdrom ? NULL : "writeback", "discard",
+         disk->cdrom ? NULL : "unmap", NULL);
+    leaf(w, "source", "file", disk->path, NULL);
+    leaf(w, "target", "dev", disk->device, "bus", disk->bus, NULL);
+    if (disk->readonly || disk->cdrom)
+        leaf(w, "readonly", NULL);
+    text(w, "serial", disk->serial);
+    if (order)
+        leaf(w, "boot", "order", order, NULL);
+    end(w);
+}
+
+static void write_nic(xmlTextWriterPtr w, const struct nic_spec *nic,
+                      const struct domain_host *host)
+{
+    const char *model = nic->model ? nic->model : "virtio";
+    char tap[16];
+    snprintf(tap, sizeof(tap), "tap%.11s", nic->port_id);
+    begin(w, "interface", "type", "bridge", NULL);
+    leaf(w, "mac", "address", nic->mac, NULL);
+    leaf(w, "source", "bridge", host->bridge, NULL);
+    begin(w, "virtualport", "type", "openvswitch", NULL);
+    leaf(w, "parameters", "interfaceid", nic->port_id, NULL);
+    end(w);
+    leaf(w, "target", "dev", tap, NULL);
+    leaf(w, "model", "type", model, NULL);
+    if (strcmp(model, "virtio") == 0) {
+        begin(w, "driver", "name", host->userspace_switch ? "qemu" : NULL,
+              NULL);
+        if (host->userspace_switch)
+            leaf(w, "host", "csum", "off", NULL);
+        end(w);
+    }
+    if (nic->mtu)
+        leaf(w, "mtu", "size", NUM(nic->mtu), NULL);
+    end(w);
+}
+
+/* The bus of the config drive, and its name on it. */
+static struct disk_spec config_drive_disk(const struct domain_spec *spec,
+                                          const char *path)
+{
+    bool q35 = is_q35(spec);
+    return (struct disk_spec){
+        .path = path,
+        .format = "raw",
+        .bus = q35 ? "scsi" : "ide",
+        .device = q35 ? "sdz" : "hdd",
+        .cdrom = true,
+    };
+}
+
+static void write_disks(xmlTextWriterPtr w, const struct domain_spec *spec,
+                        const struct domain_files *files)
+{
+    for (size_t i = 0; i < spec->n_disks; i++)
+        write_disk(w, &spec->disks[i], i == 0 ? "1" : NULL);
+    if (files->config_drive) {
+        struct disk_spec cd = config_drive_disk(spec, files->config_drive);
+        write_disk(w, &cd, NULL);
+    }
+}
+
+static bool needs_scsi(const struct domain_spec *spec,
+                       const struct domain_files *files)
+{
+    bool any = spec->hw.scsi_model || (files->config_drive && is_q35(spec));
+    for (size_t i = 0; i < spec->n_disks; i++)
+        any = any || strcmp(spec->disks[i].bus, "scsi") == 0;
+    return any;
+}
+
+static void write_controllers(xmlTextWriterPtr w,
+                              const struct domain_spec *spec,
+                              const struct domain_files *files)
+{
+    leaf(w, "controller", "type", "usb", "index", "0", "model",
+         spec->hw.windows ? "qemu-xhci" : "none", NULL);
+    if (needs_scsi(spec, files))
+        leaf(w, "controller", "type", "scsi", "index", "0", "model",
+             spec->hw.scsi_model ? spec->hw.scsi_model : "virtio-scsi", NULL);
+    if (!is_q35(spec))
+        return;
+    leaf(w, "controller", "type", "pci", "index", "0", "model", "pcie-root",
+         NULL);
+    for (int i = 1; i <= SPARE_PORTS; i++)
+        leaf(w, "controller", "type", "pci", "index", NUM(i), "model",
+             "pcie-root-port", NULL);
+}
+
+/* The log goes on over restarts of the guest. */
+static void write_console(xmlTextWriterPtr w, const struct domain_files *files)
+{
+    begin(w, "serial", "type", "pty", NULL);
+    if (files->serial_log)
+        leaf(w, "log", "file", files->serial_log, "append", "on", NULL);
+    leaf(w, "target", "port", "0", NULL);
+    end(w);
+}
+
+static void write_display(xmlTextWriterPtr w, const struct domain_spec *spec,
+                          const struct domain_host *host)
+{
+    if (!spec->vnc)
+        return;
+    leaf(w, "input", "type", "tablet", "bus",
+         spec->hw.windows ? "usb" : "virtio", NULL);
+    begin(w, "graphics", "type", "vnc", "port", "-1", "autoport", "yes", NULL);
+    leaf(w, "listen", "type", "address", "address", host->vnc_listen, NULL);
+    end(w);
+    begin(w, "video", NULL);
+    leaf(w, "model", "type", spec->hw.video ? spec->hw.video : "vga", NULL);
+    end(w);
+}
+
+static void write_helpers(xmlTextWriterPtr w, const struct domain_spec *spec)
+{
+    if (spec->hw.guest_agent) {
+        begin(w, "channel", "type", "unix", NULL);
+        leaf(w, "target", "type", "virtio", "name", "org.qemu.guest_agent.0",
+             NULL);
+        end(w);
+    }
+    begin(w, "memballoon", "model", "virtio", NULL);
+    leaf(w, "stats", "period", "10", NULL);
+    end(w);
+    if (spec->hw.no_rng)
+        return;
+    begin(w, "rng", "model", "virtio", NULL);
+    begin(w, "backend", "model", "random", NULL);
+    put_text(w, "/dev/urandom");
+    end(w);
+    end(w);
+}
+
+static void write_devices(xmlTextWriterPtr w, const struct domain_spec *spec,
+                          const struct domain_host *host,
+                          const struct domain_files *files)
+{
+    begin(w, "devices", NULL);
+    text(w, "emulator", host->emulator);
+    write_controllers(w, spec, files);
+    write_disks(w, spec, files);
+    for (size_t i = 0; i < spec->n_nics; i++)
+        write_nic(w, &spec->nics[i], host);
+    write_console(w, files);
+    write_display(w, spec, host);
+    write_helpers(w, spec);
+    end(w);
+}
+
+/* ---- whole elements ---------------------------------------------------- */
+
+static bool hand_over(xmlTextWriterPtr w, xmlBufferPtr b, struct buf *out,
+                      struct error *err)
+{
+    xmlTextWriterFlush(w);
+    buf_add(out, xmlBufferContent(b), (size_t)xmlBufferLength(b));
+    return !out->overflow ||
+           error_set(err, ERR_TOO_LARGE, "domain: its XML is too large");
+}
+
+#define WRITER(w_, b_)                                                         \
+    _cleanup_(cleanup_xmlbuf) xmlBufferPtr b_ = xmlBufferCreate();             \
+    _cleanup_(cleanup_writer) xmlTextWriterPtr w_ =                            \
+        xmlNewTextWriterMemory(b_, 0)
+
+bool domain_xml_write(struct buf *out, const struct domain_spec *spec,
+                      const struct domain_host *host,
+                      const struct domain_files *files, struct error *err)
+{
+    WRITER(w, b);
+    xmlTextWriterSetIndent(w, 1);
+    begin(w, "domain", "type", host->kvm ? "kvm" : "qemu", NULL);
+    text(w, "name", spec->name);
+    text(w, "uuid", spec->id);
+    write_metadata(w, spec);
+    begin(w, "memory", "unit", "MiB", NULL);
+    xmlTextWriterWriteFormatString(w, "%lld", (long long)spec->ram_mb);
+    end(w);
+    number(w, "vcpu", spec->vcpus);
+    write_sysinfo(w, spec);
+    write_os(w, spec);
+    write_features(w, spec);
+    write_cpu(w, spec, host);
+    write_clock(w, spec);
+    text(w, "on_poweroff", "destroy");
+    text(w, "on_reboot", "restart");
+    text(w, "on_crash", "destroy");
+    write_devices(w, spec, host, files);
+    end(w);
+    return hand_over(w, b, out, err);
+}
+
+bool domain_xml_disk(struct buf *out, const struct disk_spec *disk,
+                     struct error *err)
+{
+    WRITER(w, b);
+    write_disk(w, disk, NULL);
+    return hand_over(w, b, out, err);
+}
+
+bool domain_xml_nic(struct buf *out, const struct nic_spec *nic,
+                    const struct domain_host *host, struct error *err)
+{
+    WRITER(w, b);
+    write_nic(w, nic, host);
+    return hand_over(w, b, out, err);
+}
+
+/* ---- reading ----------------------------------------------------------- */
+
+static xmlNodePtr first_child(xmlNodePtr node, const char *name)
+{
+    for (node = node ? node->children : NULL; node; node = node->next)
+        if (node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, X(name)))
+            return node;
+    return NULL;
+}
+
+static xmlNodePtr next_named(xmlNodePtr node, const char *name)
+{
+    for (node = node->next; node; node = node->next)
+        if (node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, X(name)))
+            return node;
+    return NULL;
+}
+
+/* The attribute's value, cut to fit; "" when absent. */
+static void read_attr(xmlNodePtr node, const char *name, char *out, size_t size)
+{
+    xmlChar *value = node ? xmlGetNoNsProp(node, X(name)) : NULL;
+    snprintf(out, size, "%s", value ? (const char *)value : "");
+    xmlFree(value);
+}
+
+static xmlDocPtr parse(const char *xml)
+{
+    return xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
+                         XML_PARSE_NONET | XML_PARSE_NOERROR |
+                             XML_PARSE_NOWARNING);
+}
+
+static xmlNodePtr devices_of(xmlDocPtr doc)
+{
+    return doc ? first_child(xmlDocGetRootElement(doc), "devices") : NULL;
+}
+
+static void disk_target(xmlNodePtr disk, char out[16])
+{
+    read_attr(first_child(disk, "target"), "dev", out, 16);
+}
+
+static void nic_port(xmlNodePtr nic, char out[UUID_SIZE])
+{
+    xmlNodePtr vport = first_child(nic, "virtualport");
+    read_attr(first_child(vport, "parameters"), "interfaceid", out, UUID_SIZE);
+}
+
+static bool read_ours(xmlNodePtr domain, struct domain_info *info)
+{
+    xmlNodePtr metadata = first_child(domain, "metadata");
+    char n[24];
+    xmlNodePtr ours = metadata ? first_child(metadata, "server") : NULL;
+    while (ours && !(ours->ns && xmlStrEqual(ours->ns->href, X(DOMAIN_XMLNS))))
+        ours = next_named(ours, "server");
+    read_attr(ours, "reboot", n, sizeof(n));
+    info->reboot = atoll(n);
+    return ours != NULL;
+}
+
+static void read_vnc(xmlNodePtr devices, struct domain_info *info)
+{
+    xmlNodePtr g = first_child(devices, "graphics");
+    char port[16];
+    read_attr(g, "port", port, sizeof(port));
+    if (atoi(port) <= 0)
+        return;
+    info->vnc_port = atoi(port);
+    read_attr(first_child(g, "listen"), "address", info->vnc_host,
+              sizeof(info->vnc_host));
+}
+
+static void read_devices(xmlNodePtr devices, struct domain_info *info)
+{
+    xmlNodePtr n = first_child(devices, "disk");
+    for (; n && info->n_disks < DOMAIN_DISKS_MAX; n = next_named(n, "disk"))
+        disk_target(n, info->disks[info->n_disks++]);
+    n = first_child(devices, "interface");
+    for (; n && info->n_nics < DOMAIN_NICS_MAX; n = next_named(n, "interface"))
+        nic_port(n, info->nics[info->n_nics++]);
+    n = first_child(first_child(devices, "serial"), "log");
+    read_attr(n, "file", info->serial_log, sizeof(info->serial_log));
+    read_vnc(devices, info);
+}
+
+bool domain_xml_read(const char *xml, struct domain_info *info)
+{
+    _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml);
+    xmlNodePtr domain = doc ? xmlDocGetRootElement(doc) : NULL;
+    if (!domain || !read_ours(domain, info))
+        return false;
+    read_devices(first_child(domain, "devices"), info);
+    return true;
+}
+
+static bool dump(xmlDocPtr doc, xmlNodePtr node, struct buf *out)
+{
+    _cleanup_(cleanup_xmlbuf) xmlBufferPtr b = xmlBufferCreate();
+    xmlNodeDump(b, doc, node, 0, 0);
+    buf_add(out, xmlBufferContent(b), (size_t)xmlBufferLength(b));
+    return !out->overflow;
+}
+
+bool domain_xml_find_disk(const char *xml, const char *device, struct buf *out)
+{
+    _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml);
+    char target[16];
+    xmlNodePtr n = first_child(devices_of(doc), "disk");
+    for (; n; n = next_named(n, "disk")) {
+        disk_target(n, target);
+        if (strcmp(target, device) == 0)
+            return dump(doc, n, out);
+    }
+    return false;
+}
+
+bool domain_xml_find_nic(const char *xml, const char *port_id, struct buf *out)
+{
+    _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml);
+    char port[UUID_SIZE];
+    xmlNodePtr n = first_child(devices_of(doc), "interface");
+    for (; n; n = next_named(n, "interface")) {
+        nic_port(n, port);
+        if (strcmp(port, port_id) == 0)
+            return dump(doc, n, out);
+    }
+    return false;
+}
