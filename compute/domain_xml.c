@@ -297,6 +297,7 @@ static void write_nic(xmlTextWriterPtr w, const struct nic_spec *nic,
     }
     if (nic->mtu)
         leaf(w, "mtu", "size", NUM(nic->mtu), NULL);
+    leaf(w, "rom", "enabled", "no", NULL); /* nothing boots from it */
     end(w);
 }
 

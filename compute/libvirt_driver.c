@@ -1,0 +1,806 @@
+#include "compute/libvirt_driver.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
+#include <libvirt/virterror.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOG_NAME           "libvirt"
+#define KEEPALIVE_S        5
+#define KEEPALIVE_COUNT    3
+#define RECONNECT_FIRST_MS 100
+#define RECONNECT_MOST_MS  2000
+
+struct driver {
+    struct hypervisor base;
+    char *uri, *dir;
+    struct domain_host host; /* strings owned */
+
+    domain_event_fn *event_fn;
+    void *event_arg;
+
+    pthread_mutex_t lock; /* for what follows */
+    pthread_cond_t changed;
+    virConnectPtr conn; /* NULL: none now */
+    bool stop;
+
+    pthread_t keeper, loop;
+    int wake_timer; /* of libvirt's event loop */
+};
+
+static struct driver *driver_of(struct hypervisor *h)
+{
+    return container_of(h, struct driver, base);
+}
+
+static void conn_unref(virConnectPtr c)
+{
+    virConnectClose(c);
+}
+static void dom_unref(virDomainPtr d)
+{
+    virDomainFree(d);
+}
+DEFINE_CLEANUP(virConnectPtr, cleanup_conn, conn_unref);
+DEFINE_CLEANUP(virDomainPtr, cleanup_dom, dom_unref);
+#define _autoconn_ _cleanup_(cleanup_conn)
+#define _autodom_  _cleanup_(cleanup_dom)
+
+/* ---- errors ------------------------------------------------------------ */
+
+static const struct {
+    int theirs;
+    enum error_code ours;
+} error_map[] = {
+    { VIR_ERR_NO_DOMAIN, ERR_NOT_FOUND },
+    { VIR_ERR_NO_DOMAIN_METADATA, ERR_NOT_FOUND },
+    { VIR_ERR_OPERATION_TIMEOUT, ERR_TIMEOUT },
+    { VIR_ERR_AGENT_UNRESPONSIVE, ERR_TIMEOUT },
+    { VIR_ERR_RESOURCE_BUSY, ERR_BUSY },
+    { VIR_ERR_NO_CONNECT, ERR_UNAVAILABLE },
+    { VIR_ERR_INVALID_CONN, ERR_UNAVAILABLE },
+    { VIR_ERR_RPC, ERR_UNAVAILABLE },
+    { VIR_ERR_OPERATION_INVALID, ERR_CONFLICT },
+    { VIR_ERR_CONFIG_UNSUPPORTED, ERR_NOT_IMPLEMENTED },
+    { VIR_ERR_NO_SUPPORT, ERR_NOT_IMPLEMENTED },
+};
+
+static enum error_code error_code_of(const virError *e)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(error_map); i++)
+        if (error_map[i].theirs == e->code)
+            return error_map[i].ours;
+    return ERR_INTERNAL;
+}
+
+/* The thread's last libvirt error as ours; `what` says what was tried. */
+static bool failed(struct error *err, virConnectPtr conn, const char *id,
+                   const char *what)
+{
+    const virError *e = virGetLastError();
+    enum error_code code = e ? error_code_of(e) : ERR_INTERNAL;
+    char text[ERROR_TEXT_MAX / 2];
+    snprintf(text, sizeof(text), "%s", e && e->message ? e->message : "?");
+    for (char *p = text; *p; p++)
+        if (*p == '\n')
+            *p = ' ';
+    if (conn && virConnectIsAlive(conn) != 1)
+        code = ERR_UNAVAILABLE;
+    return error_set(err, code, "domain %s: cannot %s: %s", id, what, text);
+}
+
+static void keep_quiet(void *arg, virErrorPtr e)
+{
+}
+
+/* ---- the connection ---------------------------------------------------- */
+
+static virConnectPtr conn_get(struct driver *d, struct error *err)
+{
+    pthread_mutex_lock(&d->lock);
+    virConnectPtr c = d->conn;
+    if (c)
+        virConnectRef(c);
+    pthread_mutex_unlock(&d->lock);
+    if (!c)
+        error_set(err, ERR_UNAVAILABLE, "libvirt: not connected to %s", d->uri);
+    return c;
+}
+
+static void tell(struct driver *d, virDomainPtr dom)
+{
+    char id[VIR_UUID_STRING_BUFLEN];
+    if (d->event_fn && virDomainGetUUIDString(dom, id) == 0)
+        d->event_fn(d->event_arg, id);
+}
+
+static int on_lifecycle(virConnectPtr c, virDomainPtr dom, int event,
+                        int detail, void *arg)
+{
+    tell(arg, dom);
+    return 0;
+}
+
+static void on_device(virConnectPtr c, virDomainPtr dom, const char *alias,
+                      void *arg)
+{
+    tell(arg, dom);
+}
+
+static void on_closed(virConnectPtr c, int reason, void *arg)
+{
+    struct driver *d = arg;
+    virConnectPtr old = NULL;
+    pthread_mutex_lock(&d->lock);
+    if (d->conn == c) {
+        old = d->conn;
+        d->conn = NULL;
+    }
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    if (!old)
+        return;
+    log_warn(LOG_NAME, "lost the connection to %s", d->uri);
+    virConnectClose(old);
+}
+
+static const int events[] = {
+    VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+    VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+    VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED,
+};
+
+static bool follow(struct driver *d, virConnectPtr c)
+{
+    if (virConnectSetKeepAlive(c, KEEPALIVE_S, KEEPALIVE_COUNT) < 0 ||
+        virConnectRegisterCloseCallback(c, on_closed, d, NULL) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+        virConnectDomainEventGenericCallback fn =
+            events[i] == VIR_DOMAIN_EVENT_ID_LIFECYCLE
+                ? VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle)
+                : VIR_DOMAIN_EVENT_CALLBACK(on_device);
+        if (virConnectDomainEventRegisterAny(c, NULL, events[i], fn, d, NULL) <
+            0)
+            return false;
+    }
+    return true;
+}
+
+/* Nobody knows what happened while there was no connection. */
+static void tell_all(struct driver *d, virConnectPtr c)
+{
+    virDomainPtr *doms = NULL;
+    int n = virConnectListAllDomains(c, &doms, 0);
+    for (int i = 0; i < n; i++) {
+        tell(d, doms[i]);
+        virDomainFree(doms[i]);
+    }
+    free(doms);
+}
+
+/* One try; true when connected. */
+static bool reconnect(struct driver *d)
+{
+    virConnectPtr c = virConnectOpen(d->uri);
+    if (!c) {
+        const virError *e = virGetLastError();
+        log_limited(LOG_WARN, LOG_NAME, "cannot connect to %s: %s", d->uri,
+                    e ? e->message : "?");
+        return false;
+    }
+    pthread_mutex_lock(&d->lock);
+    d->conn = c;
+    pthread_mutex_unlock(&d->lock);
+    virConnectRef(c); /* for this function; on_closed drops the other */
+    if (!follow(d, c)) {
+        on_closed(c, 0, d);
+        virConnectClose(c);
+        return false;
+    }
+    pthread_mutex_lock(&d->lock);
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    log_info(LOG_NAME, "connected to %s", d->uri);
+    tell_all(d, c);
+    virConnectClose(c);
+    return true;
+}
+
+static void deadline_in(struct timespec *t, int64_t ms)
+{
+    clock_gettime(CLOCK_MONOTONIC, t);
+    t->tv_sec += ms / 1000;
+    t->tv_nsec += ms % 1000 * 1000000;
+    if (t->tv_nsec >= 1000000000) {
+        t->tv_nsec -= 1000000000;
+        t->tv_sec++;
+    }
+}
+
+/* Waits until stopped, or until there is no connection; then false. */
+static bool keeper_waits(struct driver *d, int64_t pause_ms)
+{
+    struct timespec until;
+    deadline_in(&until, pause_ms);
+    pthread_mutex_lock(&d->lock);
+    while (!d->stop && d->conn)
+        pthread_cond_wait(&d->changed, &d->lock);
+    while (!d->stop && pause_ms &&
+           pthread_cond_timedwait(&d->changed, &d->lock, &until) != ETIMEDOUT)
+        ;
+    bool stop = d->stop;
+    pthread_mutex_unlock(&d->lock);
+    return stop;
+}
+
+static void *keeper_main(void *arg)
+{
+    struct driver *d = arg;
+    int64_t pause = 0;
+    while (!keeper_waits(d, pause)) {
+        if (reconnect(d))
+            pause = 0;
+        else
+            pause = pause * 2 > RECONNECT_MOST_MS ? RECONNECT_MOST_MS
+                    : pause                       ? pause * 2
+                                                  : RECONNECT_FIRST_MS;
+    }
+    return NULL;
+}
+
+static bool stopping(struct driver *d)
+{
+    pthread_mutex_lock(&d->lock);
+    bool stop = d->stop;
+    pthread_mutex_unlock(&d->lock);
+    return stop;
+}
+
+static void on_wake(int timer, void *arg)
+{
+    virEventUpdateTimeout(timer, -1);
+}
+
+static void *loop_main(void *arg)
+{
+    while (!stopping(arg))
+        virEventRunDefaultImpl();
+    return NULL;
+}
+
+/* ---- domains ----------------------------------------------------------- */
+
+/* 1: ours, 0: not there or not ours, -1: libvirt failed. */
+static int is_ours(virDomainPtr dom)
+{
+    _autofree_ char *xml =
+        virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, DOMAIN_XMLNS, 0);
+    if (xml)
+        return 1;
+    int code = virGetLastErrorCode();
+    return code == VIR_ERR_NO_DOMAIN || code == VIR_ERR_NO_DOMAIN_METADATA ? 0
+                                                                           : -1;
+}
+
+struct found {
+    virConnectPtr conn;
+    virDomainPtr dom; /* NULL: absent */
+};
+static void found_cleanup(struct found *f)
+{
+    cleanup_dom(&f->dom);
+    cleanup_conn(&f->conn);
+}
+#define _autofound_ _cleanup_(found_cleanup)
+
+/* Looks the domain up.  An absent one is success with dom NULL. */
+static bool find(struct hypervisor *h, const char *id, struct found *f,
+                 struct error *err)
+{
+    f->conn = conn_get(driver_of(h), err);
+    if (!f->conn)
+        return false;
+    f->dom = virDomainLookupByUUIDString(f->conn, id);
+    if (!f->dom)
+        return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
+               failed(err, f->conn, id, "look it up");
+    int ours = is_ours(f->dom);
+    if (ours < 0)
+        return failed(err, f->conn, id, "read its metadata");
+    return ours || error_set(err, ERR_CONFLICT,
+                             "domain %s: belongs to somebody else", id);
+}
+
+static bool find_needed(struct hypervisor *h, const char *id, struct found *f,
+                        struct error *err)
+{
+    if (!find(h, id, f, err))
+        return false;
+    return f->dom ||
+           error_set(err, ERR_NOT_FOUND, "domain %s: is not defined", id);
+}
+
+static enum domain_state state_of(virDomainPtr dom)
+{
+    int state = VIR_DOMAIN_NOSTATE, reason = 0;
+    if (virDomainGetState(dom, &state, &reason, 0) < 0)
+        return DOMAIN_ABSENT;
+    switch (state) {
+    case VIR_DOMAIN_PAUSED:
+        return DOMAIN_PAUSED;
+    case VIR_DOMAIN_CRASHED:
+        return DOMAIN_CRASHED;
+    case VIR_DOMAIN_SHUTOFF:
+        if (virDomainHasManagedSaveImage(dom, 0) == 1)
+            return DOMAIN_SAVED;
+        return reason == VIR_DOMAIN_SHUTOFF_CRASHED ? DOMAIN_CRASHED
+                                                    : DOMAIN_OFF;
+    default:
+        return DOMAIN_RUNNING;
+    }
+}
+
+static bool drv_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
+                     struct error *err)
+{
+    _autoconn_ virConnectPtr c = conn_get(driver_of(h), err);
+    virDomainPtr *doms = NULL;
+    char id[VIR_UUID_STRING_BUFLEN];
+    if (!c)
+        return false;
+    int n = virConnectListAllDomains(c, &doms, 0);
+    if (n < 0)
+        return failed(err, c, "*", "list domains");
+    for (int i = 0; i < n; i++) {
+        if (is_ours(doms[i]) == 1 && virDomainGetUUIDString(doms[i], id) == 0)
+            fn(arg, id, state_of(doms[i]));
+        virDomainFree(doms[i]);
+    }
+    free(doms);
+    return true;
+}
+
+static bool drv_info(struct hypervisor *h, const char *id,
+                     struct domain_info *info, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    memset(info, 0, sizeof(*info));
+    if (!find(h, id, &f, err))
+        return false;
+    if (!f.dom)
+        return true;
+    info->state = state_of(f.dom);
+    _autofree_ char *xml = virDomainGetXMLDesc(f.dom, 0);
+    if (xml && info->state != DOMAIN_ABSENT)
+        return domain_xml_read(xml, info) ||
+               error_set(err, ERR_INTERNAL,
+                         "domain %s: its description cannot be read", id);
+    info->state = DOMAIN_ABSENT;
+    return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
+           failed(err, f.conn, id, "describe it");
+}
+
+/* ---- files ------------------------------------------------------------- */
+
+static char *file_of(struct driver *d, const char *id, const char *name)
+{
+    return xasprintf("%s/%s/%s", d->dir, id, name);
+}
+
+static bool write_all(int fd, const char *data, size_t len)
+{
+    while (len) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        data += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static bool write_config_drive(const struct domain_spec *spec, const char *path,
+                               struct error *err)
+{
+    unlink(path); /* QEMU's user owns the old one */
+    _autoclose_ int fd =
+        open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || !write_all(fd, spec->config_drive, spec->config_drive_len)) {
+        int e = errno;
+        return error_errno(err, e == ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, e,
+                           "domain %s: cannot write its config drive",
+                           spec->id);
+    }
+    return true;
+}
+
+static bool make_dir(struct driver *d, const char *id, struct error *err)
+{
+    _autofree_ char *path = file_of(d, id, "");
+    if (mkdir(path, 0711) == 0 || errno == EEXIST)
+        return true;
+    return error_errno(err, ERR_INTERNAL, errno,
+                       "domain %s: cannot make its directory", id);
+}
+
+static void remove_files(struct driver *d, const char *id)
+{
+    static const char *const names[] = { "config.iso", "console.log" };
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        _autofree_ char *path = file_of(d, id, names[i]);
+        unlink(path);
+    }
+    _autofree_ char *dir = file_of(d, id, "");
+    rmdir(dir);
+}
+
+/* ---- life and death ---------------------------------------------------- */
+
+static bool create(struct found *f, const char *id, unsigned flags,
+                   struct error *err)
+{
+    if (virDomainCreateWithFlags(f->dom, flags) == 0)
+        return true;
+    failed(err, f->conn, id, "start it");
+    return virDomainIsActive(f->dom) == 1; /* somebody was quicker */
+}
+
+static bool drv_define_start(struct hypervisor *h,
+                             const struct domain_spec *spec, struct error *err)
+{
+    struct driver *d = driver_of(h);
+    _autofound_ struct found f = { 0 };
+    if (!find(h, spec->id, &f, err))
+        return false;
+    if (f.dom && virDomainIsActive(f.dom) == 1)
+        return true;
+    _autofree_ char *drive = file_of(d, spec->id, "config.iso");
+    _autofree_ char *log = file_of(d, spec->id, "console.log");
+    struct domain_files files = { spec->config_drive ? drive : NULL, log };
+    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
+    bool ok = make_dir(d, spec->id, err) &&
+              (!spec->config_drive || write_config_drive(spec, drive, err)) &&
+              domain_xml_write(&xml, spec, &d->host, &files, err);
+    cleanup_dom(&f.dom);
+    f.dom = ok ? virDomainDefineXML(f.conn, buf_str(&xml)) : NULL;
+    if (ok && !f.dom)
+        ok = failed(err, f.conn, spec->id, "define it");
+    buf_free(&xml);
+    return ok && create(&f, spec->id, VIR_DOMAIN_START_FORCE_BOOT, err);
+}
+
+static bool drv_start(struct hypervisor *h, const char *id, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    return find_needed(h, id, &f, err) &&
+           (virDomainIsActive(f.dom) == 1 || create(&f, id, 0, err));
+}
+
+static bool drv_shutdown(struct hypervisor *h, const char *id,
+                         struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    if (!find(h, id, &f, err))
+        return false;
+    if (!f.dom || virDomainIsActive(f.dom) == 0 ||
+        virDomainShutdownFlags(f.dom, 0) == 0)
+        return true;
+    failed(err, f.conn, id, "shut it down");
+    return virDomainIsActive(f.dom) == 0;
+}
+
+static bool drv_destroy(struct hypervisor *h, const char *id, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    if (!find(h, id, &f, err))
+        return false;
+    if (!f.dom || virDomainIsActive(f.dom) == 0 || virDomainDestroy(f.dom) == 0)
+        return true;
+    failed(err, f.conn, id, "destroy it");
+    return virDomainIsActive(f.dom) == 0;
+}
+
+static bool drv_undefine(struct hypervisor *h, const char *id,
+                         struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    if (!find(h, id, &f, err))
+        return false;
+    if (f.dom &&
+        virDomainUndefineFlags(f.dom,
+                               VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+                                   VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+                                   VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
+                                   VIR_DOMAIN_UNDEFINE_NVRAM) < 0 &&
+        virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
+        return failed(err, f.conn, id, "undefine it");
+    remove_files(driver_of(h), id);
+    return true;
+}
+
+static bool drv_suspend(struct hypervisor *h, const char *id, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    return find_needed(h, id, &f, err) &&
+           (state_of(f.dom) == DOMAIN_PAUSED || virDomainSuspend(f.dom) == 0 ||
+            failed(err, f.conn, id, "pause it"));
+}
+
+static bool drv_resume(struct hypervisor *h, const char *id, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    return find_needed(h, id, &f, err) &&
+           (state_of(f.dom) == DOMAIN_RUNNING || virDomainResume(f.dom) == 0 ||
+            failed(err, f.conn, id, "resume it"));
+}
+
+static bool drv_managed_save(struct hypervisor *h, const char *id,
+                             struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    return find_needed(h, id, &f, err) &&
+           (state_of(f.dom) == DOMAIN_SAVED ||
+            virDomainManagedSave(f.dom, 0) == 0 ||
+            failed(err, f.conn, id, "save its memory"));
+}
+
+/* ---- devices ----------------------------------------------------------- */
+
+/* Only the running guest: a start defines the domain anew anyway. */
+#define LIVE VIR_DOMAIN_AFFECT_LIVE
+
+static bool attach(struct found *f, const char *id, struct buf *xml,
+                   struct error *err)
+{
+    bool ok = virDomainAttachDeviceFlags(f->dom, buf_str(xml), LIVE) == 0 ||
+              failed(err, f->conn, id, "attach a device");
+    buf_free(xml);
+    return ok;
+}
+
+static bool drv_attach_disk(struct hypervisor *h, const char *id,
+                            const struct disk_spec *disk, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    struct domain_info info;
+    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
+    if (!drv_info(h, id, &info, err))
+        return false;
+    if (domain_active(&info) && domain_has_disk(&info, disk->device))
+        return true;
+    return find_needed(h, id, &f, err) && domain_xml_disk(&xml, disk, err) &&
+           attach(&f, id, &xml, err);
+}
+
+static bool drv_attach_nic(struct hypervisor *h, const char *id,
+                           const struct nic_spec *nic, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    struct domain_info info;
+    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
+    if (!drv_info(h, id, &info, err))
+        return false;
+    if (domain_active(&info) && domain_has_nic(&info, nic->port_id))
+        return true;
+    return find_needed(h, id, &f, err) &&
+           domain_xml_nic(&xml, nic, &driver_of(h)->host, err) &&
+           attach(&f, id, &xml, err);
+}
+
+/* The guest was asked before and has not answered yet. */
+static bool asked_before(void)
+{
+    const virError *e = virGetLastError();
+    return e && e->message &&
+           strstr(e->message, "already in the process of unplug");
+}
+
+typedef bool find_device_fn(const char *xml, const char *name, struct buf *out);
+
+static bool detach(struct hypervisor *h, const char *id, find_device_fn *fn,
+                   const char *name, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    if (!find(h, id, &f, err))
+        return false;
+    if (!f.dom || virDomainIsActive(f.dom) == 0)
+        return true;
+    _autofree_ char *xml = virDomainGetXMLDesc(f.dom, 0);
+    if (!xml)
+        return failed(err, f.conn, id, "describe it");
+    struct buf device = BUF_INIT(DOMAIN_XML_MAX);
+    bool ok = !fn(xml, name, &device) ||
+              virDomainDetachDeviceFlags(f.dom, buf_str(&device), LIVE) == 0 ||
+              asked_before() || failed(err, f.conn, id, "detach a device");
+    buf_free(&device);
+    return ok;
+}
+
+static bool drv_detach_disk(struct hypervisor *h, const char *id,
+                            const char *device, struct error *err)
+{
+    return detach(h, id, domain_xml_find_disk, device, err);
+}
+
+static bool drv_detach_nic(struct hypervisor *h, const char *id,
+                           const char *port_id, struct error *err)
+{
+    return detach(h, id, domain_xml_find_nic, port_id, err);
+}
+
+static bool drv_resize_disk(struct hypervisor *h, const char *id,
+                            const char *device, int64_t bytes,
+                            struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    return find_needed(h, id, &f, err) &&
+           (virDomainBlockResize(f.dom, device, (unsigned long long)bytes,
+                                 VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0 ||
+            failed(err, f.conn, id, "resize a disk"));
+}
+
+/* ---- the rest ---------------------------------------------------------- */
+
+static bool drv_stats(struct hypervisor *h, const char *id,
+                      struct domain_stats *stats, struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    virDomainInfo info;
+    if (!find_needed(h, id, &f, err))
+        return false;
+    if (virDomainGetInfo(f.dom, &info) < 0)
+        return failed(err, f.conn, id, "measure it");
+    *stats = (struct domain_stats){ (int64_t)info.cpuTime, (int64_t)info.memory,
+                                    info.nrVirtCpu };
+    return true;
+}
+
+bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
+                   struct error *err)
+{
+    _autoconn_ virConnectPtr c = conn_get(driver_of(h), err);
+    virNodeInfo node;
+    unsigned long version = 0;
+    if (!c)
+        return false;
+    if (virNodeGetInfo(c, &node) < 0 || virConnectGetVersion(c, &version) < 0)
+        return failed(err, c, "*", "describe the machine");
+    facts->version = (int64_t)version;
+    facts->vcpus = node.cpus;
+    facts->ram_mb = (int64_t)(node.memory / 1024);
+    snprintf(facts->machine, sizeof(facts->machine), "%s", node.model);
+    return true;
+}
+
+static void drv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
+{
+    struct driver *d = driver_of(h);
+    d->event_fn = fn;
+    d->event_arg = arg;
+}
+
+static void free_driver(struct driver *d)
+{
+    free((char *)d->host.emulator);
+    free((char *)d->host.bridge);
+    free((char *)d->host.vnc_listen);
+    free(d->uri);
+    free(d->dir);
+    pthread_cond_destroy(&d->changed);
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+static void drv_close(struct hypervisor *h)
+{
+    struct driver *d = driver_of(h);
+    pthread_mutex_lock(&d->lock);
+    d->stop = true;
+    virConnectPtr c = d->conn;
+    d->conn = NULL;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    pthread_join(d->keeper, NULL);
+    if (c) {
+        virConnectUnregisterCloseCallback(c, on_closed);
+        virConnectClose(c);
+    }
+    virEventUpdateTimeout(d->wake_timer, 0);
+    pthread_join(d->loop, NULL);
+    virEventRemoveTimeout(d->wake_timer);
+    free_driver(d);
+}
+
+static const struct hypervisor_ops ops = {
+    .list = drv_list,
+    .info = drv_info,
+    .define_start = drv_define_start,
+    .start = drv_start,
+    .shutdown = drv_shutdown,
+    .destroy = drv_destroy,
+    .undefine = drv_undefine,
+    .suspend = drv_suspend,
+    .resume = drv_resume,
+    .managed_save = drv_managed_save,
+    .attach_disk = drv_attach_disk,
+    .detach_disk = drv_detach_disk,
+    .resize_disk = drv_resize_disk,
+    .attach_nic = drv_attach_nic,
+    .detach_nic = drv_detach_nic,
+    .stats = drv_stats,
+    .listen = drv_listen,
+    .close = drv_close,
+};
+
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+static void start_library(void)
+{
+    virInitialize();
+    virSetErrorFunc(NULL, keep_quiet);
+    virEventRegisterDefaultImpl();
+}
+
+static char *copy(const char *s)
+{
+    return s ? xstrdup(s) : NULL;
+}
+
+static struct driver *new_driver(const struct libvirt_config *config)
+{
+    struct driver *d = xcalloc(1, sizeof(*d));
+    pthread_condattr_t attr;
+    d->base.ops = &ops;
+    d->uri = xstrdup(config->uri);
+    d->dir = xstrdup(config->dir);
+    d->host = config->host;
+    d->host.emulator = copy(config->host.emulator);
+    d->host.bridge = copy(config->host.bridge);
+    d->host.vnc_listen = copy(config->host.vnc_listen);
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    return d;
+}
+
+static void await_first(struct driver *d, int wait_ms)
+{
+    struct timespec until;
+    deadline_in(&until, wait_ms);
+    pthread_mutex_lock(&d->lock);
+    while (!d->conn &&
+           pthread_cond_timedwait(&d->changed, &d->lock, &until) != ETIMEDOUT)
+        ;
+    pthread_mutex_unlock(&d->lock);
+}
+
+struct hypervisor *libvirt_open(const struct libvirt_config *config,
+                                int wait_ms, struct error *err)
+{
+    if (mkdir(config->dir, 0711) < 0 && errno != EEXIST) {
+        error_errno(err, ERR_INTERNAL, errno, "cannot make %s", config->dir);
+        return NULL;
+    }
+    pthread_once(&library_once, start_library);
+    struct driver *d = new_driver(config);
+    d->wake_timer = virEventAddTimeout(-1, on_wake, d, NULL);
+    if (pthread_create(&d->loop, NULL, loop_main, d) != 0 ||
+        pthread_create(&d->keeper, NULL, keeper_main, d) != 0)
+        abort(); /* as when there is no memory */
+    await_first(d, wait_ms);
+    return &d->base;
+}

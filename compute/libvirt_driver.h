@@ -1,0 +1,44 @@
+/*
+ * libvirt_driver - the hypervisor's table over libvirt's C API.
+ *
+ * One connection with keep-alive, which a thread of the driver opens again
+ * whenever it is lost (calls answer UNAVAILABLE meanwhile), and libvirt's
+ * event loop on a second thread; what happened to domains comes from there.
+ * Guests do not depend on either: they go on when the connection, libvirtd
+ * or this process ends, and are found again.
+ *
+ * Only domains with Cairn's metadata (domain_xml.h) are touched.  Each has a
+ * directory <dir>/<id> for its config drive and its console log.
+ *
+ * Threads: see hypervisor.h.  At most one at a time in a process should be
+ * open: libvirt's event loop is the process's.
+ */
+#ifndef CAIRN_COMPUTE_LIBVIRT_DRIVER_H
+#define CAIRN_COMPUTE_LIBVIRT_DRIVER_H
+
+#include "compute/domain_xml.h"
+#include "compute/hypervisor.h"
+
+struct libvirt_config {
+    const char *uri; /* "qemu:///system" */
+    const char *dir; /* made if absent; its parent must let QEMU's user in */
+    struct domain_host host;
+};
+
+/* Copies the configuration.  Waits for the first connection, `wait_ms` at
+ * most; when there is none by then it goes on trying behind the scenes, and
+ * that is no failure. */
+struct hypervisor *libvirt_open(const struct libvirt_config *config,
+                                int wait_ms, struct error *err);
+
+/* What the machine offers to guests. */
+struct libvirt_facts {
+    int64_t version; /* of QEMU, 7002022 for 7.2.22 */
+    int64_t vcpus;   /* threads */
+    int64_t ram_mb;
+    char machine[32]; /* "x86_64" */
+};
+bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
+                   struct error *err);
+
+#endif
