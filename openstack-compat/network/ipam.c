@@ -1,0 +1,186 @@
+#include "openstack-compat/network/ipam.h"
+
+#include "model/pool.h"
+#include "openstack-compat/network/defaults.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool claimed(const struct txn *t, const struct snapshot *s,
+                    const char *id)
+{
+    char key[STORE_KEY_MAX + 8];
+    if (snap_get(s, &kind_claim, id))
+        return true;
+    snprintf(key, sizeof(key), "claim/%s", id);
+    for (size_t i = 0; i < t->n_writes; i++)
+        if (t->writes[i].value && strcmp(t->writes[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+bool ipam_is_free(const struct txn *t, const struct snapshot *s,
+                  const struct subnet *subnet, const char *address)
+{
+    char id[STORE_KEY_MAX];
+    return !claimed(t, s, claim_id(id, "ip/%s/%s", subnet->rec.id, address));
+}
+
+/* How many addresses a random start may skip: neighbours stay dense, and
+ * concurrent choices still rarely meet. */
+#define START_WINDOW 64
+
+static bool choose_in(const struct txn *t, const struct snapshot *s,
+                      const struct env *env, const struct subnet *subnet,
+                      const struct ip_range *pool, char out[IP_TEXT_MAX])
+{
+    struct ip first, last;
+    if (!ip_parse(pool->start, &first) || !ip_parse(pool->end, &last))
+        return false;
+    u128 size = last.bits - first.bits + 1;
+    uint64_t window = size < START_WINDOW ? (uint64_t)size : START_WINDOW;
+    u128 start = env_random_below(env, window);
+    for (u128 i = 0; i < size; i++) {
+        struct ip ip = first;
+        ip.bits += (start + i) % size;
+        if (ipam_is_free(t, s, subnet, ip_format(ip, out)))
+            return true;
+    }
+    return false;
+}
+
+bool ipam_choose(const struct txn *t, const struct snapshot *s,
+                 const struct env *env, const struct subnet *subnet,
+                 char out[IP_TEXT_MAX], struct error *err)
+{
+    for (size_t i = 0; i < subnet->pools.n; i++)
+        if (choose_in(t, s, env, subnet,
+                      LIST_AT(subnet->pools, struct ip_range, i), out))
+            return true;
+    return error_set(err, ERR_CONFLICT,
+                     "No more IP addresses available on network %s.",
+                     subnet->network_id);
+}
+
+static bool is_eui64(const struct subnet *subnet)
+{
+    const char *mode = subnet->ipv6_address_mode;
+    return subnet->ip_version == 6 && mode &&
+           (strcmp(mode, "slaac") == 0 ||
+            strcmp(mode, "dhcpv6-stateless") == 0);
+}
+
+bool ipam_give(const struct txn *t, const struct snapshot *s,
+               const struct env *env, struct port *port,
+               const struct subnet *subnet, const char *address,
+               struct error *err)
+{
+    char text[IP_TEXT_MAX];
+    struct cidr c;
+    if (!address && is_eui64(subnet) && cidr_parse(subnet->cidr, &c)) {
+        address =
+            ip_format(ip_from_eui64(cidr_network(c), port->mac_address), text);
+    } else if (!address) {
+        if (!ipam_choose(t, s, env, subnet, text, err))
+            return false;
+        address = text;
+    }
+    if (!ipam_is_free(t, s, subnet, address))
+        return error_set(err, ERR_CONFLICT,
+                         "IP address %s already allocated in subnet %s",
+                         address, subnet->rec.id);
+    struct fixed_ip *ip = list_add(port, &port->fixed_ips, sizeof(*ip));
+    ip->subnet_id = rec_str(port, subnet->rec.id);
+    ip->ip_address = rec_str(port, address);
+    return true;
+}
+
+/* ---- whole ports ------------------------------------------------------- */
+
+#define MAC_TRIES 16
+
+static bool give_mac(const struct txn *t, const struct snapshot *s,
+                     const struct env *env, struct port *port,
+                     struct error *err)
+{
+    char id[STORE_KEY_MAX], mac[18];
+    for (int i = 0; i < MAC_TRIES; i++) {
+        uint8_t b[3];
+        env_random(env, b, sizeof(b));
+        snprintf(mac, sizeof(mac), "fa:16:3e:%02x:%02x:%02x", b[0], b[1], b[2]);
+        if (!claimed(t, s, claim_id(id, "mac/%s/%s", port->network_id, mac))) {
+            port->mac_address = rec_str(port, mac);
+            return true;
+        }
+    }
+    return error_set(err, ERR_UNAVAILABLE,
+                     "Unable to generate unique mac on network %s.",
+                     port->network_id);
+}
+
+static bool mac_is_free(const struct txn *t, const struct snapshot *s,
+                        const struct port *port, struct error *err)
+{
+    char id[STORE_KEY_MAX];
+    if (!claimed(
+            t, s,
+            claim_id(id, "mac/%s/%s", port->network_id, port->mac_address)))
+        return true;
+    return error_set(err, ERR_CONFLICT,
+                     "Unable to complete operation for network %s. The mac "
+                     "address %s is in use.",
+                     port->network_id, port->mac_address);
+}
+
+/* One address of the first IPv4 subnet that has room, and one of each IPv6
+ * subnet that gives addresses by itself. */
+static bool give_addresses(const struct txn *t, const struct snapshot *s,
+                           const struct env *env, struct port *port,
+                           struct error *err)
+{
+    bool have_v4 = false, seen_v4 = false;
+    struct error full = { 0 };
+    struct snap_iter it =
+        snap_by(s, &kind_subnet, "network_id", port->network_id);
+    for (const struct subnet *n; (n = snap_next(&it));) {
+        bool v4 = n->ip_version == 4;
+        seen_v4 |= v4;
+        if (v4 ? have_v4 : !is_eui64(n))
+            continue;
+        bool given = ipam_give(t, s, env, port, n, NULL, &full);
+        have_v4 |= v4 && given;
+    }
+    if (seen_v4 && !have_v4)
+        error_copy(err, &full);
+    return !seen_v4 || have_v4;
+}
+
+static void give_default_group(const struct snapshot *s, struct port *port)
+{
+    const struct security_group *g =
+        port->project_id ? security_group_default_find(s, port->project_id)
+                         : NULL;
+    if (g)
+        strs_add(port, &port->security_group_ids, g->rec.id);
+}
+
+bool port_place(struct txn *t, const struct snapshot *s, const struct env *env,
+                struct port *port, struct port_wish wish, struct error *err)
+{
+    struct amount one = { "port", 1 };
+    if (!(port->mac_address ? mac_is_free(t, s, port, err)
+                            : give_mac(t, s, env, port, err)))
+        return false;
+    if (wish.any_address && !port->fixed_ips.n &&
+        !give_addresses(t, s, env, port, err))
+        return false;
+    if (wish.default_group && port->port_security_enabled &&
+        !port->security_group_ids.n)
+        give_default_group(s, port);
+    if (port->project_id &&
+        !quota_charge(t, s, "network", port->project_id, &one, 1, err))
+        return false;
+    port_take_claims(t, port);
+    txn_change_record(t, port);
+    return true;
+}
