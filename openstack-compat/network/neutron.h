@@ -54,6 +54,6 @@ handler_fn neutron_quota_list, neutron_quota_show, neutron_quota_default,
 handler_fn neutron_tags_show, neutron_tags_replace, neutron_tags_clear,
     neutron_tag_show, neutron_tag_add, neutron_tag_remove;
 handler_fn neutron_router_add_interface, neutron_router_remove_interface;
-handler_fn neutron_zones, neutron_agents;
+handler_fn neutron_zones, neutron_agents, neutron_port_delete;
 
 #endif
