@@ -6,22 +6,10 @@
 
 /* ---- attributes -------------------------------------------------------- */
 
-static void show_gateway(struct req *r, struct jw *w, const char *name,
-                         const void *record)
+static void write_external_ips(struct jw *w, const char *key,
+                               const struct port *p)
 {
-    const struct router *router = record;
-    const struct port *p =
-        snap_get(r->snap, &kind_port, router->gateway_port_id);
-    if (r->state) /* the port that this request makes */
-        p = r->state;
-    if (!router->gateway_network_id) {
-        jw_null(w, name);
-        return;
-    }
-    jw_obj(w, name);
-    jw_str(w, "network_id", router->gateway_network_id);
-    jw_bool(w, "enable_snat", router->enable_snat);
-    jw_arr(w, "external_fixed_ips");
+    jw_arr(w, key);
     for (size_t i = 0; p && i < p->fixed_ips.n; i++) {
         const struct fixed_ip *ip = LIST_AT(p->fixed_ips, struct fixed_ip, i);
         jw_obj(w, NULL);
@@ -30,6 +18,26 @@ static void show_gateway(struct req *r, struct jw *w, const char *name,
         jw_obj_end(w);
     }
     jw_arr_end(w);
+}
+
+/* r->state: the addresses, as JSON, of a gateway this very request makes. */
+static void show_gateway(struct req *r, struct jw *w, const char *name,
+                         const void *record)
+{
+    const struct router *router = record;
+    if (!router->gateway_network_id) {
+        jw_null(w, name);
+        return;
+    }
+    jw_obj(w, name);
+    jw_str(w, "network_id", router->gateway_network_id);
+    jw_bool(w, "enable_snat", router->enable_snat);
+    if (r->state)
+        jw_raw(w, "external_fixed_ips", r->state);
+    else
+        write_external_ips(
+            w, "external_fixed_ips",
+            snap_get(r->snap, &kind_port, router->gateway_port_id));
     jw_obj_end(w);
 }
 
@@ -152,6 +160,15 @@ static bool asked_ips(struct req *r, struct port *p, const json_t *body)
     return true;
 }
 
+static void keep_external_ips(struct req *r, const struct port *p)
+{
+    struct buf text = BUF_INIT(HTTP_BODY_MAX);
+    struct jw w = JW_INIT(&text);
+    write_external_ips(&w, NULL, p);
+    r->state = arena_strdup(&r->arena, buf_str(&text));
+    buf_free(&text);
+}
+
 static bool make_gateway(struct req *r, struct router *router,
                          const json_t *body)
 {
@@ -165,7 +182,7 @@ static bool make_gateway(struct req *r, struct router *router,
                             "Bad router request: Network %s is not an "
                             "external network.",
                             n->rec.id);
-    struct port *p = record_new(&kind_port, req_uuid(r));
+    _autorecord_ struct port *p = record_new(&kind_port, req_uuid(r));
     p->network_id = rec_str(p, n->rec.id);
     p->device_owner = OWNER_GATEWAY;
     p->device_id = rec_str(p, router->rec.id);
@@ -174,24 +191,12 @@ static bool make_gateway(struct req *r, struct router *router,
     p->admin_state_up = true;
     p->status = NET_ACTIVE;
     p->created = p->updated = r->now;
-    bool ok = asked_ips(r, p, body) &&
-              port_place(&r->txn, r->snap, r->env, p, wish, &r->err);
+    if (!asked_ips(r, p, body) ||
+        !port_place(&r->txn, r->snap, r->env, p, wish, &r->err))
+        return false;
     router->gateway_port_id = rec_str(router, p->rec.id);
-    if (ok) { /* shown by show_gateway; freed with the arena's copy */
-        struct port *shown = arena_alloc(&r->arena, sizeof(*shown));
-        struct fixed_ip *ips =
-            arena_alloc(&r->arena, (p->fixed_ips.n + 1) * sizeof(*ips));
-        for (size_t i = 0; i < p->fixed_ips.n; i++) {
-            const struct fixed_ip *ip =
-                LIST_AT(p->fixed_ips, struct fixed_ip, i);
-            ips[i].subnet_id = arena_strdup(&r->arena, ip->subnet_id);
-            ips[i].ip_address = arena_strdup(&r->arena, ip->ip_address);
-        }
-        shown->fixed_ips = (struct list){ ips, p->fixed_ips.n };
-        r->state = shown;
-    }
-    record_unref(p);
-    return ok;
+    keep_external_ips(r, p);
+    return true;
 }
 
 static bool same_text(const char *a, const char *b)

@@ -8,10 +8,15 @@
 
 /* ---- groups ------------------------------------------------------------ */
 
+/* r->state: the rules, as JSON, that this very request makes. */
 static void show_rules(struct req *r, struct jw *w, const char *name,
                        const void *record)
 {
     const struct security_group *g = record;
+    if (r->state) {
+        jw_raw(w, name, r->state);
+        return;
+    }
     struct snap_iter it = snap_by(r->snap, &kind_security_group_rule,
                                   "security_group_id", g->rec.id);
     jw_arr(w, name);
@@ -53,7 +58,7 @@ static bool is_default(const struct security_group *g)
 
 /* A new group lets everything out, as neutron's does. */
 static void egress_rule(struct req *r, const struct security_group *g,
-                        const char *ethertype)
+                        const char *ethertype, struct jw *shown)
 {
     _autorecord_ struct security_group_rule *rule =
         record_new(&kind_security_group_rule, req_uuid(r));
@@ -64,6 +69,19 @@ static void egress_rule(struct req *r, const struct security_group *g,
     rule->port_min = rule->port_max = -1;
     rule->created = r->now;
     txn_change_record(&r->txn, rule);
+    resource_write(r, &neutron_security_group_rules, shown, NULL, rule);
+}
+
+static void egress_rules(struct req *r, const struct security_group *g)
+{
+    struct buf text = BUF_INIT(HTTP_BODY_MAX);
+    struct jw w = JW_INIT(&text);
+    jw_arr(&w, NULL);
+    egress_rule(r, g, "IPv4", &w);
+    egress_rule(r, g, "IPv6", &w);
+    jw_arr_end(&w);
+    r->state = arena_strdup(&r->arena, buf_str(&text));
+    buf_free(&text);
 }
 
 static bool group_created(struct req *r, void *draft, const json_t *body)
@@ -73,8 +91,7 @@ static bool group_created(struct req *r, void *draft, const json_t *body)
         return neutron_fail(r, ERR_CONFLICT,
                             "SecurityGroupDefaultAlreadyExists",
                             "Default security group already exists.");
-    egress_rule(r, g, "IPv4");
-    egress_rule(r, g, "IPv6");
+    egress_rules(r, g);
     return neutron_charge(r, g->project_id, "security_group_rule", 2);
 }
 
