@@ -31,6 +31,7 @@ struct call {
 struct ovsdb {
     struct ovsdb_config config;
     char *socket, *database;
+    json_t *monitor;
     pthread_t thread;
     int wake;  /* eventfd: something to send, or the end */
     bool once; /* no reconnecting */
@@ -72,13 +73,13 @@ static json_t *request(int64_t id, const char *method, json_t *params)
 static json_t *monitor_params(const struct ovsdb *db)
 {
     json_t *tables = json_object();
-    const struct ovsdb_columns *t = db->config.monitor;
-    for (; t && t->table; t++) {
-        json_t *columns = json_array(), *what = json_object();
-        for (const char *const *c = t->columns; *c; c++)
-            json_array_append_new(columns, json_string(*c));
-        json_object_set_new(what, "columns", columns);
-        json_object_set_new(tables, t->table, what);
+    const char *table;
+    json_t *columns;
+    json_object_foreach(db->monitor, table, columns)
+    {
+        json_t *what = json_object();
+        json_object_set(what, "columns", columns);
+        json_object_set_new(tables, table, what);
     }
     json_t *params = json_array();
     json_array_append_new(params, json_string(db->database));
@@ -397,6 +398,7 @@ static struct ovsdb *start(const struct ovsdb_config *config, int fd)
     db->config = *config;
     db->socket = xstrdup(config->socket ? config->socket : "");
     db->database = xstrdup(config->database);
+    db->monitor = json_deep_copy(config->monitor);
     db->once = fd >= 0;
     db->fd = fd;
     db->next_id = MONITOR_ID + 1;
@@ -436,6 +438,7 @@ void ovsdb_free(struct ovsdb *db)
     pthread_mutex_unlock(&db->lock);
     wake(db);
     pthread_join(db->thread, NULL);
+    json_decref(db->monitor);
     json_decref(db->replica);
     buf_free(&db->out);
     close(db->wake);

@@ -21,24 +21,18 @@
 
 struct ovsdb;
 
-struct ovsdb_columns {
-    const char *table;
-    const char *const *columns; /* NULL-terminated */
-};
-
 struct ovsdb_config {
-    const char *socket;                  /* path of the unix socket */
-    const char *database;                /* "OVN_Northbound" */
-    const struct ovsdb_columns *monitor; /* to one whose table is NULL */
+    const char *socket;    /* path of the unix socket */
+    const char *database;  /* "OVN_Northbound" */
+    const json_t *monitor; /* {table: [column ...]}: what the replica has */
     /* After each change of the replica and of the connection; from the
      * client's thread, no lock held, must not block.  May be NULL. */
     void (*changed)(void *arg);
     void *arg;
 };
 
-/* Strings and tables of the config are copied or must be static: `socket`
- * and `database` are copied, `monitor` is static.  Never fails: the server
- * may come later. */
+/* What the config points to is copied.  Never fails: the server may come
+ * later. */
 struct ovsdb *ovsdb_new(const struct ovsdb_config *config);
 /* The same on a connected stream socket, once, without reconnecting: for
  * tests.  Takes the descriptor. */

@@ -7,12 +7,7 @@
 #ifndef CAIRN_TESTS_OVSDB_SERVER_H
 #define CAIRN_TESTS_OVSDB_SERVER_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include "common/alloc.h"
 #include "common/cleanup.h"

@@ -1,6 +1,8 @@
 /* ovsdb, ovsdb_wire: framing, values, a scripted server, the real one. */
 #include "network/ovsdb.h"
 
+#include "test.h"
+
 #include "ovsdb_server.h"
 
 #include "common/env.h"
@@ -166,11 +168,7 @@ static void test_not_messages(void **state)
 
 /* ---- a scripted server ------------------------------------------------- */
 
-static const char *const ls_columns[] = { "name", "other_config", NULL };
-static const struct ovsdb_columns ls_monitor[] = {
-    { "Logical_Switch", ls_columns },
-    { NULL },
-};
+static json_t *ls_monitor;
 
 static void count_change(void *arg)
 {
@@ -419,6 +417,18 @@ static void test_real_reconnect(void **state)
     ovsdb_server_free(server);
 }
 
+static int setup(void **state)
+{
+    ls_monitor = js("{\"Logical_Switch\":[\"name\",\"other_config\"]}");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    json_decref(ls_monitor);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,5 +443,5 @@ int main(void)
         cmocka_unit_test(test_real_transact),
         cmocka_unit_test(test_real_reconnect),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, setup, teardown);
 }
