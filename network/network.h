@@ -1,0 +1,48 @@
+/*
+ * network - what carries the networks of this node, behind one table.
+ *
+ * OVN in the product (network/ovn.h), a simulated one in tests/sim.  A
+ * driver is given all records at once and makes the world so: level
+ * triggered, idempotent, cheap when nothing changed.  Plugging a guest's
+ * card is libvirt's, by the port's id.
+ *
+ * Threads: apply from one thread at a time, port_state from any.  The
+ * call-back of watch comes from a thread of the driver and must not block.
+ */
+#ifndef CAIRN_NETWORK_NETWORK_H
+#define CAIRN_NETWORK_NETWORK_H
+
+#include "state/cache.h"
+
+enum port_state {
+    PORT_UNKNOWN, /* the driver cannot see now */
+    PORT_ABSENT,  /* no such port: not applied yet, or not carried */
+    PORT_DOWN,    /* there, and nobody is plugged in */
+    PORT_UP,      /* plugged in and carried */
+};
+
+struct net_driver;
+
+struct network_ops {
+    /* Makes the world as the records of the snapshot say.  On failure as
+     * much of it as works is done; UNAVAILABLE: try again later. */
+    bool (*apply)(struct net_driver *d, const struct snapshot *s,
+                  struct error *err);
+    enum port_state (*port_state)(struct net_driver *d, const char *port_id);
+    /* fn(arg) whenever a port's state may have changed. Once, early. */
+    void (*watch)(struct net_driver *d, void (*fn)(void *arg), void *arg);
+    void (*close)(struct net_driver *d);
+};
+
+/* A driver's object starts with this. */
+struct net_driver {
+    const struct network_ops *ops;
+};
+
+bool network_apply(struct net_driver *d, const struct snapshot *s,
+                   struct error *err);
+enum port_state network_port_state(struct net_driver *d, const char *port_id);
+void network_watch(struct net_driver *d, void (*fn)(void *arg), void *arg);
+void network_close(struct net_driver *d); /* NULL is fine */
+
+#endif

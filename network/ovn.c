@@ -1,0 +1,197 @@
+#include "network/ovn.h"
+
+#include "common/alloc.h"
+
+#include <pthread.h>
+#include <string.h>
+
+struct ovn {
+    struct net_driver driver;
+    const struct nb_config *nb;
+    struct ovsdb *db;
+
+    pthread_mutex_t lock; /* all below */
+    void (*changed)(void *arg);
+    void *changed_arg;
+    json_t *port_ids; /* name -> uuid of the switch ports, a hint */
+    struct sync_stats stats;
+
+    /* Of the thread that applies: what the last success was about. */
+    int64_t revision;
+    uint64_t updates, connects;
+};
+
+static struct ovn *self_of(struct net_driver *d)
+{
+    return container_of(d, struct ovn, driver);
+}
+
+static void replica_changed(void *arg)
+{
+    struct ovn *o = arg;
+    pthread_mutex_lock(&o->lock);
+    void (*fn)(void *) = o->changed;
+    void *fn_arg = o->changed_arg;
+    pthread_mutex_unlock(&o->lock);
+    if (fn)
+        fn(fn_arg);
+}
+
+/* ---- apply ------------------------------------------------------------- */
+
+static bool nothing_changed(const struct ovn *o, const struct snapshot *s,
+                            const struct ovsdb_stats *now)
+{
+    return o->revision == snapshot_revision(s) && o->updates == now->updates &&
+           o->connects == now->connects;
+}
+
+static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
+{
+    struct sync_stats done = { 0 };
+    bool ok = sync_apply(o->db, content, &done, err);
+    pthread_mutex_lock(&o->lock);
+    o->stats.transactions += done.transactions;
+    o->stats.rows += done.rows;
+    pthread_mutex_unlock(&o->lock);
+    return ok;
+}
+
+static bool apply(struct net_driver *d, const struct snapshot *s,
+                  struct error *err)
+{
+    struct ovn *o = self_of(d);
+    struct ovsdb_stats before = ovsdb_stats(o->db);
+    if (!ovsdb_wait(o->db, 0, err))
+        return false;
+    if (nothing_changed(o, s, &before))
+        return true;
+    _autojson_ json_t *content = nb_derive(s, o->nb);
+    o->revision = -1;
+    if (!bring_to(o, content, err))
+        return false;
+    /* Our own writes come back as updates and cost one more look. */
+    o->revision = snapshot_revision(s);
+    o->updates = before.updates;
+    o->connects = before.connects;
+    return true;
+}
+
+bool ovn_rebuild(struct net_driver *d, const struct snapshot *s,
+                 struct error *err)
+{
+    struct ovn *o = self_of(d);
+    _autojson_ json_t *nothing = json_object();
+    o->revision = -1;
+    return bring_to(o, nothing, err) && apply(d, s, err);
+}
+
+/* ---- ports ------------------------------------------------------------- */
+
+static const char *port_name(const json_t *row)
+{
+    return json_string_value(json_object_get(row, "name"));
+}
+
+static json_t *index_ports(const json_t *rows)
+{
+    json_t *index = json_object();
+    const char *uuid;
+    json_t *row;
+    json_object_foreach((json_t *)rows, uuid, row) if (port_name(row))
+        json_object_set_new(index, port_name(row), json_string(uuid));
+    return index;
+}
+
+/* The port's row.  The index is made anew when it does not lead there. */
+static const json_t *find_port(struct ovn *o, const json_t *rows,
+                               const char *id)
+{
+    const json_t *row;
+    for (int tries = 0; tries < 2; tries++) {
+        const char *uuid = json_string_value(json_object_get(o->port_ids, id));
+        row = uuid ? json_object_get(rows, uuid) : NULL;
+        if (row && port_name(row) && !strcmp(port_name(row), id))
+            return row;
+        if (json_object_size(o->port_ids) == json_object_size(rows) && !uuid)
+            return NULL;
+        json_decref(o->port_ids);
+        o->port_ids = index_ports(rows);
+    }
+    return NULL;
+}
+
+static enum port_state row_state(const json_t *row)
+{
+    if (!row)
+        return PORT_ABSENT;
+    return json_is_true(json_object_get(row, "up")) ? PORT_UP : PORT_DOWN;
+}
+
+static enum port_state port_state(struct net_driver *d, const char *port_id)
+{
+    struct ovn *o = self_of(d);
+    const json_t *replica = ovsdb_lock(o->db);
+    if (!replica)
+        return PORT_UNKNOWN;
+    pthread_mutex_lock(&o->lock);
+    const json_t *rows =
+        ovsdb_replica_table(replica, nb_tables[NB_LOGICAL_SWITCH_PORT].name);
+    enum port_state state = row_state(find_port(o, rows, port_id));
+    pthread_mutex_unlock(&o->lock);
+    ovsdb_unlock(o->db);
+    return state;
+}
+
+static void watch(struct net_driver *d, void (*fn)(void *arg), void *arg)
+{
+    struct ovn *o = self_of(d);
+    pthread_mutex_lock(&o->lock);
+    o->changed = fn;
+    o->changed_arg = arg;
+    pthread_mutex_unlock(&o->lock);
+}
+
+/* ---- life -------------------------------------------------------------- */
+
+static void close_driver(struct net_driver *d)
+{
+    struct ovn *o = self_of(d);
+    ovsdb_free(o->db);
+    json_decref(o->port_ids);
+    pthread_mutex_destroy(&o->lock);
+    free(o);
+}
+
+static const struct network_ops ovn_ops = {
+    .apply = apply,
+    .port_state = port_state,
+    .watch = watch,
+    .close = close_driver,
+};
+
+struct net_driver *ovn_open(const char *nb_socket, const struct nb_config *nb)
+{
+    struct ovn *o = xcalloc(1, sizeof(*o));
+    _autojson_ json_t *monitor = nb_monitor();
+    o->driver.ops = &ovn_ops;
+    o->nb = nb;
+    o->revision = -1;
+    o->port_ids = json_object();
+    pthread_mutex_init(&o->lock, NULL);
+    o->db = ovsdb_new(&(struct ovsdb_config){ .socket = nb_socket,
+                                              .database = NB_DATABASE,
+                                              .monitor = monitor,
+                                              .changed = replica_changed,
+                                              .arg = o });
+    return &o->driver;
+}
+
+struct sync_stats ovn_stats(struct net_driver *d)
+{
+    struct ovn *o = self_of(d);
+    pthread_mutex_lock(&o->lock);
+    struct sync_stats stats = o->stats;
+    pthread_mutex_unlock(&o->lock);
+    return stats;
+}

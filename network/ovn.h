@@ -1,0 +1,31 @@
+/*
+ * ovn - the network driver of the product: OVN's northbound database.
+ *
+ * apply() derives the wanted content from the records (network/nb.h) and
+ * writes the difference (network/sync.h).  When neither the records nor the
+ * database changed since the last success it does nothing.  The database is
+ * derived state: after it was lost the next apply fills it again.
+ *
+ * Threads: as network.h says.  One thread of its own (network/ovsdb.h).
+ */
+#ifndef CAIRN_NETWORK_OVN_H
+#define CAIRN_NETWORK_OVN_H
+
+#include "network/nb.h"
+#include "network/network.h"
+#include "network/sync.h"
+
+#define OVN_NB_SOCKET "/run/ovn/ovnnb_db.sock"
+
+/* `nb` and what it points to must live as long as the driver. */
+struct net_driver *ovn_open(const char *nb_socket, const struct nb_config *nb);
+
+/* Removes all that is ours from the database and fills it again from the
+ * records: for people who do not trust what they see.  Guests lose their
+ * network for a moment. */
+bool ovn_rebuild(struct net_driver *d, const struct snapshot *s,
+                 struct error *err);
+
+struct sync_stats ovn_stats(struct net_driver *d);
+
+#endif
