@@ -13,12 +13,13 @@ struct ovn {
     pthread_mutex_t lock; /* all below */
     void (*changed)(void *arg);
     void *changed_arg;
-    json_t *port_ids; /* name -> uuid of the switch ports, a hint */
+    json_t *port_ids;     /* name -> uuid of the switch ports ... */
+    uint64_t ids_version; /* ... of this version of the replica */
     struct sync_stats stats;
 
     /* Of the thread that applies: what the last success was about. */
     int64_t revision;
-    uint64_t updates, connects;
+    uint64_t version;
 };
 
 static struct ovn *self_of(struct net_driver *d)
@@ -39,11 +40,14 @@ static void replica_changed(void *arg)
 
 /* ---- apply ------------------------------------------------------------- */
 
-static bool nothing_changed(const struct ovn *o, const struct snapshot *s,
-                            const struct ovsdb_stats *now)
+/* Neither the records nor the database changed since the last success. */
+static bool nothing_changed(struct ovn *o, const struct snapshot *s)
 {
-    return o->revision == snapshot_revision(s) && o->updates == now->updates &&
-           o->connects == now->connects;
+    uint64_t version;
+    if (!ovsdb_lock(o->db, &version))
+        return false;
+    ovsdb_unlock(o->db);
+    return o->revision == snapshot_revision(s) && o->version == version;
 }
 
 static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
@@ -54,6 +58,7 @@ static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
     o->stats.transactions += done.transactions;
     o->stats.rows += done.rows;
     pthread_mutex_unlock(&o->lock);
+    o->version = done.version;
     return ok;
 }
 
@@ -61,19 +66,13 @@ static bool apply(struct net_driver *d, const struct snapshot *s,
                   struct error *err)
 {
     struct ovn *o = self_of(d);
-    struct ovsdb_stats before = ovsdb_stats(o->db);
-    if (!ovsdb_wait(o->db, 0, err))
-        return false;
-    if (nothing_changed(o, s, &before))
+    if (nothing_changed(o, s))
         return true;
     _autojson_ json_t *content = nb_derive(s, o->nb);
     o->revision = -1;
     if (!bring_to(o, content, err))
         return false;
-    /* Our own writes come back as updates and cost one more look. */
     o->revision = snapshot_revision(s);
-    o->updates = before.updates;
-    o->connects = before.connects;
     return true;
 }
 
@@ -103,22 +102,16 @@ static json_t *index_ports(const json_t *rows)
     return index;
 }
 
-/* The port's row.  The index is made anew when it does not lead there. */
 static const json_t *find_port(struct ovn *o, const json_t *rows,
-                               const char *id)
+                               uint64_t version, const char *id)
 {
-    const json_t *row;
-    for (int tries = 0; tries < 2; tries++) {
-        const char *uuid = json_string_value(json_object_get(o->port_ids, id));
-        row = uuid ? json_object_get(rows, uuid) : NULL;
-        if (row && port_name(row) && !strcmp(port_name(row), id))
-            return row;
-        if (json_object_size(o->port_ids) == json_object_size(rows) && !uuid)
-            return NULL;
+    if (!o->port_ids || o->ids_version != version) {
         json_decref(o->port_ids);
         o->port_ids = index_ports(rows);
+        o->ids_version = version;
     }
-    return NULL;
+    const char *uuid = json_string_value(json_object_get(o->port_ids, id));
+    return uuid ? json_object_get(rows, uuid) : NULL;
 }
 
 static enum port_state row_state(const json_t *row)
@@ -131,13 +124,14 @@ static enum port_state row_state(const json_t *row)
 static enum port_state port_state(struct net_driver *d, const char *port_id)
 {
     struct ovn *o = self_of(d);
-    const json_t *replica = ovsdb_lock(o->db);
+    uint64_t version;
+    const json_t *replica = ovsdb_lock(o->db, &version);
     if (!replica)
         return PORT_UNKNOWN;
     pthread_mutex_lock(&o->lock);
     const json_t *rows =
         ovsdb_replica_table(replica, nb_tables[NB_LOGICAL_SWITCH_PORT].name);
-    enum port_state state = row_state(find_port(o, rows, port_id));
+    enum port_state state = row_state(find_port(o, rows, version, port_id));
     pthread_mutex_unlock(&o->lock);
     ovsdb_unlock(o->db);
     return state;
@@ -177,7 +171,6 @@ struct net_driver *ovn_open(const char *nb_socket, const struct nb_config *nb)
     o->driver.ops = &ovn_ops;
     o->nb = nb;
     o->revision = -1;
-    o->port_ids = json_object();
     pthread_mutex_init(&o->lock, NULL);
     o->db = ovsdb_new(&(struct ovsdb_config){ .socket = nb_socket,
                                               .database = NB_DATABASE,

@@ -43,8 +43,9 @@ struct ovsdb {
     bool connected; /* requests may be queued */
     bool in_step;   /* the replica is the database */
     json_t *replica;
-    struct buf out; /* bytes to send */
-    size_t sent;    /* of them, already */
+    uint64_t version; /* of the replica */
+    struct buf out;   /* bytes to send */
+    size_t sent;      /* of them, already */
     int64_t next_id;
     struct call *calls;
     struct ovsdb_stats stats;
@@ -131,6 +132,7 @@ static bool monitor_reply(struct ovsdb *db, const struct ovsdb_message *m,
         return ovsdb_reply_check(m, 1, err);
     json_decref(db->replica);
     db->replica = json_object();
+    db->version++;
     if (!ovsdb_replica_apply(db->replica, m->result, err))
         return false;
     db->in_step = true;
@@ -166,6 +168,7 @@ static bool got_message(struct ovsdb *db, struct ovsdb_message *m,
         return true;
     case OVSDB_UPDATE:
         db->stats.updates++;
+        db->version++;
         *changed = true;
         return ovsdb_replica_apply(db->replica, json_array_get(m->params, 1),
                                    err);
@@ -521,9 +524,11 @@ bool ovsdb_transact(struct ovsdb *db, json_t *ops, int64_t timeout_us,
     return ok;
 }
 
-const json_t *ovsdb_lock(struct ovsdb *db)
+const json_t *ovsdb_lock(struct ovsdb *db, uint64_t *version)
 {
     pthread_mutex_lock(&db->lock);
+    if (version)
+        *version = db->version;
     if (db->in_step)
         return db->replica;
     pthread_mutex_unlock(&db->lock);

@@ -53,8 +53,8 @@ bool ovsdb_transact(struct ovsdb *db, json_t *ops, int64_t timeout_us,
 
 /* The replica, borrowed and unchanging until ovsdb_unlock, or NULL (and
  * nothing to unlock) while it is not in step.  Hold it shortly, do not call
- * ovsdb_transact meanwhile. */
-const json_t *ovsdb_lock(struct ovsdb *db);
+ * ovsdb_transact meanwhile.  *version (may be NULL) grows with each change. */
+const json_t *ovsdb_lock(struct ovsdb *db, uint64_t *version);
 void ovsdb_unlock(struct ovsdb *db);
 
 struct ovsdb_stats {

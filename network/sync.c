@@ -21,7 +21,7 @@ struct diff {
     json_t *doubled[NB_N_TABLES]; /* uuids of rows whose key is there twice */
     json_t *named[NB_N_TABLES];   /* key -> name, rows inserted in this batch */
     unsigned n_named;
-    struct sync_batch batch = { 0 };
+    struct sync_batch batch;
 };
 
 static json_t *rows_of(const json_t *from, enum nb_table t)
@@ -369,11 +369,11 @@ struct apply {
 static bool next_batch(struct apply *a, struct sync_batch *batch,
                        struct error *err)
 {
-    const json_t *replica = ovsdb_lock(a->db);
+    const json_t *replica = ovsdb_lock(a->db, &a->stats.version);
     if (!replica) {
         if (!ovsdb_wait(a->db, WAIT_US, err))
             return false;
-        if (!(replica = ovsdb_lock(a->db)))
+        if (!(replica = ovsdb_lock(a->db, &a->stats.version)))
             return error_set(err, ERR_UNAVAILABLE,
                              "the northbound database comes and goes");
     }
@@ -432,6 +432,7 @@ bool sync_apply(struct ovsdb *db, const json_t *content,
     if (stats) {
         stats->transactions += a.stats.transactions;
         stats->rows += a.stats.rows;
+        stats->version = a.stats.version;
     }
     if (why.code)
         error_copy(err, &why);

@@ -34,12 +34,13 @@ struct sync_batch sync_diff(const json_t *replica, const json_t *content,
 void sync_batch_free(struct sync_batch *batch);
 
 struct sync_stats {
-    uint64_t transactions, rows;
+    uint64_t transactions, rows; /* written */
+    uint64_t version;            /* of the replica that was looked at last */
 };
 
 /* Diffs and writes until nothing is left.  UNAVAILABLE, UNKNOWN: try again
  * later.  When rows were refused, all others are done and the error is that
- * of the first one.  `stats` is added to, may be NULL. */
+ * of the first one.  `stats` (may be NULL) is added to. */
 bool sync_apply(struct ovsdb *db, const json_t *content,
                 struct sync_stats *stats, struct error *err);
 

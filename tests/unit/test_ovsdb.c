@@ -231,7 +231,7 @@ static const char first_rows[] =
 
 static size_t rows(struct ovsdb *db)
 {
-    const json_t *replica = ovsdb_lock(db);
+    const json_t *replica = ovsdb_lock(db, NULL);
     if (!replica)
         return 0;
     size_t n = json_object_size(ovsdb_replica_table(replica, "Logical_Switch"));
@@ -245,7 +245,7 @@ static void test_scripted(void **state)
     struct error err = { 0 };
     scripted_start(&s);
     assert_false(ovsdb_wait(s.db, 0, &err));
-    assert_null(ovsdb_lock(s.db));
+    assert_null(ovsdb_lock(s.db, NULL));
     server_write(s.fd, first_rows);
     assert_true(ovsdb_wait(s.db, 5 * SECOND_US, &err));
     assert_int_equal(rows(s.db), 1);
@@ -264,7 +264,7 @@ static void test_scripted(void **state)
     while (atomic_load(&s.changes) < 2)
         usleep(1000);
     assert_int_equal(rows(s.db), 1);
-    const json_t *r = ovsdb_lock(s.db);
+    const json_t *r = ovsdb_lock(s.db, NULL);
     assert_non_null(
         json_object_get(ovsdb_replica_table(r, "Logical_Switch"), "u2"));
     ovsdb_unlock(s.db);
@@ -310,7 +310,7 @@ static void test_lost_answer(void **state)
     assert_int_equal(b.err.code, ERR_UNKNOWN);
     ask(&a);
     assert_int_equal(a.err.code, ERR_UNAVAILABLE);
-    assert_null(ovsdb_lock(s.db));
+    assert_null(ovsdb_lock(s.db, NULL));
     scripted_stop(&s);
 }
 
