@@ -1,59 +1,28 @@
 #include "network/addr.h"
 
+#include "common/ip.h"
+
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define TEXT_MAX 64
 
 int addr_version(const char *address)
 {
-    unsigned char bin[16];
-    if (!address)
-        return 0;
-    if (inet_pton(AF_INET, address, bin) == 1)
-        return 4;
-    return inet_pton(AF_INET6, address, bin) == 1 ? 6 : 0;
-}
-
-/* Splits "address/length"; length -1 when there is no slash. */
-static bool split(const char *cidr, char address[TEXT_MAX], int *length)
-{
-    const char *slash = cidr ? strchr(cidr, '/') : NULL;
-    size_t n = slash ? (size_t)(slash - cidr) : cidr ? strlen(cidr) : 0;
-    *length = -1;
-    if (!n || n >= TEXT_MAX)
-        return false;
-    memcpy(address, cidr, n);
-    address[n] = '\0';
-    if (!slash)
-        return true;
-    size_t digits = strspn(slash + 1, "0123456789");
-    if (!digits || digits > 3 || slash[1 + digits])
-        return false;
-    *length = atoi(slash + 1);
-    return true;
+    struct ip ip;
+    return address && ip_parse(address, &ip) ? ip.version : 0;
 }
 
 int cidr_version(const char *cidr)
 {
-    char address[TEXT_MAX];
-    int length;
-    if (!split(cidr, address, &length))
-        return 0;
-    int version = addr_version(address);
-    return length > (version == 4 ? 32 : 128) ? 0 : version;
+    struct cidr c;
+    return cidr && cidr_parse(cidr, &c) ? c.ip.version : 0;
 }
 
 int cidr_length(const char *cidr)
 {
-    char address[TEXT_MAX];
-    int length, version = cidr_version(cidr);
-    if (!version || !split(cidr, address, &length))
-        return -1;
-    return length >= 0 ? length : version == 4 ? 32 : 128;
+    struct cidr c;
+    return cidr && cidr_parse(cidr, &c) ? c.prefix : -1;
 }
 
 bool mac_valid(const char *mac)
