@@ -773,11 +773,14 @@ bool inspect_own_qcow2(int fd, struct qcow2_head *out, struct error *err)
     struct image_source src;
     struct qcow2 q;
     uint8_t magic[4];
-    if (!open_source(&fd, &src, err) ||
-        !get(&src, magic, sizeof(magic), 0, "qcow2 header", err))
+    if (!open_source(&fd, &src, err))
+        return false;
+    if (src.size < 4)
+        return error_set(err, ERR_MEDIA_TYPE, "not a qcow2 file");
+    if (!get(&src, magic, sizeof(magic), 0, "qcow2 header", err))
         return false;
     if (memcmp(magic, "QFI\xfb", 4) != 0)
-        return error_set(err, ERR_INTERNAL, "not a qcow2 file");
+        return error_set(err, ERR_MEDIA_TYPE, "not a qcow2 file");
     if (!qcow2_read(&src, &q, err))
         return false;
     if (q.size > (uint64_t)INSPECT_VIRTUAL_MAX ||

@@ -70,7 +70,8 @@ bool inspect(const struct image_source *src, const char *disk_format,
 bool inspect_fd(int fd, const char *disk_format, struct inspection *out,
                 struct error *err);
 
-/* The head of a qcow2 of our own making, which may have a backing file. */
+/* The head of a qcow2 of our own making, which may have a backing file.
+ * MEDIA_TYPE when it is surely none (no such magic). */
 struct qcow2_head {
     int64_t virtual_size;
     char backing[INSPECT_NAME_MAX]; /* as written in the file; "" = none */

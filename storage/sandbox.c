@@ -261,11 +261,11 @@ static void __attribute__((noreturn)) child_run(const struct plan *p)
     for (int sig = 1; sig < 32; sig++)
         signal(sig, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     child_need(p, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
                "no new privileges");
     if (p->job->confine)
         child_confine(p);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* changing the user clears it */
     execve(p->job->argv[0], (char *const *)p->job->argv, environment);
     child_fail(p, "exec");
 }

@@ -1,0 +1,682 @@
+#include "storage/local_driver.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "storage/digest.h"
+#include "storage/image_check.h"
+#include "storage/inspect.h"
+#include "storage/layers.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define NOBODY 65534
+#define QCOW2  ".qcow2"
+
+struct local {
+    struct volumes base;
+    struct layers layers;
+    struct image_checker checker;
+    char *root;
+};
+
+static struct local *local_of(struct volumes *v)
+{
+    return container_of(v, struct local, base);
+}
+
+/* The layers, entered until the scope is left. */
+static struct layers *enter(struct volumes *v)
+{
+    struct layers *l = &local_of(v)->layers;
+    layers_enter(l);
+    return l;
+}
+
+static void leave(struct layers **l)
+{
+    layers_leave(*l);
+}
+#define _autoleave_ _cleanup_(leave)
+
+static bool name_check(const char *what, const char *name, struct error *err)
+{
+    return storage_name_ok(name) ||
+           error_set(err, ERR_INVALID, "\"%.64s\" is no %s", name ? name : "",
+                     what);
+}
+
+static bool size_check(int64_t size, struct error *err)
+{
+    return (size > 0 && size <= INSPECT_VIRTUAL_MAX && size % 512 == 0) ||
+           error_set(err, ERR_INVALID, "%lld bytes is no size of a disk",
+                     (long long)size);
+}
+
+static bool path_out(const char *path, char out[STORAGE_PATH_MAX],
+                     struct error *err)
+{
+    size_t n = strlen(path);
+    if (n >= STORAGE_PATH_MAX)
+        return error_set(err, ERR_INTERNAL, "path too long: %s", path);
+    memcpy(out, path, n + 1);
+    return true;
+}
+
+/* ---- images ------------------------------------------------------------ */
+
+static const struct {
+    const char *suffix;
+    enum image_format format;
+} blob_types[] = {
+    { ".qcow2", FORMAT_QCOW2 },
+    { ".raw", FORMAT_RAW },
+    { ".iso", FORMAT_ISO },
+};
+
+static bool blob_format(const char *blob, enum image_format *format)
+{
+    const char *dot = strrchr(blob, '.');
+    for (size_t i = 0; dot && i < ARRAY_SIZE(blob_types); i++)
+        if (strcmp(dot, blob_types[i].suffix) == 0) {
+            *format = blob_types[i].format;
+            return true;
+        }
+    return false;
+}
+
+static bool blob_check(const char *blob, enum image_format *format,
+                       struct error *err)
+{
+    return name_check("image", blob, err) &&
+           (blob_format(blob, format) ||
+            error_set(err, ERR_INVALID, "\"%s\" is no image", blob));
+}
+
+static int open_or(const char *path, int flags, const char *what,
+                   const char *name, struct error *err)
+{
+    int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        error_errno(err,
+                    errno == ENOENT   ? ERR_NOT_FOUND
+                    : errno == ENOSPC ? ERR_NO_SPACE
+                                      : ERR_INTERNAL,
+                    errno, "%s %s", what, name);
+    return fd;
+}
+
+static int local_image_open_write(struct volumes *v, const char *upload_id,
+                                  struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    if (!name_check("upload", upload_id, err))
+        return -1;
+    _autofree_ char *path = layers_path(l, PLACE_UPLOADS, upload_id, "");
+    unlink(path); /* an earlier writer keeps a file that nobody sees */
+    return open_or(path, O_CREAT | O_EXCL | O_WRONLY, "upload", upload_id, err);
+}
+
+static bool local_image_discard(struct volumes *v, const char *upload_id,
+                                struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    if (!name_check("upload", upload_id, err))
+        return false;
+    _autofree_ char *path = layers_path(l, PLACE_UPLOADS, upload_id, "");
+    if (!layers_drop(l, path, err))
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(blob_types); i++) {
+        _autofree_ char *blob =
+            layers_path(l, PLACE_IMAGES, upload_id, blob_types[i].suffix);
+        if (!layers_drop(l, blob, err))
+            return false;
+    }
+    return true;
+}
+
+/* Fills `info` from a blob that is there; hashes it when it is not what was
+ * uploaded. */
+static bool describe(struct layers *l, const char *upload_id, size_t type,
+                     bool changed, struct image_info *info, struct error *err)
+{
+    *info = (struct image_info){ 0 };
+    snprintf(info->blob, sizeof(info->blob), "%s%s", upload_id,
+             blob_types[type].suffix);
+    snprintf(info->format, sizeof(info->format), "%s",
+             format_name(blob_types[type].format));
+    _autofree_ char *path = layers_path(l, PLACE_IMAGES, info->blob, "");
+    _autoclose_ int fd = open_or(path, O_RDONLY, "image", info->blob, err);
+    struct stat st;
+    struct inspection found;
+    if (fd < 0 || !inspect_fd(fd, info->format, &found, err))
+        return false;
+    if (fstat(fd, &st) < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "image %s", info->blob);
+    info->size = st.st_size;
+    info->virtual_size = found.virtual_size;
+    return !changed || digest_fd(fd, info->md5, info->sha512, err);
+}
+
+/* The type of the blob that an upload has become, if it has. */
+static bool blob_of(struct layers *l, const char *upload_id, size_t *type)
+{
+    for (*type = 0; *type < ARRAY_SIZE(blob_types); (*type)++) {
+        _autofree_ char *path =
+            layers_path(l, PLACE_IMAGES, upload_id, blob_types[*type].suffix);
+        if (layers_exists(path))
+            return true;
+    }
+    return false;
+}
+
+/* A read lease is granted only on a file nobody has open for writing: so it
+ * cannot change under our eyes, nor after. */
+static bool no_writer(int fd, struct error *err)
+{
+    fcntl(fd, F_SETSIG, SIGURG); /* harmless, were it ever broken */
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+        return error_errno(err, errno == EAGAIN ? ERR_BUSY : ERR_INTERNAL,
+                           errno, "the upload is still being written");
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return true;
+}
+
+/* The upload as a file that stays as it is, on disk. */
+static int settle(const char *path, const char *upload_id, struct error *err)
+{
+    _autoclose_ int fd = open_or(path, O_RDONLY, "upload", upload_id, err);
+    if (fd < 0 || !no_writer(fd, err))
+        return -1;
+    if (fchmod(fd, 0444) < 0 || fsync(fd) < 0) {
+        error_errno(err, errno == ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, errno,
+                    "upload %s", upload_id);
+        return -1;
+    }
+    return steal_fd(&fd);
+}
+
+/* Converts the upload to qcow2 as tmp/<upload id>. */
+static bool convert(struct local *d, const char *upload_id,
+                    const struct inspection *found, struct error *err)
+{
+    struct layers *l = &d->layers;
+    _autofree_ char *from = layers_path(l, PLACE_UPLOADS, upload_id, "");
+    _autofree_ char *to = layers_path(l, PLACE_TMP, upload_id, "");
+    unlink(to);
+    _autoclose_ int fd =
+        open_or(to, O_CREAT | O_EXCL | O_RDWR, "image", upload_id, err);
+    struct inspection made;
+    bool ok = fd >= 0;
+    if (ok && fchown(fd, d->checker.uid, d->checker.gid) < 0)
+        ok = error_errno(err, ERR_INTERNAL, errno, "image %s", upload_id);
+    ok = ok && image_convert(&d->checker, from, found, to, err) &&
+         layers_finish(l, to, true, err) && inspect_fd(fd, "qcow2", &made, err);
+    if (!ok)
+        layers_abandon(l, upload_id);
+    return ok;
+}
+
+/* Moves the upload, or what was made of it, to the images. */
+static bool publish_image(struct layers *l, const char *upload_id,
+                          bool converted, const char *suffix, struct error *err)
+{
+    _autofree_ char *from = layers_path(l, PLACE_UPLOADS, upload_id, "");
+    _autofree_ char *to = layers_path(l, PLACE_IMAGES, upload_id, suffix);
+    layers_point(l, "checked");
+    if (converted) {
+        if (!layers_publish(l, upload_id, PLACE_IMAGES, to, err))
+            return false;
+        layers_point(l, "published");
+        return layers_drop(l, from, err);
+    }
+    if (!layers_finish(l, from, true, err))
+        return false;
+    if (rename(from, to) < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "cannot rename to %s", to);
+    layers_point(l, "published");
+    return layers_sync(l, PLACE_IMAGES, err);
+}
+
+/* Looks at the upload and makes it a blob; *type is the blob's. */
+static bool commit(struct local *d, const char *upload_id,
+                   const char *disk_format, size_t *type, struct error *err)
+{
+    struct layers *l = &d->layers;
+    struct inspection found;
+    _autofree_ char *path = layers_path(l, PLACE_UPLOADS, upload_id, "");
+    _autoclose_ int fd = settle(path, upload_id, err);
+    if (fd < 0 || !inspect_fd(fd, disk_format, &found, err))
+        return false;
+    for (*type = 0; *type < ARRAY_SIZE(blob_types); (*type)++)
+        if (blob_types[*type].format == found.format)
+            break;
+    bool converted = *type == ARRAY_SIZE(blob_types);
+    if (converted)
+        *type = 0; /* qcow2 */
+    if (converted && !convert(d, upload_id, &found, err))
+        return false;
+    if (found.format == FORMAT_QCOW2 &&
+        !image_check(&d->checker, path, &found, err))
+        return false;
+    return publish_image(l, upload_id, converted, blob_types[*type].suffix,
+                         err);
+}
+
+static bool local_image_commit(struct volumes *v, const char *upload_id,
+                               const char *disk_format, struct image_info *info,
+                               struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    enum image_format declared;
+    size_t type;
+    if (!name_check("upload", upload_id, err))
+        return false;
+    if (!format_from_disk_format(disk_format, &declared))
+        return error_set(err, ERR_MEDIA_TYPE,
+                         "disk format \"%.32s\" is not taken",
+                         disk_format ? disk_format : "");
+    if (!blob_of(l, upload_id, &type) &&
+        !commit(local_of(v), upload_id, disk_format, &type, err))
+        return false;
+    _autofree_ char *upload = layers_path(l, PLACE_UPLOADS, upload_id, "");
+    return layers_drop(l, upload, err) &&
+           describe(l, upload_id, type, blob_types[type].format != declared,
+                    info, err);
+}
+
+static int local_image_open_read(struct volumes *v, const char *blob,
+                                 struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    enum image_format format;
+    if (!blob_check(blob, &format, err))
+        return -1;
+    _autofree_ char *path = layers_path(l, PLACE_IMAGES, blob, "");
+    return open_or(path, O_RDONLY, "image", blob, err);
+}
+
+static bool local_image_delete(struct volumes *v, const char *blob,
+                               struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    enum image_format format;
+    if (!blob_check(blob, &format, err))
+        return false;
+    _autofree_ char *path = layers_path(l, PLACE_IMAGES, blob, "");
+    return layers_drop(l, path, err);
+}
+
+/* ---- disks and volumes ------------------------------------------------- */
+
+/* What something is to be made on. */
+struct under {
+    char *path;
+    const char *driver;
+    int64_t size;
+};
+
+static void under_free(struct under *u)
+{
+    free(u->path);
+}
+#define _autounder_ _cleanup_(under_free)
+
+static bool under_image(struct layers *l, const char *blob, struct under *u,
+                        struct error *err)
+{
+    enum image_format format;
+    struct inspection found;
+    if (!blob_check(blob, &format, err))
+        return false;
+    u->path = layers_path(l, PLACE_IMAGES, blob, "");
+    u->driver = format_driver(format);
+    _autoclose_ int fd = open_or(u->path, O_RDONLY, "image", blob, err);
+    if (fd < 0 || !inspect_fd(fd, format_name(format), &found, err))
+        return false;
+    u->size = found.virtual_size;
+    return true;
+}
+
+static bool under_qcow2(struct layers *l, enum place place, const char *what,
+                        const char *id, struct under *u, struct error *err)
+{
+    if (!name_check(what, id, err))
+        return false;
+    u->path = layers_path(l, place, id, QCOW2);
+    u->driver = "qcow2";
+    if (!layers_exists(u->path))
+        return error_set(err, ERR_NOT_FOUND, "%s %s has no file", what, id);
+    return layers_size(u->path, &u->size, err);
+}
+
+static bool fits(const struct under *u, int64_t size, struct error *err)
+{
+    return size >= u->size ||
+           error_set(err, ERR_INVALID,
+                     "a disk of %lld bytes is smaller than what it is made "
+                     "from (%lld bytes)",
+                     (long long)size, (long long)u->size);
+}
+
+/* A new file on top of `u` (or empty) under its final name. */
+static bool make(struct layers *l, const struct under *u, int64_t size,
+                 enum place place, const char *path, struct error *err)
+{
+    char gen[GENERATION_SIZE];
+    return layers_new(l, u->path, u->driver, size, gen, err) &&
+           layers_publish(l, gen, place, path, err);
+}
+
+static bool local_disk_create(struct volumes *v, const char *server_id,
+                              const char *blob, int64_t size,
+                              char path[STORAGE_PATH_MAX], struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    _autounder_ struct under u = { 0 };
+    if (!name_check("server", server_id, err))
+        return false;
+    _autofree_ char *to = layers_path(l, PLACE_DISKS, server_id, QCOW2);
+    if (!layers_exists(to)) {
+        if (!under_image(l, blob, &u, err))
+            return false;
+        if (size == 0)
+            size = u.size;
+        if (!size_check(size, err) || !fits(&u, size, err) ||
+            !make(l, &u, size, PLACE_DISKS, to, err))
+            return false;
+    }
+    return path_out(to, path, err);
+}
+
+/* Deletes "<place>/<id>.qcow2". */
+static bool delete_in(struct volumes *v, enum place place, const char *id,
+                      struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    if (!name_check("id", id, err))
+        return false;
+    _autofree_ char *path = layers_path(l, place, id, QCOW2);
+    return layers_drop(l, path, err);
+}
+
+static bool local_disk_delete(struct volumes *v, const char *server_id,
+                              struct error *err)
+{
+    return delete_in(v, PLACE_DISKS, server_id, err);
+}
+
+/* A clone stands on the frozen content of its source, as the source itself
+ * does from then on. */
+static bool make_clone(struct layers *l, const struct under *u, int64_t size,
+                       const char *path, struct error *err)
+{
+    struct under frozen = *u;
+    _autofree_ char *base = NULL;
+    if (!layers_freeze(l, u->path, &base, err))
+        return false;
+    frozen.path = base;
+    bool ok = make(l, &frozen, size, PLACE_VOLUMES, path, err);
+    layers_release(l, base, u->path);
+    return ok;
+}
+
+static bool find_source(struct layers *l, const struct volume_spec *spec,
+                        struct under *u, struct error *err)
+{
+    switch (spec->from) {
+    case SOURCE_EMPTY:
+        return true;
+    case SOURCE_IMAGE:
+        return under_image(l, spec->source, u, err);
+    case SOURCE_SNAPSHOT:
+        return under_qcow2(l, PLACE_SNAPSHOTS, "snapshot", spec->source, u,
+                           err);
+    case SOURCE_VOLUME:
+        return under_qcow2(l, PLACE_VOLUMES, "volume", spec->source, u, err);
+    }
+    return error_set(err, ERR_INTERNAL, "unknown source of a volume");
+}
+
+static bool local_volume_create(struct volumes *v, const char *volume_id,
+                                const struct volume_spec *spec,
+                                char path[STORAGE_PATH_MAX], struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    _autounder_ struct under u = { 0 };
+    if (!name_check("volume", volume_id, err) || !size_check(spec->size, err))
+        return false;
+    _autofree_ char *to = layers_path(l, PLACE_VOLUMES, volume_id, QCOW2);
+    if (!layers_exists(to)) {
+        if (!find_source(l, spec, &u, err) || !fits(&u, spec->size, err))
+            return false;
+        if (!(spec->from == SOURCE_VOLUME
+                  ? make_clone(l, &u, spec->size, to, err)
+                  : make(l, &u, spec->size, PLACE_VOLUMES, to, err)))
+            return false;
+    }
+    return path_out(to, path, err);
+}
+
+static bool local_volume_delete(struct volumes *v, const char *volume_id,
+                                struct error *err)
+{
+    return delete_in(v, PLACE_VOLUMES, volume_id, err);
+}
+
+static bool local_volume_extend(struct volumes *v, const char *volume_id,
+                                int64_t size, struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    _autounder_ struct under u = { 0 };
+    if (!size_check(size, err) ||
+        !under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err))
+        return false;
+    if (u.size >= size)
+        return true;
+    char bytes[32];
+    snprintf(bytes, sizeof(bytes), "%lld", (long long)size);
+    return layers_qemu_img(l, err, "resize", "-q", "-f", "qcow2", u.path, bytes,
+                           NULL) &&
+           layers_finish(l, u.path, false, err);
+}
+
+static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
+                                  const char *volume_id,
+                                  char path[STORAGE_PATH_MAX],
+                                  struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    _autounder_ struct under u = { 0 };
+    if (!name_check("snapshot", snapshot_id, err))
+        return false;
+    _autofree_ char *to = layers_path(l, PLACE_SNAPSHOTS, snapshot_id, QCOW2);
+    if (!layers_exists(to)) {
+        _autofree_ char *base = NULL;
+        if (!under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err) ||
+            !layers_freeze(l, u.path, &base, err))
+            return false;
+        bool ok = layers_link(l, base, PLACE_SNAPSHOTS, to, err);
+        layers_release(l, base, u.path);
+        if (!ok)
+            return false;
+    }
+    return path_out(to, path, err);
+}
+
+static bool local_snapshot_delete(struct volumes *v, const char *snapshot_id,
+                                  struct error *err)
+{
+    return delete_in(v, PLACE_SNAPSHOTS, snapshot_id, err);
+}
+
+/* Copies a volume's content to tmp/<upload id>; what the guest has written
+ * must not pass for another format either. */
+static bool copy_out(struct layers *l, const char *from, const char *upload_id,
+                     const char *format, struct error *err)
+{
+    struct inspection found;
+    _autofree_ char *to = layers_path(l, PLACE_TMP, upload_id, "");
+    bool ok = layers_qemu_img(l, err, "convert", "-q", "-f", "qcow2", "-O",
+                              format, from, to, NULL) &&
+              layers_finish(l, to, true, err);
+    _autoclose_ int fd =
+        ok ? open_or(to, O_RDONLY, "image", upload_id, err) : -1;
+    if (fd >= 0 && inspect_fd(fd, format, &found, err))
+        return true;
+    layers_abandon(l, upload_id);
+    return false;
+}
+
+static bool local_volume_to_image(struct volumes *v, const char *volume_id,
+                                  const char *upload_id,
+                                  const char *disk_format,
+                                  struct image_info *info, struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    _autounder_ struct under u = { 0 };
+    size_t type;
+    if (!name_check("upload", upload_id, err))
+        return false;
+    if (!disk_format ||
+        (strcmp(disk_format, "qcow2") != 0 && strcmp(disk_format, "raw") != 0))
+        return error_set(err, ERR_MEDIA_TYPE,
+                         "volumes are uploaded as qcow2 or raw, not as "
+                         "\"%.32s\"",
+                         disk_format ? disk_format : "");
+    if (!blob_of(l, upload_id, &type)) {
+        type = strcmp(disk_format, "qcow2") == 0 ? 0 : 1;
+        _autofree_ char *to =
+            layers_path(l, PLACE_IMAGES, upload_id, blob_types[type].suffix);
+        if (!under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err) ||
+            !copy_out(l, u.path, upload_id, disk_format, err) ||
+            !layers_publish(l, upload_id, PLACE_IMAGES, to, err))
+            return false;
+    }
+    return describe(l, upload_id, type, true, info, err);
+}
+
+/* ---- the whole --------------------------------------------------------- */
+
+struct listing {
+    stored_fn *fn;
+    void *arg;
+    enum stored_kind kind;
+};
+
+static bool list_one(struct layers *l, void *arg, enum place place,
+                     const char *name, struct error *err)
+{
+    const struct listing *list = arg;
+    char id[256];
+    struct stat st;
+    _autofree_ char *path = layers_path(l, place, name, "");
+    if (lstat(path, &st) < 0)
+        return true; /* gone since */
+    snprintf(id, sizeof(id), "%s", name);
+    size_t n = strlen(id), cut = strlen(QCOW2);
+    if (place != PLACE_UPLOADS && place != PLACE_IMAGES && n > cut &&
+        strcmp(id + n - cut, QCOW2) == 0)
+        id[n - cut] = '\0';
+    struct stored what = { .kind = list->kind,
+                           .name = id,
+                           .used = (int64_t)st.st_blocks * 512,
+                           .changed = st.st_ctim.tv_sec * SECOND_US };
+    list->fn(list->arg, &what);
+    return true;
+}
+
+static bool local_list(struct volumes *v, stored_fn *fn, void *arg,
+                       struct error *err)
+{
+    static const struct {
+        enum place place;
+        enum stored_kind kind;
+    } all[] = {
+        { PLACE_UPLOADS, STORED_UPLOAD },     { PLACE_IMAGES, STORED_IMAGE },
+        { PLACE_DISKS, STORED_DISK },         { PLACE_VOLUMES, STORED_VOLUME },
+        { PLACE_SNAPSHOTS, STORED_SNAPSHOT },
+    };
+    _autoleave_ struct layers *l = enter(v);
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        struct listing list = { fn, arg, all[i].kind };
+        if (!layers_each(l, all[i].place, list_one, &list, err))
+            return false;
+    }
+    return true;
+}
+
+static bool local_stats(struct volumes *v, struct storage_stats *out,
+                        struct error *err)
+{
+    struct statvfs fs;
+    const char *dir = local_of(v)->layers.dir;
+    if (statvfs(dir, &fs) < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "cannot look at %s", dir);
+    out->total = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize;
+    out->free = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+    return true;
+}
+
+static bool local_tidy(struct volumes *v, struct error *err)
+{
+    return layers_tidy(&local_of(v)->layers, err);
+}
+
+static void local_close(struct volumes *v)
+{
+    struct local *d = local_of(v);
+    layers_destroy(&d->layers);
+    free(d->root);
+    free(d);
+}
+
+static const struct volume_ops local_ops = {
+    .image_open_write = local_image_open_write,
+    .image_discard = local_image_discard,
+    .image_commit = local_image_commit,
+    .image_open_read = local_image_open_read,
+    .image_delete = local_image_delete,
+    .disk_create = local_disk_create,
+    .disk_delete = local_disk_delete,
+    .volume_create = local_volume_create,
+    .volume_delete = local_volume_delete,
+    .volume_extend = local_volume_extend,
+    .snapshot_create = local_snapshot_create,
+    .snapshot_delete = local_snapshot_delete,
+    .volume_to_image = local_volume_to_image,
+    .list = local_list,
+    .stats = local_stats,
+    .tidy = local_tidy,
+    .close = local_close,
+};
+
+struct volumes *local_driver_open(const struct local_config *config,
+                                  const struct env *env, struct error *err)
+{
+    struct local *d = xcalloc(1, sizeof(*d));
+    d->base.ops = &local_ops;
+    bool ok = layers_init(&d->layers, env, config->dir, err);
+    d->layers.owner = config->owner;
+    d->layers.group = config->group;
+    d->layers.crash_point = config->crash_point;
+    d->layers.crash_arg = config->crash_arg;
+    d->root = layers_path(&d->layers, PLACE_ROOT, "", "");
+    d->checker = (struct image_checker){
+        .env = env,
+        .qemu_img = d->layers.qemu_img,
+        .root = d->root,
+        .uid = config->sandbox_uid ? config->sandbox_uid : NOBODY,
+        .gid = config->sandbox_gid ? config->sandbox_gid : NOBODY,
+    };
+    if (!ok || !layers_tidy(&d->layers, err)) {
+        local_close(&d->base);
+        return NULL;
+    }
+    return &d->base;
+}
