@@ -764,13 +764,13 @@ static bool open_source(int *fd, struct image_source *src, struct error *err)
 bool inspect_fd(int fd, const char *disk_format, struct inspection *out,
                 struct error *err)
 {
-    struct image_source src;
+    struct image_source src = { 0 };
     return open_source(&fd, &src, err) && inspect(&src, disk_format, out, err);
 }
 
 bool inspect_own_qcow2(int fd, struct qcow2_head *out, struct error *err)
 {
-    struct image_source src;
+    struct image_source src = { 0 };
     struct qcow2 q;
     uint8_t magic[4];
     if (!open_source(&fd, &src, err))

@@ -248,7 +248,8 @@ static void child_confine(const struct plan *p)
 
 static void __attribute__((noreturn)) child_run(const struct plan *p)
 {
-    static char *const environment[] = { "PATH=/usr/bin", "LC_ALL=C", NULL };
+    static const char *const environment[] = { "PATH=/usr/bin", "LC_ALL=C",
+                                               NULL };
     sigset_t none;
     sigemptyset(&none);
     int in = open("/dev/null", O_RDONLY);
@@ -266,7 +267,8 @@ static void __attribute__((noreturn)) child_run(const struct plan *p)
     if (p->job->confine)
         child_confine(p);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* changing the user clears it */
-    execve(p->job->argv[0], (char *const *)p->job->argv, environment);
+    execve(p->job->argv[0], (char *const *)p->job->argv,
+           (char *const *)environment);
     child_fail(p, "exec");
 }
 
@@ -432,7 +434,7 @@ bool sandbox_run(const struct sandbox_job *job, const struct env *env,
 {
     struct plan plan = { .job = job };
     struct pipes pipes;
-    pid_t pid;
+    pid_t pid = -1;
     *result = (struct sandbox_result){ .out = BUF_INIT(SANDBOX_OUTPUT_MAX),
                                        .errors = BUF_INIT(SANDBOX_OUTPUT_MAX) };
     plan_paths(&plan);

@@ -1,0 +1,581 @@
+#include "test.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "storage/digest.h"
+#include "storage/local_driver.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#define MIB (1 << 20)
+
+struct fixture {
+    char dir[64];
+    struct local_config config;
+    struct volumes *v;
+};
+
+/* Runs a shell command on the driver's files; its exit code. */
+static int __attribute__((format(printf, 2, 3)))
+shell(const struct fixture *f, const char *fmt, ...)
+{
+    char command[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = snprintf(command, sizeof(command), "cd %s && ", f->dir);
+    vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
+    va_end(ap);
+    int status = system(command); /* NOLINT: a test's own command */
+    return WEXITSTATUS(status);
+}
+
+static void open_driver(struct fixture *f)
+{
+    struct error err = { 0 };
+    f->v = local_driver_open(&f->config, &env_system, &err);
+    if (!f->v)
+        fail_msg("%s", err.text);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    strcpy(f->dir, "/tmp/cairn-test-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    f->config.dir = f->dir;
+    open_driver(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    f->v->ops->close(f->v);
+    shell(f, "rm -rf %s", f->dir);
+    free(f);
+    return 0;
+}
+
+/* Uploads a file of the directory and commits it. */
+static bool upload(struct fixture *f, const char *file, const char *id,
+                   const char *disk_format, struct image_info *info,
+                   struct error *err)
+{
+    int to = f->v->ops->image_open_write(f->v, id, err);
+    assert_true(to >= 0);
+    close(to);
+    assert_int_equal(shell(f, "cat %s > uploads/%s", file, id), 0);
+    return f->v->ops->image_commit(f->v, id, disk_format, info, err);
+}
+
+static void must(bool ok, const struct error *err)
+{
+    if (!ok)
+        fail_msg("%s: %s", error_code_name(err->code), err->text);
+}
+
+/* An image of 8 MiB whose byte 4096.. holds `letter`, blob "img.qcow2". */
+static void base_image(struct fixture *f, struct image_info *info)
+{
+    struct error err = { 0 };
+    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
+                              "qemu-io -c 'write -q -P 65 0 1M' src"),
+                     0);
+    must(upload(f, "src", "img", "qcow2", info, &err), &err);
+}
+
+static bool holds(struct fixture *f, const char *path, int byte, int from_mib,
+                  int mib)
+{
+    return shell(f,
+                 "qemu-io -r -f qcow2 -c 'read -q -P %d %dM %dM' %s "
+                 ">out 2>&1 && ! grep -q failed out",
+                 byte, from_mib, mib, path) == 0;
+}
+
+static void fill(struct fixture *f, const char *path, int byte, int mib)
+{
+    assert_int_equal(shell(f, "qemu-io -f qcow2 -c 'write -q -P %d %dM 1M' %s",
+                           byte, mib, path),
+                     0);
+}
+
+static int files_in(struct fixture *f, const char *place)
+{
+    char cmd[64];
+    snprintf(cmd, sizeof(cmd), "exit $(ls %s | wc -l)", place);
+    return shell(f, "%s", cmd);
+}
+
+static void image_becomes_blob(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    base_image(f, &info);
+    assert_string_equal(info.blob, "img.qcow2");
+    assert_string_equal(info.format, "qcow2");
+    assert_int_equal(info.virtual_size, 8 * MIB);
+    assert_string_equal(info.md5, "");
+    assert_int_equal(files_in(f, "uploads"), 0);
+    assert_int_equal(shell(f, "cmp src images/img.qcow2"), 0);
+    /* Again: the answer got lost. */
+    struct image_info again;
+    struct error err;
+    must(f->v->ops->image_commit(f->v, "img", "qcow2", &again, &err), &err);
+    assert_memory_equal(&info, &again, sizeof(info));
+    _autoclose_ int fd = f->v->ops->image_open_read(f->v, "img.qcow2", &err);
+    char magic[4];
+    assert_int_equal(read(fd, magic, 4), 4);
+    assert_memory_equal(magic, "QFI\xfb", 4);
+    assert_true(f->v->ops->image_delete(f->v, "img.qcow2", &err));
+    assert_true(f->v->ops->image_delete(f->v, "img.qcow2", &err));
+    assert_int_equal(f->v->ops->image_open_read(f->v, "img.qcow2", &err), -1);
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+static void open_upload_is_busy(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    struct image_info info;
+    _autoclose_ int fd = f->v->ops->image_open_write(f->v, "u", &err);
+    assert_int_equal(write(fd, "abc", 3), 3);
+    assert_false(f->v->ops->image_commit(f->v, "u", "raw", &info, &err));
+    assert_int_equal(err.code, ERR_BUSY);
+    close(steal_fd(&fd));
+    must(f->v->ops->image_commit(f->v, "u", "raw", &info, &err), &err);
+    assert_int_equal(info.size, 3);
+    assert_int_equal(info.virtual_size, 512);
+    assert_true(f->v->ops->image_discard(f->v, "u", &err));
+    assert_int_equal(files_in(f, "images"), 0);
+}
+
+static void conversions(void **state)
+{
+    static const char *const formats[][2] = {
+        { "vmdk", "vmdk" }, { "vmdk -o subformat=streamOptimized", "vmdk" },
+        { "vpc", "vhd" },   { "vpc -o subformat=fixed", "vhd" },
+        { "vhdx", "vhdx" }, { "vdi", "vdi" },
+    };
+    struct fixture *f = *state;
+    struct error err;
+    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 s 8M && "
+                              "qemu-io -c 'write -q -P 66 1M 1M' s"),
+                     0);
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        struct image_info info, again;
+        char md5[DIGEST_MD5_SIZE], sha512[DIGEST_SHA512_SIZE];
+        assert_int_equal(
+            shell(f, "qemu-img convert -q -O %s s t", formats[i][0]), 0);
+        must(upload(f, "t", "c", formats[i][1], &info, &err), &err);
+        assert_string_equal(info.format, "qcow2");
+        assert_true(holds(f, "images/c.qcow2", 66, 1, 1));
+        _autoclose_ int fd = f->v->ops->image_open_read(f->v, info.blob, &err);
+        assert_true(digest_fd(fd, md5, sha512, &err));
+        assert_string_equal(info.md5, md5);
+        assert_string_equal(info.sha512, sha512);
+        must(f->v->ops->image_commit(f->v, "c", formats[i][1], &again, &err),
+             &err);
+        assert_memory_equal(&info, &again, sizeof(info));
+        assert_true(f->v->ops->image_discard(f->v, "c", &err));
+        assert_int_equal(files_in(f, "images") + files_in(f, "uploads") +
+                             files_in(f, "tmp"),
+                         0);
+    }
+}
+
+static void refusals_leave_nothing(void **state)
+{
+    /* made by; declared as; what the sentence must hold */
+    static const char *const bad[][3] = {
+        { "qemu-img create -q -f qcow2 -u -b /etc/passwd -F raw t 8M", "qcow2",
+          "backing file" },
+        { "qemu-img create -q -f qcow2 -o data_file=d,data_file_raw=on t 8M",
+          "qcow2", "external data file" },
+        { "qemu-img create -q -f qcow2 t 8M", "raw", "content is qcow2" },
+        { "truncate -s 1M t", "qcow2", "no such header" },
+        { "qemu-img create -q -f vmdk -o subformat=monolithicFlat t 8M", "vmdk",
+          "vmdk descriptor" },
+        { "qemu-img create -q -f vmdk -o subformat=twoGbMaxExtentSparse t 8M",
+          "vmdk", "vmdk descriptor" },
+        { "qemu-img create -q -f qed t 8M", "raw", "qed" },
+        { "qemu-img create -q -f qcow2 t 8M && "
+          "qemu-io -c 'write -q 0 1M' t && truncate -s 700k t",
+          "qcow2", "corrupt" },
+        { "qemu-img create -q -f qcow2 t 8M && qemu-io -c 'write -q 0 1M' t && "
+          "printf '\\377\\377\\377' | dd of=t bs=1 seek=262146 conv=notrunc "
+          "status=none",
+          "qcow2", "corrupt" },
+    };
+    struct fixture *f = *state;
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct image_info info;
+        struct error err = { 0 };
+        assert_int_equal(shell(f, "rm -f t d && %s", bad[i][0]), 0);
+        if (upload(f, "t", "bad", bad[i][1], &info, &err))
+            fail_msg("taken: %s", bad[i][0]);
+        if (!strstr(err.text, bad[i][2]))
+            fail_msg("%s: %s", bad[i][0], err.text);
+        assert_true(err.code == ERR_INVALID || err.code == ERR_MEDIA_TYPE);
+        assert_true(f->v->ops->image_discard(f->v, "bad", &err));
+        assert_int_equal(files_in(f, "images") + files_in(f, "uploads") +
+                             files_in(f, "tmp"),
+                         0);
+    }
+}
+
+static void disk_outlives_its_image(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    struct error err;
+    char path[STORAGE_PATH_MAX], again[STORAGE_PATH_MAX];
+    base_image(f, &info);
+    assert_false(f->v->ops->disk_create(f->v, "s", info.blob, MIB, path, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    must(f->v->ops->disk_create(f->v, "s", info.blob, 16 * MIB, path, &err),
+         &err);
+    must(f->v->ops->disk_create(f->v, "s", info.blob, 16 * MIB, again, &err),
+         &err);
+    assert_string_equal(path, again);
+    must(f->v->ops->disk_create(f->v, "s2", info.blob, 0, path, &err), &err);
+    assert_true(f->v->ops->image_delete(f->v, info.blob, &err));
+    assert_true(f->v->ops->tidy(f->v, &err));
+    assert_true(holds(f, "disks/s.qcow2", 65, 0, 1));
+    assert_true(holds(f, "disks/s.qcow2", 0, 8, 8));
+    assert_int_equal(files_in(f, "base"), 2);
+    assert_true(f->v->ops->disk_delete(f->v, "s", &err));
+    assert_true(holds(f, "disks/s2.qcow2", 65, 0, 1));
+    assert_true(f->v->ops->disk_delete(f->v, "s2", &err));
+    assert_int_equal(files_in(f, "base"), 0);
+    assert_false(f->v->ops->disk_create(f->v, "s", info.blob, 0, path, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+static void create(struct fixture *f, const char *id, enum volume_source from,
+                   const char *source, int mib)
+{
+    struct volume_spec spec = { (int64_t)mib * MIB, from, source };
+    char path[STORAGE_PATH_MAX];
+    struct error err = { 0 };
+    must(f->v->ops->volume_create(f->v, id, &spec, path, &err), &err);
+}
+
+static void take(struct fixture *f, const char *id, const char *volume)
+{
+    char path[STORAGE_PATH_MAX];
+    struct error err = { 0 };
+    must(f->v->ops->snapshot_create(f->v, id, volume, path, &err), &err);
+}
+
+static void snapshots_and_clones(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    fill(f, "volumes/v.qcow2", 1, 0);
+    take(f, "s1", "v");
+    fill(f, "volumes/v.qcow2", 2, 0);
+    take(f, "s2", "v");
+    take(f, "s2", "v"); /* again: it stays as it was */
+    fill(f, "volumes/v.qcow2", 3, 0);
+    create(f, "c", SOURCE_VOLUME, "v", 6);
+    fill(f, "volumes/v.qcow2", 4, 0);
+    create(f, "w", SOURCE_SNAPSHOT, "s1", 4);
+    assert_true(holds(f, "snapshots/s1.qcow2", 1, 0, 1));
+    assert_true(holds(f, "snapshots/s2.qcow2", 2, 0, 1));
+    assert_true(holds(f, "volumes/c.qcow2", 3, 0, 1));
+    assert_true(holds(f, "volumes/c.qcow2", 0, 4, 2));
+    assert_true(holds(f, "volumes/v.qcow2", 4, 0, 1));
+    assert_true(holds(f, "volumes/w.qcow2", 1, 0, 1));
+    assert_true(f->v->ops->tidy(f->v, &err));
+    assert_true(f->v->ops->volume_delete(f->v, "v", &err));
+    assert_true(f->v->ops->snapshot_delete(f->v, "s1", &err));
+    assert_true(holds(f, "volumes/w.qcow2", 1, 0, 1));
+    assert_true(holds(f, "volumes/c.qcow2", 3, 0, 1));
+    assert_true(f->v->ops->volume_delete(f->v, "c", &err));
+    assert_true(holds(f, "snapshots/s2.qcow2", 2, 0, 1));
+    assert_true(f->v->ops->snapshot_delete(f->v, "s2", &err));
+    assert_true(f->v->ops->volume_delete(f->v, "w", &err));
+    assert_int_equal(files_in(f, "base"), 0);
+}
+
+/* A chain that gets too long is copied instead; nothing is lost on the way. */
+static void chains_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    char id[16];
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    fill(f, "volumes/v.qcow2", 7, 1);
+    for (int i = 0; i < 36; i++) {
+        snprintf(id, sizeof(id), "s%d", i);
+        take(f, id, "v");
+        assert_true(f->v->ops->snapshot_delete(f->v, id, &err));
+    }
+    assert_true(holds(f, "volumes/v.qcow2", 7, 1, 1));
+    assert_true(files_in(f, "base") < 10);
+    assert_true(f->v->ops->tidy(f->v, &err));
+    assert_true(holds(f, "volumes/v.qcow2", 7, 1, 1));
+    assert_true(f->v->ops->volume_delete(f->v, "v", &err));
+    assert_int_equal(files_in(f, "base"), 0);
+}
+
+static void extend(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    fill(f, "volumes/v.qcow2", 1, 3);
+    must(f->v->ops->volume_extend(f->v, "v", 8 * MIB, &err), &err);
+    must(f->v->ops->volume_extend(f->v, "v", 8 * MIB, &err), &err);
+    assert_true(holds(f, "volumes/v.qcow2", 1, 3, 1));
+    assert_true(holds(f, "volumes/v.qcow2", 0, 7, 1));
+    assert_false(holds(f, "volumes/v.qcow2", 0, 8, 1));
+    assert_false(f->v->ops->volume_extend(f->v, "x", 8 * MIB, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+/* A guest that has the volume open keeps it from being changed below it. */
+static void volume_in_use(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    char path[STORAGE_PATH_MAX];
+    struct image_info info;
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    assert_int_equal(shell(f, "mkfifo in && (qemu-io -f qcow2 "
+                              "volumes/v.qcow2 <in >io.log 2>&1 &) && "
+                              "exec 7>in && echo 'write -P 5 0 64k' >&7 && "
+                              "sleep 1 && (sleep 8 & echo $! >pid) >&7"),
+                     0);
+    assert_false(f->v->ops->snapshot_create(f->v, "s", "v", path, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_false(f->v->ops->volume_extend(f->v, "v", 8 * MIB, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_false(
+        f->v->ops->volume_to_image(f->v, "v", "u", "raw", &info, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_int_equal(files_in(f, "tmp") + files_in(f, "base"), 0);
+    assert_int_equal(shell(f, "kill $(cat pid); sleep 0.3"), 0);
+    must(f->v->ops->snapshot_create(f->v, "s", "v", path, &err), &err);
+}
+
+static void volume_as_image(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    struct image_info info;
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    fill(f, "volumes/v.qcow2", 9, 1);
+    must(f->v->ops->volume_to_image(f->v, "v", "u", "raw", &info, &err), &err);
+    assert_string_equal(info.blob, "u.raw");
+    assert_int_equal(info.size, 4 * MIB);
+    assert_int_equal(strlen(info.md5), 32);
+    assert_int_equal(strlen(info.sha512), 128);
+    must(f->v->ops->volume_to_image(f->v, "v", "u2", "qcow2", &info, &err),
+         &err);
+    create(f, "w", SOURCE_IMAGE, "u2.qcow2", 4);
+    assert_true(holds(f, "volumes/w.qcow2", 9, 1, 1));
+    /* A guest wrote a qcow2 header on its disk: not a raw image. */
+    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 t 1M && "
+                              "qemu-img convert -n -f raw -O qcow2 t "
+                              "volumes/v.qcow2 2>/dev/null; "
+                              "qemu-img convert -f raw -O qcow2 t "
+                              "volumes/v.qcow2"),
+                     0);
+    assert_false(
+        f->v->ops->volume_to_image(f->v, "v", "u3", "raw", &info, &err));
+    assert_int_equal(err.code, ERR_MEDIA_TYPE);
+    assert_int_equal(files_in(f, "tmp"), 0);
+}
+
+static void count_one(void *arg, const struct stored *what)
+{
+    ((int *)arg)[what->kind]++;
+    assert_true(what->changed > 0);
+    assert_null(strstr(what->kind == STORED_IMAGE ? "" : what->name, "."));
+}
+
+static void listing(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    struct image_info info;
+    struct storage_stats stats;
+    char path[STORAGE_PATH_MAX];
+    int n[5] = { 0 };
+    base_image(f, &info);
+    close(f->v->ops->image_open_write(f->v, "u", &err));
+    create(f, "v", SOURCE_IMAGE, info.blob, 8);
+    take(f, "s", "v");
+    must(f->v->ops->disk_create(f->v, "d", info.blob, 0, path, &err), &err);
+    must(f->v->ops->list(f->v, count_one, n, &err), &err);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(n[i], 1);
+    must(f->v->ops->stats(f->v, &stats, &err), &err);
+    assert_true(stats.free > 0 && stats.free < stats.total);
+}
+
+static void bad_names(void **state)
+{
+    static const char *const names[] = { "",    ".",   "..",      "../x",
+                                         "a/b", "a b", ".hidden", NULL };
+    struct fixture *f = *state;
+    char path[STORAGE_PATH_MAX];
+    struct volume_spec spec = { MIB, SOURCE_EMPTY, NULL };
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        struct error err = { 0 };
+        assert_false(
+            f->v->ops->volume_create(f->v, names[i], &spec, path, &err));
+        assert_int_equal(err.code, ERR_INVALID);
+        assert_int_equal(f->v->ops->image_open_write(f->v, names[i], &err), -1);
+        assert_false(f->v->ops->volume_delete(f->v, names[i], &err));
+    }
+}
+
+/* ---- power cuts -------------------------------------------------------- */
+
+static int points_left;
+
+static void die_here(void *arg, const char *name)
+{
+    if (points_left-- == 0)
+        _exit(9);
+}
+
+/* Runs `work` in a process that dies at its n-th step.  True: it ended
+ * before that. */
+static bool survives(struct fixture *f, void (*work)(struct fixture *), int n)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        points_left = n;
+        f->config.crash_point = die_here;
+        open_driver(f);
+        work(f);
+        _exit(0);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    assert_true(WIFEXITED(status));
+    assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 9);
+    return WEXITSTATUS(status) == 0;
+}
+
+static void story(struct fixture *f)
+{
+    struct error err;
+    struct image_info info;
+    char path[STORAGE_PATH_MAX];
+    must(f->v->ops->image_commit(f->v, "img", "vmdk", &info, &err), &err);
+    create(f, "v", SOURCE_IMAGE, "img.qcow2", 8);
+    take(f, "s", "v");
+    create(f, "c", SOURCE_VOLUME, "v", 8);
+    create(f, "w", SOURCE_SNAPSHOT, "s", 8);
+    must(f->v->ops->volume_extend(f->v, "w", 9 * MIB, &err), &err);
+    must(f->v->ops->disk_create(f->v, "d", "img.qcow2", 0, path, &err), &err);
+}
+
+static void story_ends(struct fixture *f)
+{
+    struct error err;
+    must(f->v->ops->image_delete(f->v, "img.qcow2", &err), &err);
+    must(f->v->ops->volume_delete(f->v, "v", &err), &err);
+    must(f->v->ops->snapshot_delete(f->v, "s", &err), &err);
+    must(f->v->ops->disk_delete(f->v, "d", &err), &err);
+    must(f->v->ops->volume_delete(f->v, "w", &err), &err);
+}
+
+/* Whatever step it is killed at: the same calls again finish the work, every
+ * disk holds what it should, and in the end nothing is left over. */
+static void killed_at_any_step(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const made[] = { "volumes/v", "volumes/c", "volumes/w",
+                                        "snapshots/s", "disks/d" };
+    struct error err;
+    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
+                              "qemu-io -c 'write -q -P 65 0 1M' src && "
+                              "qemu-img convert -O vmdk src src.vmdk"),
+                     0);
+    bool over = false;
+    int n = 0;
+    for (; !over; n++) {
+        close(f->v->ops->image_open_write(f->v, "img", &err));
+        assert_int_equal(shell(f, "cat src.vmdk > uploads/img"), 0);
+        over = survives(f, story, n);
+        f->v->ops->close(f->v);
+        open_driver(f);
+        story(f);
+        for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+            char path[64];
+            snprintf(path, sizeof(path), "%s.qcow2", made[i]);
+            if (!holds(f, path, 65, 0, 1))
+                fail_msg("killed at step %d: %s is damaged", n, path);
+        }
+        over = survives(f, story_ends, n) && over;
+        f->v->ops->close(f->v);
+        open_driver(f);
+        story_ends(f);
+        assert_true(holds(f, "volumes/c.qcow2", 65, 0, 1));
+        must(f->v->ops->volume_delete(f->v, "c", &err), &err);
+        assert_int_equal(files_in(f, "base") + files_in(f, "tmp") +
+                             files_in(f, "images") + files_in(f, "volumes") +
+                             files_in(f, "snapshots") + files_in(f, "disks") +
+                             files_in(f, "uploads"),
+                         0);
+    }
+    assert_true(n > 15);
+}
+
+/* ---- a full disk ------------------------------------------------------- */
+
+static void full_disk(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    char path[STORAGE_PATH_MAX];
+    struct volume_spec spec = { 4 * MIB, SOURCE_EMPTY, NULL };
+    if (shell(f, "mount -t tmpfs -o size=3m none . 2>/dev/null") != 0)
+        skip();
+    f->v->ops->close(f->v);
+    open_driver(f);
+    assert_int_equal(shell(f, "head -c 2800k /dev/zero > full"), 0);
+    bool made = f->v->ops->volume_create(f->v, "v", &spec, path, &err) &&
+                f->v->ops->volume_create(f->v, "v2", &spec, path, &err);
+    int left = files_in(f, "tmp") + files_in(f, "base");
+    shell(f, "cd / && umount -l %s", f->dir);
+    f->v->ops->close(f->v);
+    open_driver(f);
+    assert_false(made);
+    assert_int_equal(err.code, ERR_NO_SPACE);
+    assert_int_equal(left, 0);
+}
+
+int main(void)
+{
+#define T(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(image_becomes_blob),
+        T(open_upload_is_busy),
+        T(conversions),
+        T(refusals_leave_nothing),
+        T(disk_outlives_its_image),
+        T(snapshots_and_clones),
+        T(chains_are_bounded),
+        T(extend),
+        T(volume_in_use),
+        T(volume_as_image),
+        T(listing),
+        T(bad_names),
+        T(killed_at_any_step),
+        T(full_disk),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
