@@ -61,26 +61,29 @@ static void inherits_nothing(void **state)
     assert_true(atoi(buf_str(&r.out) + 2) <= 4);
 }
 
+#define PYTHON "python3 -ISc 'import ctypes,socket\nc=ctypes.CDLL(None)\n"
+
 static void confined(void **state)
 {
     static const struct {
         const char *script, *says;
     } cases[] = {
         { "echo $$", "1\n" }, /* no other processes */
-        { "while read a b; do echo $a; done < /usr/lib/os-release | wc -l >&2;"
-          "echo /*",
-          "/bin /lib /lib64 /usr\n" },
+        { "echo /*", "/bin /lib /lib64 /usr\n" },
         { "test -e /etc/passwd || echo none", "none\n" },
         { "test -e /proc/self || echo none", "none\n" },
         { "id -u", "65534\n" },
         { "id -G", "65534\n" },
-        { "touch /usr/x 2>/dev/null || touch /x 2>/dev/null || echo ro",
-          "ro\n" },
-        { "perl -e 'socket(S,2,1,0) or print \"no socket\\n\"'",
-          "no socket\n" },
-        { "perl -e 'print syscall(272,0x10000000)'", "-1" }, /* unshare */
-        { "perl -e 'print syscall(161,\"/usr\")'", "-1" },   /* chroot */
-        { "mount -t tmpfs x /usr 2>/dev/null || echo no", "no\n" },
+        { "touch /usr/x || touch /x || echo ro", "ro\n" },
+        { PYTHON "try:\n socket.socket()\nexcept OSError as e: print(e.errno)'",
+          "1\n" },
+        { PYTHON "print(c.syscall(272,0x10000000))'", "-1\n" }, /* unshare */
+        { PYTHON "print(c.syscall(161,b\"/usr\"))'", "-1\n" },  /* chroot */
+        { PYTHON "print(c.syscall(101,0,1,0,0))'", "-1\n" },    /* ptrace */
+        { PYTHON "import threading\nt=threading.Thread(target=print)\n"
+                 "t.start()\nt.join()'",
+          "\n" },
+        { "mount -t tmpfs x /usr || echo no", "no\n" },
         { "ulimit -v", "262144\n" },
         { "ulimit -c", "0\n" },
     };
@@ -108,9 +111,7 @@ static void sees_its_files_only(void **state)
     fd = open(out, O_CREAT | O_WRONLY, 0600);
     assert_int_equal(fchown(fd, limits.uid, limits.gid), 0);
     const char *argv[] = { "/usr/bin/sh", "-c",
-                           "cat /in > /out && ! (echo x > /in) 2>/dev/null &&"
-                           "! head -c 2000000 /dev/zero >> /out 2>/dev/null",
-                           NULL };
+                           "cat /in > /out && ! (echo x > /in) 2>&1", NULL };
     struct sandbox_job job = { .argv = argv,
                                .timeout_us = 10 * SECOND_US,
                                .confine = &limits,
