@@ -136,13 +136,18 @@ static void report_port(struct report *r, const struct port *p)
     }
 }
 
-static void report_all(struct report *r, const struct snapshot *s)
+static void report_ports(struct report *r, const struct snapshot *s)
+{
+    struct snap_iter i = snap_all(s, &kind_port);
+    for (const struct port *p; (p = snap_next(&i));)
+        report_port(r, p);
+}
+
+/* Networks, routers, floating IPs: they work when all was applied. */
+static void report_others(struct report *r, const struct snapshot *s)
 {
     const void *it;
-    struct snap_iter i = snap_all(s, &kind_port);
-    while ((it = snap_next(&i)))
-        report_port(r, it);
-    i = snap_all(s, &kind_network);
+    struct snap_iter i = snap_all(s, &kind_network);
     while ((it = snap_next(&i)))
         set_status(r, it, NET_ACTIVE);
     i = snap_all(s, &kind_router);
@@ -151,7 +156,6 @@ static void report_all(struct report *r, const struct snapshot *s)
     i = snap_all(s, &kind_floating_ip);
     for (const struct floating_ip *f; (f = snap_next(&i));)
         set_status(r, f, f->port_id && f->router_id ? NET_ACTIVE : NET_DOWN);
-    flush(r);
 }
 
 /* ---- the reconciler ---------------------------------------------------- */
@@ -164,11 +168,10 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     _autosnap_ struct snapshot *s = cache_snapshot(n->cache);
     struct error apply_err = { 0 };
     bool applied = network_apply(n->driver, s, &apply_err);
-    if (!applied && apply_err.code == ERR_UNAVAILABLE) {
-        error_copy(err, &apply_err);
-        return RECONCILE_RETRY;
-    }
-    report_all(&r, s);
+    report_ports(&r, s);
+    if (applied)
+        report_others(&r, s);
+    flush(&r);
     txn_reset(&r.txn);
     if (!applied || r.err.code) {
         error_copy(err, applied ? &r.err : &apply_err);

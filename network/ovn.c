@@ -7,7 +7,8 @@
 
 struct ovn {
     struct net_driver driver;
-    const struct nb_config *nb;
+    struct nb_config nb;
+    struct metadata *metadata;
     struct ovsdb *db;
 
     pthread_mutex_t lock; /* all below */
@@ -62,18 +63,32 @@ static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
     return ok;
 }
 
-static bool apply(struct net_driver *d, const struct snapshot *s,
-                  struct error *err)
+static bool apply_northbound(struct ovn *o, const struct snapshot *s,
+                             struct error *err)
 {
-    struct ovn *o = self_of(d);
+    if (!ovsdb_wait(o->db, 0, err))
+        return false;
     if (nothing_changed(o, s))
         return true;
-    _autojson_ json_t *content = nb_derive(s, o->nb);
+    _autojson_ json_t *content = nb_derive(s, &o->nb);
     o->revision = -1;
     if (!bring_to(o, content, err))
         return false;
     o->revision = snapshot_revision(s);
     return true;
+}
+
+static bool apply(struct net_driver *d, const struct snapshot *s,
+                  struct error *err)
+{
+    struct ovn *o = self_of(d);
+    struct error later = { 0 };
+    bool ok = apply_northbound(o, s, err);
+    if (!o->metadata || metadata_apply(o->metadata, s, &later))
+        return ok;
+    if (ok)
+        error_copy(err, &later);
+    return false;
 }
 
 bool ovn_rebuild(struct net_driver *d, const struct snapshot *s,
@@ -164,15 +179,16 @@ static const struct network_ops ovn_ops = {
     .close = close_driver,
 };
 
-struct net_driver *ovn_open(const char *nb_socket, const struct nb_config *nb)
+struct net_driver *ovn_open(const struct ovn_config *config)
 {
     struct ovn *o = xcalloc(1, sizeof(*o));
     _autojson_ json_t *monitor = nb_monitor();
     o->driver.ops = &ovn_ops;
-    o->nb = nb;
+    o->nb = config->nb;
+    o->metadata = config->metadata;
     o->revision = -1;
     pthread_mutex_init(&o->lock, NULL);
-    o->db = ovsdb_new(&(struct ovsdb_config){ .socket = nb_socket,
+    o->db = ovsdb_new(&(struct ovsdb_config){ .socket = config->nb_socket,
                                               .database = NB_DATABASE,
                                               .monitor = monitor,
                                               .changed = replica_changed,

@@ -4,21 +4,28 @@
  * apply() derives the wanted content from the records (network/nb.h) and
  * writes the difference (network/sync.h).  When neither the records nor the
  * database changed since the last success it does nothing.  The database is
- * derived state: after it was lost the next apply fills it again.
+ * derived state: after it was lost the next apply fills it again.  Then this
+ * node's legs of the metadata service follow (network/metadata.h).
  *
  * Threads: as network.h says.  One thread of its own (network/ovsdb.h).
  */
 #ifndef CAIRN_NETWORK_OVN_H
 #define CAIRN_NETWORK_OVN_H
 
+#include "network/metadata.h"
 #include "network/nb.h"
 #include "network/network.h"
 #include "network/sync.h"
 
 #define OVN_NB_SOCKET "/run/ovn/ovnnb_db.sock"
 
-/* `nb` and what it points to must live as long as the driver. */
-struct net_driver *ovn_open(const char *nb_socket, const struct nb_config *nb);
+struct ovn_config {
+    const char *nb_socket;     /* OVN_NB_SOCKET; copied */
+    struct nb_config nb;       /* what it points to outlives the driver */
+    struct metadata *metadata; /* applied too; borrowed; NULL: none here */
+};
+
+struct net_driver *ovn_open(const struct ovn_config *config);
 
 /* Removes all that is ours from the database and fills it again from the
  * records: for people who do not trust what they see.  Guests lose their

@@ -24,7 +24,7 @@ static void hear(void *arg)
 
 static void lab_open(struct lab *l)
 {
-    l->driver = ovn_open(l->server->socket, &nb);
+    l->driver = ovn_open(&(struct ovn_config){ l->server->socket, nb, NULL });
     network_watch(l->driver, hear, &l->heard);
 }
 
