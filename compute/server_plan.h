@@ -1,0 +1,108 @@
+/*
+ * server_plan - what to do next for one server, decided without doing it.
+ *
+ * A pure function of the records, of what the domain is now and of how long
+ * the guest has been asked already.  The reconciler carries one step out,
+ * looks again, and plans again, until there is nothing left to do; a crash
+ * between any two steps changes nothing, because each plan starts from what
+ * is.  The order:
+ *
+ *   goal DELETED            destroy, then release all
+ *   vm_state ERROR, no task  rest (until somebody asks for something)
+ *   BUILDING                wait for disk, volumes and ports; start
+ *   a reboot is asked for   off (asked nicely if soft), then start
+ *   else                    bring the domain to the goal:
+ *
+ *     domain \ goal  RUNNING         STOPPED      PAUSED     SUSPENDED
+ *     RUNNING        -               shut down    pause      save
+ *     PAUSED         resume (1)      destroy      -          save
+ *     SAVED          restore         -            restore    -
+ *     off, absent    start (2)       -            halted (3) halted (3)
+ *
+ *   then the record is brought up to date, then devices are plugged.
+ *
+ *   (1) only what was paused on purpose; after an I/O error it stays so
+ *   (2) when it was STOPPED, PAUSED, SUSPENDED or failed; an ACTIVE one that
+ *       is off has stopped by itself, or its host has: halted
+ *   (3) unless it is SUSPENDED already.  Halted: the goal becomes STOPPED,
+ *       as nova's power sync has it
+ */
+#ifndef CAIRN_COMPUTE_SERVER_PLAN_H
+#define CAIRN_COMPUTE_SERVER_PLAN_H
+
+#include "compute/hypervisor.h"
+#include "model/compute.h"
+#include "model/network.h"
+#include "model/volume.h"
+#include "state/cache.h"
+
+/* How long the guest has been asked for something (to power off, to let go
+ * of a device).  Kept in memory only: after a restart it is asked again. */
+struct patience {
+    char what[48]; /* "" : nothing; "shutdown", "vdb", a port id */
+    int64_t since; /* monotonic us, first asked */
+    int64_t asked; /* last asked */
+};
+
+struct server_view {
+    const struct server *server;
+    const struct disk *disk; /* NULL: none */
+    /* beside server->volumes and ->ports; NULL: the record is gone */
+    const struct volume *volumes[DOMAIN_DISKS_MAX];
+    const struct port *ports[DOMAIN_NICS_MAX];
+    struct domain_info domain;
+    struct patience patience;
+    int64_t mono; /* now */
+};
+/* Fills in the records. */
+void server_view_init(struct server_view *v, const struct snapshot *s,
+                      const struct server *server);
+
+#define SERVER_STEPS(X)                                                        \
+    X(NONE, "rest")                                                            \
+    X(WAIT, "wait")                                                            \
+    X(START, "start the guest")                                                \
+    X(RESTORE, "resume the guest from its saved memory")                       \
+    X(SHUTDOWN, "ask the guest to shut down")                                  \
+    X(DESTROY, "stop the guest")                                               \
+    X(PAUSE, "pause the guest")                                                \
+    X(RESUME, "unpause the guest")                                             \
+    X(SAVE, "save the guest's memory")                                         \
+    X(RECORD, "record its state")                                              \
+    X(ATTACH_DISK, "attach a volume")                                          \
+    X(DETACH_DISK, "detach a volume")                                          \
+    X(RESIZE_DISK, "extend a volume")                                          \
+    X(ATTACH_NIC, "attach a port")                                             \
+    X(DETACH_NIC, "detach a port")                                             \
+    X(KEEP_DISK, "give up detaching a volume")                                 \
+    X(KEEP_NIC, "give up detaching a port")                                    \
+    X(RELEASE, "remove the server")                                            \
+    X(FAIL, "fail")
+
+enum server_step {
+#define X(name, text) STEP_##name,
+    SERVER_STEPS(X)
+#undef X
+        N_STEPS
+};
+extern const char *const server_step_names[N_STEPS]; /* the texts */
+
+struct server_plan {
+    enum server_step step;
+    size_t i;         /* which of server->volumes or ->ports */
+    int64_t after_us; /* WAIT: look again then; 0: when records change */
+    const char *text; /* FAIL: the fault, static or borrowed */
+};
+
+struct server_plan server_plan(const struct server_view *v);
+
+/* What the record should say, given the domain: changes a draft copy of
+ * v->server (vm_state, task_state, power_state, volumes, ports ...).  `now`
+ * is wall clock.  The plan asks for RECORD when this makes a difference. */
+void server_observe(struct server *draft, const struct server_view *v,
+                    int64_t now);
+
+/* Can the guest use the volume now? */
+bool server_volume_ready(const struct volume *v);
+
+#endif
