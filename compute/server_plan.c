@@ -369,11 +369,12 @@ static void observe_settled(struct server *draft, const struct server_view *v,
     };
     if (halted(v))
         draft->goal = GOAL_STOPPED;
-    if (draft->vm_state == VM_BUILDING) {
-        draft->launched = now;
+    if (draft->vm_state == VM_BUILDING)
         draft->vm_state = VM_ACTIVE; /* other goals come after */
-    } else
+    else
         draft->vm_state = state_of_goal[draft->goal];
+    if (draft->vm_state == VM_ACTIVE && !draft->launched)
+        draft->launched = now;
     draft->task_state = TASK_NONE;
     if (domain_active(&v->domain) && draft->reboots_done < draft->reboot &&
         v->domain.reboot >= draft->reboot)

@@ -1,0 +1,676 @@
+#include "compute/server_reconcile.h"
+
+#include "common/log.h"
+#include "compute/config_drive.h"
+#include "compute/server_plan.h"
+#include "compute/server_spec.h"
+#include "model/release.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define LOG_NAME     "compute"
+#define TRIES        3  /* of a step that fails */
+#define TRIES_BUSY   10 /* of one that may well work later */
+#define STEPS_MOST   16 /* in one run; then others get their turn */
+#define STALE_US     INT64_C(5000)
+#define RESYNC_US    (60 * SECOND_US)
+#define RESYNC_KEY   "resync"
+#define N_BUCKETS    256
+#define FAULT_STATUS 500
+
+/* What is remembered of a server between runs; never needed, only kind: a
+ * restart forgets it. */
+struct memory {
+    struct memory *next;
+    char id[UUID_SIZE];
+    struct patience patience;
+    enum server_step failed_step;
+    unsigned failures; /* of that step, in a row */
+    int64_t revision;  /* of our newest commit: older snapshots are stale */
+};
+
+struct server_reconciler {
+    struct server_reconciler_config config;
+    char *node;
+    struct reconciler *queue;
+    pthread_mutex_t lock; /* for the table; an entry is its key's worker's */
+    struct memory *table[N_BUCKETS];
+};
+
+/* One run for one server. */
+struct run {
+    struct server_reconciler *r;
+    struct hypervisor *h;
+    struct memory *memory;
+    const struct snapshot *snap;
+    struct server_view view;
+    int64_t *delay_us;
+    struct error *err;
+};
+
+/* ---- memory ------------------------------------------------------------ */
+
+static struct memory **bucket(struct server_reconciler *r, const char *id)
+{
+    uint32_t h = 2166136261u;
+    for (const char *s = id; *s; s++)
+        h = (h ^ (unsigned char)*s) * 16777619u;
+    return &r->table[h % N_BUCKETS];
+}
+
+static struct memory *remember(struct server_reconciler *r, const char *id)
+{
+    pthread_mutex_lock(&r->lock);
+    struct memory **b = bucket(r, id), *m = *b;
+    while (m && strcmp(m->id, id) != 0)
+        m = m->next;
+    if (!m) {
+        m = xcalloc(1, sizeof(*m));
+        snprintf(m->id, sizeof(m->id), "%s", id);
+        m->next = *b;
+        *b = m;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return m;
+}
+
+static void forget(struct server_reconciler *r, const char *id)
+{
+    pthread_mutex_lock(&r->lock);
+    for (struct memory **p = bucket(r, id); *p; p = &(*p)->next)
+        if (strcmp((*p)->id, id) == 0) {
+            struct memory *gone = *p;
+            *p = gone->next;
+            free(gone);
+            break;
+        }
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- commits ----------------------------------------------------------- */
+
+static enum reconcile_verdict commit(struct run *run, struct txn *t)
+{
+    struct txn_result result;
+    if (store_commit(run->r->config.store, t, &result)) {
+        run->memory->revision = result.revision;
+        run->memory->failures = 0;
+        return RECONCILE_DONE; /* the cache wakes us when it is there */
+    }
+    if (result.status == TXN_CONFLICT) {
+        *run->delay_us = STALE_US;
+        return RECONCILE_AGAIN;
+    }
+    error_copy(run->err, &result.err);
+    return RECONCILE_RETRY;
+}
+
+static int64_t wall(struct run *run)
+{
+    return env_now(run->r->config.env);
+}
+
+static struct server_volume *volume_in(const struct server *s, const char *id)
+{
+    for (size_t i = 0; i < s->volumes.n; i++) {
+        struct server_volume *sv = LIST_AT(s->volumes, struct server_volume, i);
+        if (strcmp(sv->volume_id, id) == 0)
+            return sv;
+    }
+    return NULL;
+}
+
+static struct server_port *port_in(const struct server *s, const char *id)
+{
+    for (size_t i = 0; i < s->ports.n; i++) {
+        struct server_port *sp = LIST_AT(s->ports, struct server_port, i);
+        if (strcmp(sp->port_id, id) == 0)
+            return sp;
+    }
+    return NULL;
+}
+
+/* The volume is now in use by the server. */
+static void put_attachment(struct txn *t, const struct volume *v,
+                           const struct server *s,
+                           const struct server_volume *sv, int64_t now)
+{
+    _autorecord_ struct volume *draft = record_copy(v);
+    struct volume_attachment *a = NULL;
+    for (size_t i = 0; i < draft->attachments.n && !a; i++) {
+        a = LIST_AT(draft->attachments, struct volume_attachment, i);
+        if (!a->server_id || strcmp(a->server_id, s->rec.id) != 0)
+            a = NULL;
+    }
+    if (!a) {
+        a = list_add(draft, &draft->attachments, sizeof(*a));
+        a->server_id = rec_str(draft, s->rec.id);
+        a->attachment_id = rec_str(draft, sv->attachment_id);
+    }
+    a->device = rec_str(draft, sv->device);
+    a->node = rec_str(draft, s->node);
+    if (!a->attached)
+        a->attached = now;
+    if (draft->status != VOLUME_EXTENDING && draft->status != VOLUME_UPLOADING)
+        draft->status = VOLUME_IN_USE;
+    draft->updated = now;
+    txn_change_record(t, draft);
+}
+
+/* What follows for the volumes from what changed in the server's list. */
+static void settle_volumes(struct run *run, struct txn *t,
+                           const struct server *draft, int64_t now)
+{
+    const struct server *was = run->view.server;
+    for (size_t i = 0; i < was->volumes.n; i++) {
+        const struct server_volume *old =
+            LIST_AT(was->volumes, struct server_volume, i);
+        const struct server_volume *sv = volume_in(draft, old->volume_id);
+        const struct volume *v =
+            snap_get(run->snap, &kind_volume, old->volume_id);
+        if (v && !sv)
+            volume_release(t, v, was->rec.id, false, now);
+        else if (v && sv->state == ATTACH_DONE && old->state != ATTACH_DONE)
+            put_attachment(t, v, draft, sv, now);
+    }
+}
+
+static bool settle_ports(struct run *run, struct txn *t,
+                         const struct server *draft, int64_t now)
+{
+    const struct port *gone[DOMAIN_NICS_MAX];
+    const struct server *was = run->view.server;
+    size_t n = 0;
+    for (size_t i = 0; i < was->ports.n; i++) {
+        const struct server_port *old =
+            LIST_AT(was->ports, struct server_port, i);
+        const struct port *p = snap_get(run->snap, &kind_port, old->port_id);
+        if (!p || port_in(draft, old->port_id))
+            continue;
+        if (old->delete_on_termination && n < ARRAY_SIZE(gone))
+            gone[n++] = p;
+        else
+            port_unbind(t, p, now);
+    }
+    return ports_release(t, run->snap, gone, n, now, run->err);
+}
+
+/* Writes a changed server and what follows from the change. */
+static enum reconcile_verdict
+put_server(struct run *run, const struct server *draft, int64_t now)
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_change_record(&t, draft);
+    settle_volumes(run, &t, draft, now);
+    if (!settle_ports(run, &t, draft, now))
+        return RECONCILE_RETRY;
+    return commit(run, &t);
+}
+
+/* ---- steps that write -------------------------------------------------- */
+
+static enum reconcile_verdict do_record(struct run *run)
+{
+    int64_t now = wall(run);
+    _autorecord_ struct server *draft = record_copy(run->view.server);
+    server_observe(draft, &run->view, now);
+    if (draft->vm_state != run->view.server->vm_state)
+        log_info(LOG_NAME, "server %s: %s -> %s", draft->rec.id,
+                 vm_state_names[run->view.server->vm_state],
+                 vm_state_names[draft->vm_state]);
+    return put_server(run, draft, now);
+}
+
+static enum reconcile_verdict do_fail(struct run *run, const char *text)
+{
+    int64_t now = wall(run);
+    _autorecord_ struct server *draft = record_copy(run->view.server);
+    draft->vm_state = VM_ERROR;
+    draft->task_state = TASK_NONE;
+    draft->reboots_done = draft->reboot;
+    draft->fault = rec_str(draft, text);
+    draft->fault_code = FAULT_STATUS;
+    draft->fault_at = draft->updated = now;
+    log_warn(LOG_NAME, "server %s: %s", draft->rec.id, text);
+    return put_server(run, draft, now);
+}
+
+/* One device's state in the record becomes another; the rest follows. */
+static enum reconcile_verdict set_volume(struct run *run, size_t i, int state)
+{
+    _autorecord_ struct server *draft = record_copy(run->view.server);
+    LIST_AT(draft->volumes, struct server_volume, i)->state = state;
+    return put_server(run, draft, wall(run));
+}
+
+static enum reconcile_verdict set_port(struct run *run, size_t i, int state)
+{
+    _autorecord_ struct server *draft = record_copy(run->view.server);
+    LIST_AT(draft->ports, struct server_port, i)->state = state;
+    return put_server(run, draft, wall(run));
+}
+
+static enum reconcile_verdict put_extended(struct run *run, size_t i, bool ok)
+{
+    const struct volume *v = run->view.volumes[i];
+    _autorecord_ struct volume *draft = record_copy(v);
+    _autotxn_ struct txn t = TXN_INIT;
+    draft->status = ok ? VOLUME_IN_USE : VOLUME_ERROR_EXTENDING;
+    if (ok)
+        draft->real_size_gb = draft->size_gb;
+    draft->updated = wall(run);
+    txn_change_record(&t, draft);
+    return commit(run, &t);
+}
+
+static enum reconcile_verdict do_release(struct run *run)
+{
+    const struct server *s = run->view.server;
+    _autotxn_ struct txn t = TXN_INIT;
+    if (!run->h->ops->undefine(run->h, s->rec.id, run->err) ||
+        !server_release(&t, run->snap, s, wall(run), run->err))
+        return RECONCILE_RETRY;
+    enum reconcile_verdict verdict = commit(run, &t);
+    if (verdict == RECONCILE_DONE)
+        log_info(LOG_NAME, "server %s: deleted", s->rec.id);
+    return verdict;
+}
+
+/* ---- steps that act ---------------------------------------------------- */
+
+static bool do_start(struct run *run)
+{
+    const struct server *s = run->view.server;
+    struct arena arena = { 0 };
+    struct buf drive = BUF_INIT(CONFIG_DRIVE_MAX);
+    struct domain_spec *spec = server_spec(&arena, run->snap, s);
+    bool ok =
+        !s->config_drive || config_drive_write(run->snap, s, &drive, run->err);
+    if (s->config_drive) {
+        spec->config_drive = drive.data;
+        spec->config_drive_len = drive.len;
+    }
+    ok = ok && run->h->ops->define_start(run->h, spec, run->err);
+    buf_free(&drive);
+    arena_free(&arena);
+    return ok;
+}
+
+static const char *device_at(struct run *run, size_t i)
+{
+    const struct server *s = run->view.server;
+    const struct server_volume *sv =
+        LIST_AT(s->volumes, struct server_volume, i);
+    return device_name(sv->device ? sv->device : server_root_device(s));
+}
+
+static const char *port_id_at(struct run *run, size_t i)
+{
+    return LIST_AT(run->view.server->ports, struct server_port, i)->port_id;
+}
+
+static bool attach_disk(struct run *run, size_t i)
+{
+    const struct server *s = run->view.server;
+    const struct volume *v = run->view.volumes[i];
+    struct disk_spec disk = server_volume_spec(
+        s, LIST_AT(s->volumes, struct server_volume, i), v->path);
+    disk.readonly = v->readonly;
+    return run->h->ops->attach_disk(run->h, s->rec.id, &disk, run->err);
+}
+
+static bool attach_nic(struct run *run, size_t i)
+{
+    const struct server *s = run->view.server;
+    struct nic_spec nic = server_nic_spec(run->snap, s, port_id_at(run, i));
+    return run->h->ops->attach_nic(run->h, s->rec.id, &nic, run->err);
+}
+
+static bool act(struct run *run, const struct server_plan *p)
+{
+    const struct hypervisor_ops *ops = run->h->ops;
+    struct hypervisor *h = run->h;
+    const char *id = run->view.server->rec.id;
+    struct error *err = run->err;
+    switch (p->step) {
+    case STEP_START:
+        return do_start(run);
+    case STEP_RESTORE:
+        return ops->start(h, id, err);
+    case STEP_SHUTDOWN:
+        return ops->shutdown(h, id, err);
+    case STEP_DESTROY:
+        return ops->destroy(h, id, err);
+    case STEP_PAUSE:
+        return ops->suspend(h, id, err);
+    case STEP_RESUME:
+        return ops->resume(h, id, err);
+    case STEP_SAVE:
+        return ops->managed_save(h, id, err);
+    case STEP_ATTACH_DISK:
+        return attach_disk(run, p->i);
+    case STEP_DETACH_DISK:
+        return ops->detach_disk(h, id, device_at(run, p->i), err);
+    case STEP_RESIZE_DISK:
+        return ops->resize_disk(h, id, device_at(run, p->i),
+                                run->view.volumes[p->i]->size_gb << 30, err);
+    case STEP_ATTACH_NIC:
+        return attach_nic(run, p->i);
+    case STEP_DETACH_NIC:
+        return ops->detach_nic(h, id, port_id_at(run, p->i), err);
+    default:
+        return true;
+    }
+}
+
+/* ---- failures ---------------------------------------------------------- */
+
+static bool out_of_tries(struct run *run, enum server_step step)
+{
+    struct memory *m = run->memory;
+    unsigned most = TRIES;
+    switch (run->err->code) {
+    case ERR_UNAVAILABLE:
+        return false;
+    case ERR_TIMEOUT:
+    case ERR_BUSY:
+    case ERR_UNKNOWN:
+    case ERR_CANCELLED:
+        most = TRIES_BUSY;
+        break;
+    default:
+        break;
+    }
+    m->failures = m->failed_step == step ? m->failures + 1 : 1;
+    m->failed_step = step;
+    return m->failures >= most && run->view.server->goal != GOAL_DELETED;
+}
+
+/* A step has failed: once more, or what is to be done when it fails for
+ * good.  The tenant learns which step, the log why. */
+static enum reconcile_verdict step_failed(struct run *run,
+                                          const struct server_plan *p)
+{
+    const char *id = run->view.server->rec.id;
+    char text[128];
+    log_limited(LOG_WARN, LOG_NAME, "server %s: could not %s: %s", id,
+                server_step_names[p->step], run->err->text);
+    if (!out_of_tries(run, p->step))
+        return RECONCILE_RETRY;
+    switch (p->step) {
+    case STEP_ATTACH_DISK:
+        return set_volume(run, p->i, ATTACH_LEAVING);
+    case STEP_DETACH_DISK:
+        return set_volume(run, p->i, ATTACH_DONE);
+    case STEP_RESIZE_DISK:
+        return put_extended(run, p->i, false);
+    case STEP_ATTACH_NIC:
+        return set_port(run, p->i, ATTACH_LEAVING);
+    case STEP_DETACH_NIC:
+        return set_port(run, p->i, ATTACH_DONE);
+    default:
+        snprintf(text, sizeof(text), "could not %s: %s",
+                 server_step_names[p->step], error_code_text(run->err->code));
+        return do_fail(run, text);
+    }
+}
+
+/* ---- one run ----------------------------------------------------------- */
+
+/* Remembers what the guest has been asked, and since when. */
+static void note_question(struct run *run, const struct server_plan *p)
+{
+    struct patience *q = &run->memory->patience;
+    const char *what = p->step == STEP_SHUTDOWN      ? "shutdown"
+                       : p->step == STEP_DETACH_DISK ? device_at(run, p->i)
+                       : p->step == STEP_DETACH_NIC  ? port_id_at(run, p->i)
+                                                     : NULL;
+    if (p->step == STEP_WAIT)
+        return;
+    if (!what) {
+        q->what[0] = '\0';
+        return;
+    }
+    q->asked = run->view.mono;
+    if (strcmp(q->what, what) == 0)
+        return;
+    snprintf(q->what, sizeof(q->what), "%s", what);
+    q->since = run->view.mono;
+}
+
+/* True: go on planning.  False: *verdict ends the run. */
+static bool carry_out(struct run *run, const struct server_plan *p,
+                      enum reconcile_verdict *verdict)
+{
+    note_question(run, p);
+    switch (p->step) {
+    case STEP_NONE:
+        *verdict = RECONCILE_DONE;
+        return false;
+    case STEP_WAIT:
+        *run->delay_us = p->after_us;
+        *verdict = p->after_us ? RECONCILE_AGAIN : RECONCILE_DONE;
+        return false;
+    case STEP_RECORD:
+        *verdict = do_record(run);
+        return false;
+    case STEP_KEEP_DISK:
+        *verdict = set_volume(run, p->i, ATTACH_DONE);
+        return false;
+    case STEP_KEEP_NIC:
+        *verdict = set_port(run, p->i, ATTACH_DONE);
+        return false;
+    case STEP_RELEASE:
+        *verdict = do_release(run);
+        return false;
+    case STEP_FAIL:
+        *verdict = do_fail(run, p->text);
+        return false;
+    default:
+        break;
+    }
+    if (!act(run, p)) {
+        *verdict = step_failed(run, p);
+        return false;
+    }
+    run->memory->failures = 0;
+    if (p->step != STEP_RESIZE_DISK)
+        return true;
+    *verdict = put_extended(run, p->i, true);
+    return false;
+}
+
+static bool look(struct run *run)
+{
+    run->view.mono = env_mono(run->r->config.env);
+    run->view.patience = run->memory->patience;
+    return run->h->ops->info(run->h, run->view.server->rec.id,
+                             &run->view.domain, run->err);
+}
+
+static enum reconcile_verdict run_server(struct run *run,
+                                         const struct server *server)
+{
+    enum reconcile_verdict verdict;
+    server_view_init(&run->view, run->snap, server);
+    for (int i = 0; i < STEPS_MOST; i++) {
+        if (!look(run))
+            return RECONCILE_RETRY;
+        struct server_plan p = server_plan(&run->view);
+        if (!carry_out(run, &p, &verdict))
+            return verdict;
+    }
+    *run->delay_us = 0;
+    return RECONCILE_AGAIN;
+}
+
+/* ---- what to look at --------------------------------------------------- */
+
+static bool is_ours(const struct server_reconciler *r, const struct server *s)
+{
+    return s && s->node && strcmp(s->node, r->node) == 0;
+}
+
+static void add(struct server_reconciler *r, const char *server_id)
+{
+    char key[STORE_KEY_MAX];
+    if (!server_id)
+        return;
+    snprintf(key, sizeof(key), "server/%s", server_id);
+    reconciler_add(r->queue, key);
+}
+
+static void add_if_ours(struct server_reconciler *r, const struct snapshot *s,
+                        const char *server_id)
+{
+    if (is_ours(r, snap_get(s, &kind_server, server_id)))
+        add(r, server_id);
+}
+
+/* A domain that no record knows: somebody restored an old store, or removed
+ * a record by hand.  Its disks may be all that is left; so hands off. */
+static void seen_domain(void *arg, const char *id, enum domain_state state)
+{
+    struct server_reconciler *r = arg;
+    _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
+    if (!snap_get(s, &kind_server, id))
+        log_warn(LOG_NAME, "domain %s has no server record: left alone", id);
+}
+
+static enum reconcile_verdict resync(struct server_reconciler *r,
+                                     int64_t *delay_us)
+{
+    struct error err;
+    server_reconciler_resync(r);
+    r->config.hypervisor->ops->list(r->config.hypervisor, seen_domain, r, &err);
+    *delay_us = RESYNC_US;
+    return RECONCILE_AGAIN;
+}
+
+static enum reconcile_verdict reconcile(void *self, const char *key,
+                                        int64_t *delay_us, struct error *err)
+{
+    struct server_reconciler *r = self;
+    if (strcmp(key, RESYNC_KEY) == 0)
+        return resync(r, delay_us);
+    const char *id = strchr(key, '/') + 1;
+    _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
+    const struct server *server = snap_get(s, &kind_server, id);
+    if (!is_ours(r, server)) {
+        forget(r, id);
+        return RECONCILE_DONE;
+    }
+    struct run run = {
+        .r = r,
+        .h = r->config.hypervisor,
+        .memory = remember(r, id),
+        .snap = s,
+        .delay_us = delay_us,
+        .err = err,
+    };
+    if (snapshot_revision(s) < run.memory->revision) {
+        *delay_us = STALE_US;
+        return RECONCILE_AGAIN;
+    }
+    return run_server(&run, server);
+}
+
+/* ---- what wakes it ----------------------------------------------------- */
+
+static void server_changed(struct server_reconciler *r, const void *old,
+                           const void *now)
+{
+    if (is_ours(r, old) || is_ours(r, now))
+        add(r, ((const struct record *)(now ? now : old))->id);
+}
+
+static void port_changed(struct server_reconciler *r, const struct snapshot *s,
+                         const struct port *p)
+{
+    if (p)
+        add_if_ours(r, s, p->device_id);
+}
+
+static void volume_changed(struct server_reconciler *r,
+                           const struct snapshot *s, const char *id)
+{
+    struct snap_iter it = snap_by(s, &kind_server, "volumes.volume_id", id);
+    for (const struct server *v; (v = snap_next(&it));)
+        if (is_ours(r, v))
+            add(r, v->rec.id);
+}
+
+static void on_record(void *arg, const struct record *old,
+                      const struct record *now)
+{
+    struct server_reconciler *r = arg;
+    const struct record *any = now ? now : old;
+    if (any->kind == &kind_server) {
+        server_changed(r, old, now);
+        return;
+    }
+    if (any->kind != &kind_disk && any->kind != &kind_volume &&
+        any->kind != &kind_port)
+        return;
+    _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
+    if (any->kind == &kind_disk)
+        add_if_ours(r, s, any->id);
+    else if (any->kind == &kind_volume)
+        volume_changed(r, s, any->id);
+    else {
+        port_changed(r, s, (const struct port *)old);
+        port_changed(r, s, (const struct port *)now);
+    }
+}
+
+static void on_domain(void *arg, const char *id)
+{
+    add(arg, id);
+}
+
+/* ---- public ------------------------------------------------------------ */
+
+struct server_reconciler *
+server_reconciler_new(const struct server_reconciler_config *config)
+{
+    struct server_reconciler *r = xcalloc(1, sizeof(*r));
+    r->config = *config;
+    r->config.node = r->node = xstrdup(config->node);
+    pthread_mutex_init(&r->lock, NULL);
+    r->queue =
+        reconciler_new("compute", reconcile, r, config->env, config->workers);
+    cache_listen(config->cache, on_record, r);
+    config->hypervisor->ops->listen(config->hypervisor, on_domain, r);
+    reconciler_add_after(r->queue, RESYNC_KEY, RESYNC_US);
+    return r;
+}
+
+void server_reconciler_resync(struct server_reconciler *r)
+{
+    _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
+    struct snap_iter it = snap_by(s, &kind_server, "node", r->node);
+    for (const struct server *v; (v = snap_next(&it));)
+        add(r, v->rec.id);
+}
+
+struct reconciler *server_reconciler_queue(struct server_reconciler *r)
+{
+    return r->queue;
+}
+
+void server_reconciler_free(struct server_reconciler *r)
+{
+    if (!r)
+        return;
+    reconciler_stop(r->queue);
+    for (size_t i = 0; i < N_BUCKETS; i++)
+        while (r->table[i]) {
+            struct memory *m = r->table[i];
+            r->table[i] = m->next;
+            free(m);
+        }
+    pthread_mutex_destroy(&r->lock);
+    free(r->node);
+    free(r);
+}
