@@ -26,11 +26,10 @@ struct driver {
     char *uri, *dir;
     struct domain_host host; /* strings owned */
 
-    domain_event_fn *event_fn;
-    void *event_arg;
-
     pthread_mutex_t lock; /* for what follows */
     pthread_cond_t changed;
+    domain_event_fn *event_fn;
+    void *event_arg;
     virConnectPtr conn; /* NULL: none now */
     bool stop;
 
@@ -120,8 +119,12 @@ static virConnectPtr conn_get(struct driver *d, struct error *err)
 static void tell(struct driver *d, virDomainPtr dom)
 {
     char id[VIR_UUID_STRING_BUFLEN];
-    if (d->event_fn && virDomainGetUUIDString(dom, id) == 0)
-        d->event_fn(d->event_arg, id);
+    pthread_mutex_lock(&d->lock);
+    domain_event_fn *fn = d->event_fn;
+    void *arg = d->event_arg;
+    pthread_mutex_unlock(&d->lock);
+    if (fn && virDomainGetUUIDString(dom, id) == 0)
+        fn(arg, id);
 }
 
 static int on_lifecycle(virConnectPtr c, virDomainPtr dom, int event,
@@ -688,8 +691,10 @@ bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
 static void drv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
 {
     struct driver *d = driver_of(h);
+    pthread_mutex_lock(&d->lock);
     d->event_fn = fn;
     d->event_arg = arg;
+    pthread_mutex_unlock(&d->lock);
 }
 
 static void free_driver(struct driver *d)
