@@ -1,5 +1,6 @@
 #include "model/volume.h"
 
+#include "model/pool.h"
 #include "model/table.h"
 
 const char *const volume_status_names[] = {
@@ -79,3 +80,13 @@ static const struct field snapshot_fields[] = {
 #undef T
 KIND(kind_snapshot, KIND_SNAPSHOT, "snapshot", struct volume_snapshot,
      snapshot_fields, INDEXES({ "project_id" }, { "volume_id" }));
+
+bool volume_charge(struct txn *t, const struct snapshot *s,
+                   const char *project_id, int64_t volumes, int64_t snapshots,
+                   int64_t gigabytes, struct error *err)
+{
+    const struct amount all[] = { { "volumes", volumes },
+                                  { "snapshots", snapshots },
+                                  { "gigabytes", gigabytes } };
+    return quota_charge(t, s, "volume", project_id, all, 3, err);
+}

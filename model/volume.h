@@ -101,4 +101,11 @@ struct volume_snapshot {
     int64_t created, updated;
 };
 
+/* Charges a project's quota for volumes and snapshots (negative numbers give
+ * back): each counts as one of its kind and with its size in gigabytes.  As
+ * quota_charge. */
+bool volume_charge(struct txn *t, const struct snapshot *s,
+                   const char *project_id, int64_t volumes, int64_t snapshots,
+                   int64_t gigabytes, struct error *err);
+
 #endif

@@ -15,14 +15,17 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define NOBODY 65534
-#define QCOW2  ".qcow2"
+#define NOBODY  65534
+#define N_HEADS 16
+#define QCOW2   ".qcow2"
 
 struct local {
     struct volumes base;
     struct layers layers;
     struct image_checker checker;
     char *root;
+    /* A volume's head is replaced and resized by one call at a time. */
+    pthread_mutex_t heads[N_HEADS];
 };
 
 static struct local *local_of(struct volumes *v)
@@ -43,6 +46,23 @@ static void leave(struct layers **l)
     layers_leave(*l);
 }
 #define _autoleave_ _cleanup_(leave)
+
+/* The mutex of a volume's head, locked until the scope is left. */
+static pthread_mutex_t *lock_head(struct volumes *v, const char *volume_id)
+{
+    unsigned h = 5381;
+    for (const char *p = volume_id; *p; p++)
+        h = h * 33 + (unsigned char)*p;
+    pthread_mutex_t *m = &local_of(v)->heads[h % N_HEADS];
+    pthread_mutex_lock(m);
+    return m;
+}
+
+static void unlock_head(pthread_mutex_t **m)
+{
+    pthread_mutex_unlock(*m);
+}
+#define _autohead_ _cleanup_(unlock_head)
 
 static bool name_check(const char *what, const char *name, struct error *err)
 {
@@ -413,11 +433,14 @@ static bool local_disk_delete(struct volumes *v, const char *server_id,
 
 /* A clone stands on the frozen content of its source, as the source itself
  * does from then on. */
-static bool make_clone(struct layers *l, const struct under *u, int64_t size,
-                       const char *path, struct error *err)
+static bool make_clone(struct volumes *v, const char *source,
+                       const struct under *u, int64_t size, const char *path,
+                       struct error *err)
 {
+    struct layers *l = &local_of(v)->layers;
     struct under frozen = *u;
     _autofree_ char *base = NULL;
+    _autohead_ pthread_mutex_t *m = lock_head(v, source);
     if (!layers_freeze(l, u->path, &base, err))
         return false;
     frozen.path = base;
@@ -456,7 +479,7 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
         if (!find_source(l, spec, &u, err) || !fits(&u, spec->size, err))
             return false;
         if (!(spec->from == SOURCE_VOLUME
-                  ? make_clone(l, &u, spec->size, to, err)
+                  ? make_clone(v, spec->source, &u, spec->size, to, err)
                   : make(l, &u, spec->size, PLACE_VOLUMES, to, err)))
             return false;
     }
@@ -466,6 +489,9 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
 static bool local_volume_delete(struct volumes *v, const char *volume_id,
                                 struct error *err)
 {
+    if (!name_check("volume", volume_id, err))
+        return false;
+    _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
     return delete_in(v, PLACE_VOLUMES, volume_id, err);
 }
 
@@ -474,8 +500,10 @@ static bool local_volume_extend(struct volumes *v, const char *volume_id,
 {
     _autoleave_ struct layers *l = enter(v);
     _autounder_ struct under u = { 0 };
-    if (!size_check(size, err) ||
-        !under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err))
+    if (!size_check(size, err) || !name_check("volume", volume_id, err))
+        return false;
+    _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
+    if (!under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err))
         return false;
     if (u.size >= size)
         return true;
@@ -493,8 +521,10 @@ static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
 {
     _autoleave_ struct layers *l = enter(v);
     _autounder_ struct under u = { 0 };
-    if (!name_check("snapshot", snapshot_id, err))
+    if (!name_check("snapshot", snapshot_id, err) ||
+        !name_check("volume", volume_id, err))
         return false;
+    _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
     _autofree_ char *to = layers_path(l, PLACE_SNAPSHOTS, snapshot_id, QCOW2);
     if (!layers_exists(to)) {
         _autofree_ char *base = NULL;
@@ -632,6 +662,8 @@ static void local_close(struct volumes *v)
 {
     struct local *d = local_of(v);
     layers_destroy(&d->layers);
+    for (int i = 0; i < N_HEADS; i++)
+        pthread_mutex_destroy(&d->heads[i]);
     free(d->root);
     free(d);
 }
@@ -661,6 +693,8 @@ struct volumes *local_driver_open(const struct local_config *config,
 {
     struct local *d = xcalloc(1, sizeof(*d));
     d->base.ops = &local_ops;
+    for (int i = 0; i < N_HEADS; i++)
+        pthread_mutex_init(&d->heads[i], NULL);
     bool ok = layers_init(&d->layers, env, config->dir, err);
     d->layers.owner = config->owner;
     d->layers.group = config->group;

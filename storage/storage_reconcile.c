@@ -1,0 +1,750 @@
+#include "storage/storage_reconcile.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "model/compute.h"
+#include "model/image.h"
+#include "model/pool.h"
+#include "model/volume.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define ATTEMPTS_MAX 8
+#define GROW_US      (5 * SECOND_US)
+#define CONFLICT_US  (10 * INT64_C(1000))
+#define AUDIT_US     (600 * SECOND_US)
+#define AUDIT_AGE_US (3600 * SECOND_US)
+#define AUDIT_KEY    "audit/files"
+
+/* Keys whose last try failed, and how often. */
+struct attempt {
+    struct attempt *next;
+    int n;
+    char key[];
+};
+
+struct storage {
+    struct storage_config c;
+    struct reconciler *_Atomic queues[STORAGE_QUEUES]; /* NULL till start */
+    pthread_mutex_t lock;                              /* of `attempts` */
+    struct attempt *attempts;
+};
+
+/* One run of the reconciler on one record. */
+struct run {
+    struct storage *s;
+    const char *key;
+    struct snapshot *snap;
+    int64_t *delay_us;
+    struct error *err;
+};
+
+typedef enum reconcile_verdict work_fn(struct run *r, const void *record);
+static work_fn work_image, work_disk, work_volume, work_snapshot;
+
+static const struct {
+    const struct kind *kind;
+    int queue;
+    work_fn *work;
+} works[] = {
+    { &kind_image, 0, work_image },
+    { &kind_disk, 1, work_disk },
+    { &kind_volume, 1, work_volume },
+    { &kind_snapshot, 1, work_snapshot },
+};
+
+static const struct volume_ops *ops_of(const struct run *r)
+{
+    return r->s->c.volumes->ops;
+}
+
+/* ---- trying again, and giving up --------------------------------------- */
+
+static struct attempt **attempt_find(struct storage *s, const char *key)
+{
+    struct attempt **a = &s->attempts;
+    while (*a && strcmp((*a)->key, key) != 0)
+        a = &(*a)->next;
+    return a;
+}
+
+static void attempts_forget(struct storage *s, const char *key)
+{
+    pthread_mutex_lock(&s->lock);
+    struct attempt **a = attempt_find(s, key), *gone = *a;
+    if (gone)
+        *a = gone->next;
+    pthread_mutex_unlock(&s->lock);
+    free(gone);
+}
+
+static int attempts_count(struct storage *s, const char *key)
+{
+    pthread_mutex_lock(&s->lock);
+    struct attempt **a = attempt_find(s, key);
+    if (!*a) {
+        size_t n = strlen(key) + 1;
+        *a = xcalloc(1, sizeof(**a) + n);
+        memcpy((*a)->key, key, n);
+    }
+    int tries = ++(*a)->n;
+    pthread_mutex_unlock(&s->lock);
+    return tries;
+}
+
+static bool may_pass(enum error_code code)
+{
+    switch (code) {
+    case ERR_BUSY:
+    case ERR_CONFLICT: /* a guest that is just letting go of it */
+    case ERR_INTERNAL:
+    case ERR_UNAVAILABLE:
+    case ERR_UNKNOWN:
+    case ERR_TIMEOUT:
+    case ERR_CANCELLED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* After a failed operation: false = try again later. */
+static bool give_up(struct run *r)
+{
+    int tries = attempts_count(r->s, r->key);
+    bool over = !may_pass(r->err->code) || tries >= ATTEMPTS_MAX;
+    if (over) {
+        log_warn("storage", "%s: given up after %d tries: %s", r->key, tries,
+                 r->err->text);
+        attempts_forget(r->s, r->key);
+    }
+    return over;
+}
+
+/* What the owner of the thing may read of an error: no paths of the host. */
+static const char *fault_text(const struct error *err)
+{
+    switch (err->code) {
+    case ERR_INVALID:
+    case ERR_MEDIA_TYPE:
+    case ERR_NOT_FOUND:
+        return err->text;
+    case ERR_NO_SPACE:
+        return "no space left in the node's storage";
+    case ERR_CONFLICT:
+        return "the volume is in use by a running server";
+    default:
+        return error_code_text(err->code);
+    }
+}
+
+/* Writes what was done; empties the txn. */
+static enum reconcile_verdict commit(struct run *r, struct txn *t)
+{
+    struct txn_result result;
+    if (store_commit(r->s->c.store, t, &result)) {
+        attempts_forget(r->s, r->key);
+        return RECONCILE_DONE;
+    }
+    if (result.status == TXN_CONFLICT) {
+        *r->delay_us = CONFLICT_US;
+        return RECONCILE_AGAIN;
+    }
+    error_copy(r->err, &result.err);
+    return RECONCILE_RETRY;
+}
+
+static enum reconcile_verdict change(struct run *r, const void *record)
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_change_record(&t, record);
+    return commit(r, &t);
+}
+
+static enum reconcile_verdict forget(struct run *r, const void *record)
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_delete_record(&t, record);
+    return commit(r, &t);
+}
+
+static int64_t now(const struct run *r)
+{
+    return env_now(r->s->c.env);
+}
+
+/* In a pool of one node, what is nobody's yet is ours. */
+static bool is_ours(const struct run *r, const char *node)
+{
+    return !node || strcmp(node, r->s->c.node) == 0;
+}
+
+/* ---- images ------------------------------------------------------------ */
+
+/* What an image's bytes are known by before it has a blob. */
+static const char *upload_of(const struct image *im)
+{
+    return im->upload_id ? im->upload_id : im->rec.id;
+}
+
+static void image_fill(struct image *im, const struct image_info *info)
+{
+    im->status = IMAGE_ACTIVE;
+    im->blob = rec_str(im, info->blob);
+    im->size = info->size;
+    im->virtual_size = info->virtual_size;
+    im->upload_id = NULL;
+    im->fault = NULL;
+    if (!info->md5[0])
+        return;
+    im->disk_format = rec_str(im, info->format);
+    im->checksum = rec_str(im, info->md5);
+    im->hash_algo = rec_str(im, "sha512");
+    im->hash_value = rec_str(im, info->sha512);
+}
+
+/* Back to an image without bytes. */
+static void image_empty(struct image *im, const char *fault)
+{
+    im->status = IMAGE_QUEUED;
+    im->fault = rec_str(im, fault);
+    im->upload_id = im->blob = im->checksum = NULL;
+    im->hash_algo = im->hash_value = NULL;
+    im->size = im->virtual_size = 0;
+}
+
+static bool image_check_upload(struct run *r, const struct image *im,
+                               struct image_info *info)
+{
+    if (!ops_of(r)->image_commit(r->s->c.volumes, upload_of(im),
+                                 im->disk_format, info, r->err))
+        return r->err->code == ERR_NOT_FOUND
+                   ? error_set(r->err, ERR_NOT_FOUND,
+                               "the uploaded bytes got lost; upload them again")
+                   : false;
+    if (im->size > 0 && !info->md5[0] && info->size != im->size)
+        return error_set(r->err, ERR_INVALID,
+                         "the upload is truncated: %lld of %lld bytes",
+                         (long long)info->size, (long long)im->size);
+    return true;
+}
+
+static enum reconcile_verdict image_inspect(struct run *r,
+                                            const struct image *im)
+{
+    struct image_info info;
+    bool ok = image_check_upload(r, im, &info);
+    if (!ok && !give_up(r))
+        return RECONCILE_RETRY;
+    _autorecord_ struct image *next = record_copy(im);
+    if (ok) {
+        image_fill(next, &info);
+    } else {
+        image_empty(next, fault_text(r->err));
+        if (!ops_of(r)->image_discard(r->s->c.volumes, upload_of(im), r->err))
+            return RECONCILE_RETRY;
+    }
+    next->updated = now(r);
+    return change(r, next);
+}
+
+static enum reconcile_verdict image_remove(struct run *r,
+                                           const struct image *im)
+{
+    if (!ops_of(r)->image_discard(r->s->c.volumes, upload_of(im), r->err) ||
+        (im->blob &&
+         !ops_of(r)->image_delete(r->s->c.volumes, im->blob, r->err)))
+        return RECONCILE_RETRY;
+    return forget(r, im);
+}
+
+static enum reconcile_verdict image_drop_upload(struct run *r,
+                                                const struct image *im)
+{
+    if (!ops_of(r)->image_discard(r->s->c.volumes, im->upload_id, r->err))
+        return RECONCILE_RETRY;
+    _autorecord_ struct image *next = record_copy(im);
+    next->upload_id = NULL;
+    return change(r, next);
+}
+
+static enum reconcile_verdict work_image(struct run *r, const void *record)
+{
+    const struct image *im = record;
+    switch (im->status) {
+    case IMAGE_CHECKING:
+        return image_inspect(r, im);
+    case IMAGE_DELETED:
+        return image_remove(r, im);
+    case IMAGE_QUEUED:
+        return im->upload_id ? image_drop_upload(r, im) : RECONCILE_DONE;
+    default:
+        return RECONCILE_DONE;
+    }
+}
+
+/* The blob of an image that may be used; NULL and err if it may not. */
+static const char *image_blob(const struct run *r, const char *image_id)
+{
+    const struct image *im = snap_get(r->snap, &kind_image, image_id);
+    if (im && im->status == IMAGE_ACTIVE && im->blob)
+        return im->blob;
+    error_set(r->err, ERR_NOT_FOUND, "image %s is not there", image_id);
+    return NULL;
+}
+
+/* ---- disks ------------------------------------------------------------- */
+
+static enum reconcile_verdict disk_make(struct run *r, const struct disk *d)
+{
+    char path[STORAGE_PATH_MAX];
+    const char *blob = image_blob(r, d->image_id);
+    bool ok = blob && ops_of(r)->disk_create(r->s->c.volumes, d->rec.id, blob,
+                                             d->size_gb * GIB, path, r->err);
+    if (!ok && !give_up(r))
+        return RECONCILE_RETRY;
+    _autorecord_ struct disk *next = record_copy(d);
+    next->state = ok ? DISK_READY : DISK_FAILED;
+    next->path = ok ? rec_str(next, path) : NULL;
+    next->fault = ok ? NULL : rec_str(next, fault_text(r->err));
+    return change(r, next);
+}
+
+static enum reconcile_verdict work_disk(struct run *r, const void *record)
+{
+    const struct disk *d = record;
+    if (d->state == DISK_WANTED && d->node && is_ours(r, d->node))
+        return disk_make(r, d);
+    if (d->state != DISK_LEAVING || !is_ours(r, d->node))
+        return RECONCILE_DONE;
+    if (!ops_of(r)->disk_delete(r->s->c.volumes, d->rec.id, r->err))
+        return RECONCILE_RETRY;
+    return forget(r, d);
+}
+
+/* ---- volumes ----------------------------------------------------------- */
+
+static enum reconcile_verdict volume_settle(struct run *r, struct volume *next,
+                                            int status, const char *fault)
+{
+    next->status = status;
+    next->fault = rec_str(next, fault);
+    next->updated = now(r);
+    return change(r, next);
+}
+
+/* What a volume is when nothing is being done with it. */
+static int resting(const struct volume *v)
+{
+    return v->attachments.n > 0 ? VOLUME_IN_USE : VOLUME_AVAILABLE;
+}
+
+static bool volume_source(const struct run *r, const struct volume *v,
+                          struct volume_spec *spec)
+{
+    *spec = (struct volume_spec){ .size = v->size_gb * GIB };
+    if (v->snapshot_id) {
+        const struct volume_snapshot *from =
+            snap_get(r->snap, &kind_snapshot, v->snapshot_id);
+        if (!from || from->status != SNAPSHOT_AVAILABLE)
+            return error_set(r->err, ERR_NOT_FOUND,
+                             "snapshot %s is not available", v->snapshot_id);
+        spec->from = SOURCE_SNAPSHOT;
+        spec->source = v->snapshot_id;
+    } else if (v->source_id) {
+        if (!snap_get(r->snap, &kind_volume, v->source_id))
+            return error_set(r->err, ERR_NOT_FOUND, "volume %s is not there",
+                             v->source_id);
+        spec->from = SOURCE_VOLUME;
+        spec->source = v->source_id;
+    } else if (v->image_id) {
+        spec->from = SOURCE_IMAGE;
+        spec->source = image_blob(r, v->image_id);
+        return spec->source != NULL;
+    }
+    return true;
+}
+
+static enum reconcile_verdict volume_make(struct run *r, const struct volume *v)
+{
+    char path[STORAGE_PATH_MAX];
+    struct volume_spec spec;
+    bool ok = volume_source(r, v, &spec) &&
+              ops_of(r)->volume_create(r->s->c.volumes, v->rec.id, &spec, path,
+                                       r->err);
+    if (!ok && !give_up(r))
+        return RECONCILE_RETRY;
+    _autorecord_ struct volume *next = record_copy(v);
+    if (!ok)
+        return volume_settle(r, next, VOLUME_ERROR, fault_text(r->err));
+    next->node = rec_str(next, r->s->c.node);
+    next->path = rec_str(next, path);
+    next->real_size_gb = v->size_gb;
+    next->bootable |= spec.from == SOURCE_IMAGE;
+    return volume_settle(r, next, VOLUME_AVAILABLE, NULL);
+}
+
+static enum reconcile_verdict volume_remove(struct run *r,
+                                            const struct volume *v)
+{
+    bool ok = v->attachments.n == 0 ||
+              error_set(r->err, ERR_INVALID, "the volume is still attached");
+    ok = ok && ops_of(r)->volume_delete(r->s->c.volumes, v->rec.id, r->err);
+    if (!ok && !give_up(r))
+        return RECONCILE_RETRY;
+    if (!ok) {
+        _autorecord_ struct volume *next = record_copy(v);
+        return volume_settle(r, next, VOLUME_ERROR_DELETING,
+                             fault_text(r->err));
+    }
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_delete_record(&t, v);
+    if (!volume_charge(&t, r->snap, v->project_id, -1, 0, -v->size_gb, r->err))
+        return RECONCILE_RETRY;
+    return commit(r, &t);
+}
+
+/* A running guest that has it is grown by its hypervisor, and compute writes
+ * what follows; we look again, for it may stop before that. */
+static enum reconcile_verdict volume_grow(struct run *r, const struct volume *v)
+{
+    bool ok = ops_of(r)->volume_extend(r->s->c.volumes, v->rec.id,
+                                       v->size_gb * GIB, r->err);
+    if (!ok && r->err->code == ERR_CONFLICT && v->attachments.n > 0) {
+        *r->delay_us = GROW_US;
+        return RECONCILE_AGAIN;
+    }
+    if (!ok && !give_up(r))
+        return RECONCILE_RETRY;
+    _autorecord_ struct volume *next = record_copy(v);
+    if (ok) {
+        next->real_size_gb = v->size_gb;
+        return volume_settle(r, next, resting(v), NULL);
+    }
+    _autotxn_ struct txn t = TXN_INIT;
+    next->size_gb = v->real_size_gb;
+    next->status = VOLUME_ERROR_EXTENDING;
+    next->fault = rec_str(next, fault_text(r->err));
+    next->updated = now(r);
+    txn_change_record(&t, next);
+    if (!volume_charge(&t, r->snap, v->project_id, 0, 0,
+                       v->real_size_gb - v->size_gb, r->err))
+        return RECONCILE_RETRY;
+    return commit(r, &t);
+}
+
+/* Volume and image change together.  An image that was deleted meanwhile is
+ * left to its own run, which removes what we have made of it. */
+static enum reconcile_verdict volume_upload(struct run *r,
+                                            const struct volume *v)
+{
+    struct image_info info;
+    const struct image *im = snap_get(r->snap, &kind_image, v->upload_image_id);
+    bool wanted = im && im->status == IMAGE_SAVING;
+    bool ok = wanted && ops_of(r)->volume_to_image(
+                            r->s->c.volumes, v->rec.id, upload_of(im),
+                            im->disk_format, &info, r->err);
+    if (wanted && !ok && !give_up(r))
+        return RECONCILE_RETRY;
+    _autotxn_ struct txn t = TXN_INIT;
+    _autorecord_ struct volume *next = record_copy(v);
+    _autorecord_ struct image *filled = wanted ? record_copy(im) : NULL;
+    if (filled) {
+        if (ok)
+            image_fill(filled, &info);
+        else
+            image_empty(filled, fault_text(r->err));
+        filled->updated = now(r);
+        txn_change_record(&t, filled);
+    }
+    next->status = resting(v);
+    next->upload_image_id = NULL;
+    next->updated = now(r);
+    txn_change_record(&t, next);
+    return commit(r, &t);
+}
+
+static enum reconcile_verdict work_volume(struct run *r, const void *record)
+{
+    const struct volume *v = record;
+    if (!is_ours(r, v->node))
+        return RECONCILE_DONE;
+    switch (v->status) {
+    case VOLUME_CREATING:
+        return volume_make(r, v);
+    case VOLUME_DELETING:
+        return volume_remove(r, v);
+    case VOLUME_EXTENDING:
+        return volume_grow(r, v);
+    case VOLUME_UPLOADING:
+        return volume_upload(r, v);
+    default:
+        return RECONCILE_DONE;
+    }
+}
+
+/* ---- snapshots --------------------------------------------------------- */
+
+static enum reconcile_verdict snapshot_settle(struct run *r,
+                                              const struct volume_snapshot *sn,
+                                              int status, const char *path,
+                                              const char *fault)
+{
+    _autorecord_ struct volume_snapshot *next = record_copy(sn);
+    next->status = status;
+    next->node = rec_str(next, r->s->c.node);
+    next->path = rec_str(next, path);
+    next->fault = rec_str(next, fault);
+    next->updated = now(r);
+    return change(r, next);
+}
+
+/* Whether a guest has the volume, the driver finds out: it holds a lock. */
+static enum reconcile_verdict snapshot_make(struct run *r,
+                                            const struct volume_snapshot *sn)
+{
+    char path[STORAGE_PATH_MAX];
+    if (ops_of(r)->snapshot_create(r->s->c.volumes, sn->rec.id, sn->volume_id,
+                                   path, r->err))
+        return snapshot_settle(r, sn, SNAPSHOT_AVAILABLE, path, NULL);
+    if (!give_up(r))
+        return RECONCILE_RETRY;
+    return snapshot_settle(r, sn, SNAPSHOT_ERROR, NULL, fault_text(r->err));
+}
+
+static enum reconcile_verdict snapshot_remove(struct run *r,
+                                              const struct volume_snapshot *sn)
+{
+    if (!ops_of(r)->snapshot_delete(r->s->c.volumes, sn->rec.id, r->err)) {
+        if (!give_up(r))
+            return RECONCILE_RETRY;
+        return snapshot_settle(r, sn, SNAPSHOT_ERROR_DELETING, sn->path,
+                               fault_text(r->err));
+    }
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_delete_record(&t, sn);
+    if (!volume_charge(&t, r->snap, sn->project_id, 0, -1, -sn->size_gb,
+                       r->err))
+        return RECONCILE_RETRY;
+    return commit(r, &t);
+}
+
+static enum reconcile_verdict work_snapshot(struct run *r, const void *record)
+{
+    const struct volume_snapshot *sn = record;
+    if (!is_ours(r, sn->node))
+        return RECONCILE_DONE;
+    if (sn->status == SNAPSHOT_CREATING)
+        return snapshot_make(r, sn);
+    if (sn->status == SNAPSHOT_DELETING)
+        return snapshot_remove(r, sn);
+    return RECONCILE_DONE;
+}
+
+/* ---- audit ------------------------------------------------------------- */
+
+/* Does `name` begin with `id` and a dot (a blob made of an upload)? */
+static bool made_of(const char *name, const char *id)
+{
+    size_t n = id ? strlen(id) : 0;
+    return n > 0 && strncmp(name, id, n) == 0 && name[n] == '.';
+}
+
+/* Uploads and blobs are named by images, finished or in the making. */
+static bool image_names(const struct snapshot *snap, const char *name)
+{
+    struct snap_iter it = snap_all(snap, &kind_image);
+    for (const struct image *im; (im = snap_next(&it));)
+        if ((im->blob &&
+             (strcmp(im->blob, name) == 0 || made_of(im->blob, name))) ||
+            strcmp(upload_of(im), name) == 0 || made_of(name, upload_of(im)))
+            return true;
+    return false;
+}
+
+struct orphan {
+    struct orphan *next;
+    enum stored_kind kind;
+    char name[STORAGE_NAME_MAX];
+};
+
+struct audit {
+    int64_t before; /* only what was last changed before this */
+    struct orphan *found;
+};
+
+static void audit_note(void *arg, const struct stored *what)
+{
+    struct audit *a = arg;
+    if (what->changed == 0 || what->changed > a->before ||
+        !storage_name_ok(what->name))
+        return;
+    struct orphan *o = xcalloc(1, sizeof(*o));
+    o->kind = what->kind;
+    memcpy(o->name, what->name, strlen(what->name) + 1);
+    o->next = a->found;
+    a->found = o;
+}
+
+static bool audit_named(const struct snapshot *snap, const struct orphan *o)
+{
+    switch (o->kind) {
+    case STORED_UPLOAD:
+    case STORED_IMAGE:
+        return image_names(snap, o->name);
+    case STORED_DISK:
+        return snap_get(snap, &kind_disk, o->name) != NULL;
+    case STORED_VOLUME:
+        return snap_get(snap, &kind_volume, o->name) != NULL;
+    case STORED_SNAPSHOT:
+        return snap_get(snap, &kind_snapshot, o->name) != NULL;
+    }
+    return true;
+}
+
+static void audit_remove(struct run *r, const struct orphan *o)
+{
+    static const char *const kinds[] = { "upload", "image", "disk", "volume",
+                                         "snapshot" };
+    struct volumes *v = r->s->c.volumes;
+    bool (*const removers[])(struct volumes *, const char *, struct error *) = {
+        v->ops->image_discard, v->ops->image_delete,    v->ops->disk_delete,
+        v->ops->volume_delete, v->ops->snapshot_delete,
+    };
+    log_warn("storage", "audit: no record names %s %s: removed", kinds[o->kind],
+             o->name);
+    removers[o->kind](v, o->name, r->err);
+}
+
+/* The snapshot is taken after the list: whatever was listed had its record
+ * long before. */
+static enum reconcile_verdict audit(struct run *r)
+{
+    struct audit a = { .before = now(r) - AUDIT_AGE_US };
+    struct volumes *v = r->s->c.volumes;
+    *r->delay_us = AUDIT_US;
+    bool ok =
+        v->ops->tidy(v, r->err) && v->ops->list(v, audit_note, &a, r->err);
+    _autosnap_ struct snapshot *snap = cache_snapshot(r->s->c.cache);
+    for (struct orphan *o; (o = a.found);) {
+        a.found = o->next;
+        if (ok && !audit_named(snap, o))
+            audit_remove(r, o);
+        free(o);
+    }
+    return ok ? RECONCILE_AGAIN : RECONCILE_RETRY;
+}
+
+/* ---- the whole --------------------------------------------------------- */
+
+static enum reconcile_verdict reconcile(void *self, const char *key,
+                                        int64_t *delay_us, struct error *err)
+{
+    struct storage *s = self;
+    struct error ignored;
+    struct run r = { s, key, NULL, delay_us, err ? err : &ignored };
+    if (strcmp(key, AUDIT_KEY) == 0)
+        return audit(&r);
+    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
+    r.snap = snap;
+    for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+        size_t n = strlen(works[i].kind->name);
+        if (strncmp(key, works[i].kind->name, n) != 0 || key[n] != '/')
+            continue;
+        const void *record = snap_get(snap, works[i].kind, key + n + 1);
+        return record ? works[i].work(&r, record) : RECONCILE_DONE;
+    }
+    return RECONCILE_DONE;
+}
+
+static void add(struct storage *s, const struct record *rec)
+{
+    char key[STORE_KEY_MAX];
+    for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+        struct reconciler *q = s->queues[works[i].queue];
+        if (works[i].kind == rec->kind && q)
+            reconciler_add(q, record_key(rec, key));
+    }
+}
+
+static void heard(void *arg, const struct record *old, const struct record *rec)
+{
+    if (rec)
+        add(arg, rec);
+}
+
+struct storage *storage_new(const struct storage_config *config)
+{
+    struct storage *s = xcalloc(1, sizeof(*s));
+    s->c = *config;
+    pthread_mutex_init(&s->lock, NULL);
+    cache_listen(s->c.cache, heard, s);
+    return s;
+}
+
+void storage_free(struct storage *s)
+{
+    if (!s)
+        return;
+    for (int i = 0; i < STORAGE_QUEUES; i++)
+        reconciler_stop(s->queues[i]);
+    while (s->attempts) {
+        struct attempt *next = s->attempts->next;
+        free(s->attempts);
+        s->attempts = next;
+    }
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+void storage_start(struct storage *s)
+{
+    static const char *const names[] = { "storage-images", "storage" };
+    for (int i = 0; i < STORAGE_QUEUES; i++)
+        s->queues[i] =
+            reconciler_new(names[i], reconcile, s, s->c.env, s->c.workers);
+    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
+    for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+        struct snap_iter it = snap_all(snap, works[i].kind);
+        for (const struct record *rec; (rec = snap_next(&it));)
+            add(s, rec);
+    }
+    reconciler_add(s->queues[1], AUDIT_KEY);
+}
+
+struct reconciler *storage_queue(struct storage *s, int i)
+{
+    return s->queues[i];
+}
+
+/* Is it a volume that fills the image? */
+static bool filled_by_volume(const struct snapshot *snap, const char *image_id)
+{
+    struct snap_iter it = snap_all(snap, &kind_volume);
+    for (const struct volume *v; (v = snap_next(&it));)
+        if (v->status == VOLUME_UPLOADING && v->upload_image_id &&
+            strcmp(v->upload_image_id, image_id) == 0)
+            return true;
+    return false;
+}
+
+void storage_interrupted(struct storage *s)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
+    struct snap_iter it = snap_all(snap, &kind_image);
+    for (const struct image *im; (im = snap_next(&it));) {
+        if (im->status != IMAGE_SAVING || filled_by_volume(snap, im->rec.id))
+            continue;
+        _autotxn_ struct txn t = TXN_INIT;
+        _autorecord_ struct image *next = record_copy(im);
+        struct txn_result result;
+        next->status = IMAGE_QUEUED; /* upload_id stays: it is discarded */
+        next->fault = rec_str(next, "the upload was interrupted");
+        next->updated = env_now(s->c.env);
+        txn_change_record(&t, next);
+        if (!store_commit(s->c.store, &t, &result))
+            log_warn("storage", "image %s: %s", im->rec.id, result.err.text);
+    }
+}

@@ -1,0 +1,59 @@
+/*
+ * storage_reconcile - a node's storage, brought to what the records say.
+ *
+ *   image     CHECKING -> inspected -> ACTIVE, or QUEUED with a fault;
+ *             QUEUED with an upload_id -> the upload is thrown away;
+ *             DELETED -> the blob goes, then the record
+ *   disk      WANTED on this node -> READY with a path | FAILED;
+ *             LEAVING -> the file goes, then the record
+ *   volume    CREATING -> AVAILABLE | ERROR; EXTENDING (unless a running
+ *             guest has it) -> AVAILABLE or IN_USE | ERROR_EXTENDING; UPLOADING
+ * -> the image ACTIVE; DELETING -> the file, then record and quota |
+ * ERROR_DELETING snapshot  CREATING -> AVAILABLE | ERROR; DELETING as a volume
+ *
+ * What has been done is written in one transaction that compares the record
+ * with what was read; when it has changed meanwhile, all is looked at again.
+ * Operations are idempotent (volumes.h), so a crash anywhere is resumed from
+ * the records.  Failures that may pass are tried again some times; the
+ * others are written as a state and a `fault` for whoever asked.
+ *
+ * An audit, now and then, removes files that no record names (an hour old,
+ * so that nothing in the making is taken for one).
+ *
+ * Threads: `workers` for images (slow) and as many for the rest; with 0
+ * workers the owner steps the queues (state/reconcile.h).
+ */
+#ifndef CAIRN_STORAGE_STORAGE_RECONCILE_H
+#define CAIRN_STORAGE_STORAGE_RECONCILE_H
+
+#include "model/model.h"
+#include "state/reconcile.h"
+#include "storage/volumes.h"
+
+struct storage;
+
+struct storage_config {
+    const char *node; /* our name; borrowed, as all here */
+    struct volumes *volumes;
+    struct store *store;
+    struct cache *cache;
+    const struct env *env;
+    unsigned workers; /* of each queue */
+};
+
+/* Before cache_follow (it listens); nothing runs before storage_start. */
+struct storage *storage_new(const struct storage_config *config);
+/* After cache_unfollow; waits for what is running.  NULL is fine. */
+void storage_free(struct storage *s);
+/* After cache_follow: looks at all there is. */
+void storage_start(struct storage *s);
+/* Whoever was writing uploads is gone (the face died, or we have started):
+ * images that were SAVING go back to QUEUED.  Call it before a new face
+ * runs; not from a store's call-back. */
+void storage_interrupted(struct storage *s);
+
+#define STORAGE_QUEUES 2
+/* For the simulation and for metrics; NULL before start. */
+struct reconciler *storage_queue(struct storage *s, int i);
+
+#endif
