@@ -481,11 +481,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd,
     if (!c)
         return MHD_NO;
     if (c->stage == STAGE_HEADERS) {
+        /* An answer at this point also ends the connection: only where a
+         * body must not come. */
         begin(c, method);
-        if (c->stage == STAGE_ANSWER)
-            return queue_answer(c, con_cls);
-        if (c->stage != STAGE_RUN)
-            return MHD_YES;
+        return c->stage == STAGE_ANSWER && has_body(c)
+                   ? queue_answer(c, con_cls)
+                   : MHD_YES;
     }
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
