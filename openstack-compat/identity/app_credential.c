@@ -282,30 +282,46 @@ static enum outcome hash_first(struct req *r, const char *secret)
                     STEP_HASHED);
 }
 
-enum outcome app_credential_create(struct req *r)
+/* NULL: we make one. */
+static bool take_secret(struct req *r, const json_t *body, const char **chosen)
+{
+    const json_t *v = json_object_get(body, "secret");
+    *chosen = json_string_value(v);
+    if (!v || json_is_null(v))
+        return true;
+    if (*chosen && **chosen && strlen(*chosen) <= PASSWORD_MAX)
+        return true;
+    return error_set(&r->err, ERR_INVALID,
+                     "Invalid application credential: 'secret' must be a "
+                     "string of 1 to %d characters",
+                     PASSWORD_MAX);
+}
+
+static void seal_secret(struct app_credential *c, const char *secret)
 {
     char digest[65];
+    sha256_hex(secret, strlen(secret), digest);
+    c->secret_hash = rec_str(c, digest);
+}
+
+enum outcome app_credential_create(struct req *r)
+{
     const json_t *body = req_envelope(r, "application_credential");
-    const char *chosen = json_string_value(json_object_get(body, "secret")),
-               *secret = chosen;
-    if (!body || !creation_allowed(r))
+    const char *secret;
+    if (!body || !creation_allowed(r) || !take_secret(r, body, &secret))
         return req_failed(r);
-    if (chosen && (!*chosen || strlen(chosen) > PASSWORD_MAX))
-        return req_fail(r, ERR_INVALID, "A secret has 1 to %d characters",
-                        PASSWORD_MAX);
     _autorecord_ struct app_credential *c =
         record_new(&kind_app_credential, req_hex_id(r));
     if (!fill(r, c, body))
         return req_failed(r);
-    if (chosen && r->step == STEP_START)
-        return hash_first(r, chosen);
-    if (chosen && !r->waited.ok)
+    if (secret && r->step == STEP_START)
+        return hash_first(r, secret);
+    if (secret && !r->waited.ok)
         return req_fail(r, r->waited.err.code, "%s", r->waited.err.text);
-    if (!chosen) {
-        secret = new_secret(r);
-        sha256_hex(secret, strlen(secret), digest);
-    }
-    c->secret_hash = rec_str(c, chosen ? buf_str(&r->waited.text) : digest);
+    if (secret)
+        c->secret_hash = rec_str(c, buf_str(&r->waited.text));
+    else
+        seal_secret(c, secret = new_secret(r));
     txn_change_record(&r->txn, c);
     return reply_one(r, c, secret, 201);
 }

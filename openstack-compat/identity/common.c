@@ -173,6 +173,8 @@ bool fail_not_found(struct req *r, const char *noun, const char *id)
 
 bool fail_duplicate(struct req *r, const char *type, const char *name)
 {
+    if (strcmp(type, "app_credential") == 0)
+        type = "application_credential";
     return error_set(&r->err, ERR_EXISTS,
                      "Conflict occurred attempting to store %s - Duplicate "
                      "entry found with name %.128s.",
