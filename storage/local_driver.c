@@ -62,7 +62,7 @@ static void unlock_head(pthread_mutex_t **m)
 {
     pthread_mutex_unlock(*m);
 }
-#define _autohead_ _cleanup_(unlock_head)
+#define _autohead_ __attribute__((cleanup(unlock_head), unused))
 
 static bool name_check(const char *what, const char *name, struct error *err)
 {
