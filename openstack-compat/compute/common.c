@@ -1,0 +1,101 @@
+/* What the subjects of nova share. */
+#include "openstack-compat/compute/nova.h"
+
+#include <string.h>
+
+const struct server *server_get(struct req *r, const char *id)
+{
+    const struct server *s = snap_get(r->snap, &kind_server, id);
+    if (s && req_may_see(r, s->project_id))
+        return s;
+    error_set(&r->err, ERR_NOT_FOUND, "Instance %.80s could not be found.", id);
+    return NULL;
+}
+
+void nova_links(struct req *r, struct jw *w, const char *collection,
+                const char *id)
+{
+    const char *base = req_base_url(r);
+    jw_arr(w, "links");
+    jw_obj(w, NULL);
+    jw_str(w, "rel", "self");
+    jw_strf(w, "href", "%s/v2.1/%s/%s", base, collection, id);
+    jw_obj_end(w);
+    jw_obj(w, NULL);
+    jw_str(w, "rel", "bookmark");
+    jw_strf(w, "href", "%s/%s/%s", base, collection, id);
+    jw_obj_end(w);
+    jw_arr_end(w);
+}
+
+void nova_write_map(struct jw *w, const char *key, const struct map *map)
+{
+    jw_obj(w, key);
+    for (size_t i = 0; i < map->n; i++)
+        jw_str(w, map->v[i].key, map->v[i].value);
+    jw_obj_end(w);
+}
+
+#define METADATA_MAX 128
+
+bool nova_read_metadata(struct req *r, void *record, struct map *map,
+                        const json_t *value, const char *what)
+{
+    const char *key;
+    json_t *item;
+    if (!json_is_object(value))
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid input for field/attribute %s: an object of "
+                         "strings is expected.",
+                         what);
+    json_object_foreach((json_t *)value, key, item)
+    {
+        const char *text = json_string_value(item);
+        if (!*key || utf8_length(key) > 255 || !text || utf8_length(text) > 255)
+            return error_set(&r->err, ERR_INVALID,
+                             "Invalid input for field/attribute %s: keys have "
+                             "1 to 255 characters, values are strings of at "
+                             "most 255.",
+                             what);
+        map_put(record, map, key, text);
+    }
+    if (map->n > METADATA_MAX)
+        return error_set(&r->err, ERR_QUOTA,
+                         "Maximum number of metadata items exceeds %d",
+                         METADATA_MAX);
+    return true;
+}
+
+bool nova_only(struct req *r, const json_t *body, const char *const *known)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)body, name, value)
+    {
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], name) != 0)
+            i++;
+        if (!known[i])
+            return error_set(&r->err, ERR_INVALID,
+                             "Additional properties are not allowed ('%.64s' "
+                             "was unexpected)",
+                             name);
+    }
+    return true;
+}
+
+bool nova_string(struct req *r, const json_t *body, const char *name,
+                 size_t min, size_t max, const char **value)
+{
+    const json_t *v = json_object_get(body, name);
+    *value = json_string_value(v);
+    if (!v || json_is_null(v))
+        return true;
+    size_t n = *value ? utf8_length(*value) : 0;
+    if (*value && n >= min && n <= max)
+        return true;
+    return error_set(&r->err, ERR_INVALID,
+                     "Invalid input for field/attribute %s: a string of %zu to "
+                     "%zu characters is expected.",
+                     name, min, max);
+}

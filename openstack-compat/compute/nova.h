@@ -1,0 +1,73 @@
+/*
+ * nova - the Compute API v2.1 over the records of model/compute.h.
+ *
+ * One file a subject; service.c holds the routes.  Handlers run on the
+ * face's threads, see rest-api/request.h.
+ */
+#ifndef CAIRN_OPENSTACK_COMPAT_COMPUTE_NOVA_H
+#define CAIRN_OPENSTACK_COMPAT_COMPUTE_NOVA_H
+
+#include "model/compute.h"
+#include "model/image.h"
+#include "model/network.h"
+#include "model/pool.h"
+#include "model/release.h"
+#include "model/volume.h"
+#include "rest-api/check.h"
+#include "rest-api/resource.h"
+#include "rest-api/route.h"
+
+#define NOVA_MIN MV(2, 1)
+#define NOVA_MAX MV(2, 90)
+
+extern const struct service_api nova;
+
+/* view.c: servers as clients see them */
+void server_write(struct req *r, struct jw *w, const char *key,
+                  const struct server *s, bool detail);
+/* The server of the path, if the caller may see it; else NULL, r->err. */
+const struct server *server_get(struct req *r, const char *id);
+void nova_links(struct req *r, struct jw *w, const char *collection,
+                const char *id);
+void nova_write_map(struct jw *w, const char *key, const struct map *map);
+
+/* Reads an object of at most 128 strings into a map of the record. */
+bool nova_read_metadata(struct req *r, void *record, struct map *map,
+                        const json_t *value, const char *what);
+/* Refuses members of `body` that are not in the NULL-terminated `known`. */
+bool nova_only(struct req *r, const json_t *body, const char *const *known);
+/* A string member: absent -> NULL and true; other type or length -> false. */
+bool nova_string(struct req *r, const json_t *body, const char *name,
+                 size_t min, size_t max, const char **value);
+
+/* flavors.c */
+const struct flavor *flavor_get(struct req *r, const char *id);
+void flavor_write_embedded(struct req *r, struct jw *w, const struct server *s);
+
+handler_fn nova_versions, nova_version, nova_extensions;
+handler_fn flavor_list, flavor_detail, flavor_show, flavor_create,
+    flavor_update, flavor_delete, flavor_specs_list, flavor_specs_set,
+    flavor_spec_show, flavor_spec_set, flavor_spec_delete, flavor_access_list,
+    flavor_action;
+handler_fn keypair_list, keypair_show, keypair_create, keypair_delete;
+handler_fn server_group_list, server_group_show, server_group_create,
+    server_group_delete;
+handler_fn server_list, server_detail, server_show, server_create,
+    server_update, server_delete, server_action, server_ips,
+    server_ips_of_network, server_security_groups;
+handler_fn server_metadata_list, server_metadata_replace,
+    server_metadata_update, server_metadata_show, server_metadata_set,
+    server_metadata_delete;
+handler_fn server_tag_list, server_tag_replace, server_tag_clear,
+    server_tag_check, server_tag_add, server_tag_remove;
+handler_fn attachment_list, attachment_show, attachment_create,
+    attachment_delete;
+handler_fn interface_list, interface_show, interface_create, interface_delete;
+handler_fn zone_list, zone_detail, nova_service_list, nova_service_update,
+    hypervisor_list, hypervisor_detail, hypervisor_show, hypervisor_statistics;
+handler_fn aggregate_list, aggregate_show, aggregate_create, aggregate_update,
+    aggregate_delete, aggregate_action;
+handler_fn nova_limits, nova_quota_show, nova_quota_defaults, nova_quota_detail,
+    nova_quota_update, nova_quota_delete;
+
+#endif

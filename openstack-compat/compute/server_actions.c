@@ -1,0 +1,360 @@
+/* What can be done to a server: delete, update, and POST .../action. */
+#include "openstack-compat/compute/nova.h"
+
+#include <string.h>
+
+/* ---- delete and update ------------------------------------------------- */
+
+static bool not_locked(struct req *r, const struct server *s)
+{
+    return !s->locked || r->auth.is_admin ||
+           error_set(&r->err, ERR_CONFLICT, "Instance %s is locked", s->rec.id);
+}
+
+enum outcome server_delete(struct req *r)
+{
+    const struct server *s = server_get(r, r->param[0]);
+    if (!s || !not_locked(r, s))
+        return req_failed(r);
+    if (!s->node) { /* nowhere yet, so nothing to stop */
+        if (!server_release(&r->txn, r->snap, s, r->now, &r->err))
+            return req_failed(r);
+        return req_reply(r, 204);
+    }
+    if (s->goal == GOAL_DELETED)
+        return req_reply(r, 204);
+    _autorecord_ struct server *draft = record_copy(s);
+    draft->goal = GOAL_DELETED;
+    draft->task_state = TASK_DELETING;
+    draft->updated = r->now;
+    txn_change_record(&r->txn, draft);
+    return req_reply(r, 204);
+}
+
+enum outcome server_update(struct req *r)
+{
+    static const char *const known[] = { "name",       "description",
+                                         "hostname",   "OS-DCF:diskConfig",
+                                         "accessIPv4", "accessIPv6",
+                                         NULL };
+    const struct server *was = server_get(r, r->param[0]);
+    const json_t *body = was ? req_envelope(r, "server") : NULL;
+    const char *name, *description, *hostname;
+    if (!body || !nova_only(r, body, known) ||
+        !nova_string(r, body, "name", 1, 255, &name) ||
+        !nova_string(r, body, "description", 0, 255, &description) ||
+        !nova_string(r, body, "hostname", 1, 63, &hostname))
+        return req_failed(r);
+    _autorecord_ struct server *s = record_copy(was);
+    if (name)
+        s->name = rec_str(s, name);
+    if (json_object_get(body, "description") && r->mv >= MV(2, 19))
+        s->description = rec_str(s, description);
+    if (hostname && r->mv >= MV(2, 90))
+        s->hostname = rec_str(s, hostname);
+    s->updated = r->now;
+    txn_change_record(&r->txn, s);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    server_write(r, &w, "server", s, true);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+/* ---- actions ----------------------------------------------------------- */
+
+#define IN(state) (1u << (state))
+#define IN_ANY    ~0u
+
+/* An action that changes what should be: a row. */
+struct change {
+    const char *name;
+    unsigned from; /* vm_states it may start in */
+    enum server_goal goal;
+    enum task_state task;
+};
+
+static const struct change changes[] = {
+    { "os-start", IN(VM_STOPPED), GOAL_RUNNING, TASK_POWERING_ON },
+    { "os-stop", IN(VM_ACTIVE) | IN(VM_ERROR), GOAL_STOPPED,
+      TASK_POWERING_OFF },
+    { "pause", IN(VM_ACTIVE), GOAL_PAUSED, TASK_PAUSING },
+    { "unpause", IN(VM_PAUSED), GOAL_RUNNING, TASK_UNPAUSING },
+    { "suspend", IN(VM_ACTIVE), GOAL_SUSPENDED, TASK_SUSPENDING },
+    { "resume", IN(VM_SUSPENDED), GOAL_RUNNING, TASK_RESUMING },
+};
+
+/* "os-start" -> "start", as nova words it */
+static const char *plain_name(const char *action)
+{
+    return strncmp(action, "os-", 3) == 0 ? action + 3 : action;
+}
+
+static bool may_start(struct req *r, const struct server *s, unsigned from,
+                      const char *action)
+{
+    if (!not_locked(r, s))
+        return false;
+    if (s->task_state != TASK_NONE)
+        return error_set(&r->err, ERR_CONFLICT,
+                         "Cannot '%s' instance %s while it is in task_state %s",
+                         plain_name(action), s->rec.id,
+                         task_state_names[s->task_state]);
+    if (!(from & IN(s->vm_state)))
+        return error_set(&r->err, ERR_CONFLICT,
+                         "Cannot '%s' instance %s while it is in vm_state %s",
+                         plain_name(action), s->rec.id,
+                         vm_state_names[s->vm_state]);
+    return true;
+}
+
+static enum outcome change_goal(struct req *r, const struct server *was,
+                                const struct change *c)
+{
+    if (!may_start(r, was, c->from, c->name))
+        return req_failed(r);
+    _autorecord_ struct server *s = record_copy(was);
+    s->goal = c->goal;
+    s->task_state = c->task;
+    s->updated = r->now;
+    txn_change_record(&r->txn, s);
+    return req_reply(r, 202);
+}
+
+typedef enum outcome action_fn(struct req *r, const struct server *s,
+                               const json_t *arg);
+
+static enum outcome reboot(struct req *r, const struct server *was,
+                           const json_t *arg)
+{
+    const char *type = json_string_value(json_object_get(arg, "type"));
+    bool hard = type && strcasecmp(type, "HARD") == 0;
+    unsigned from = IN(VM_ACTIVE);
+    if (hard)
+        from |=
+            IN(VM_STOPPED) | IN(VM_PAUSED) | IN(VM_SUSPENDED) | IN(VM_ERROR);
+    if (!type || (!hard && strcasecmp(type, "SOFT") != 0))
+        return req_fail(r, ERR_INVALID,
+                        "Invalid input for field/attribute type: HARD or SOFT "
+                        "is expected.");
+    if (!may_start(r, was, from, "reboot"))
+        return req_failed(r);
+    _autorecord_ struct server *s = record_copy(was);
+    s->reboot++;
+    s->reboot_type = hard ? REBOOT_HARD : REBOOT_SOFT;
+    s->goal = GOAL_RUNNING;
+    s->task_state = hard ? TASK_REBOOTING_HARD : TASK_REBOOTING;
+    s->updated = r->now;
+    txn_change_record(&r->txn, s);
+    return req_reply(r, 202);
+}
+
+/* How much of the log the caller wants: lines, or all (-1). */
+static bool read_length(struct req *r, const json_t *arg, int64_t *lines)
+{
+    struct attr a = { "length", .check = CHECK_INT, .min = -1,
+                      .max = INT32_MAX };
+    _autojson_ json_t *owned = NULL;
+    const json_t *v = json_object_get(arg, "length");
+    *lines = -1;
+    if (!v || json_is_null(v))
+        return true;
+    if (!check_value(&a, STYLE_NOVA, v, &owned, &r->err))
+        return false;
+    *lines = json_integer_value(owned ? owned : v);
+    return true;
+}
+
+static enum outcome console_output(struct req *r, const struct server *s,
+                                   const json_t *arg)
+{
+    int64_t lines;
+    if (!read_length(r, arg, &lines))
+        return req_failed(r);
+    if (r->step == 0 && s->vm_state == VM_BUILDING)
+        return req_fail(r, ERR_CONFLICT, "Instance %s is not ready", s->rec.id);
+    if (r->step == 0)
+        return req_wait(
+            r,
+            (struct wait){ .type = WAIT_CALL,
+                           .op = "console.read",
+                           .json = req_strf(r, "{\"id\":\"%s\",\"lines\":%lld}",
+                                            s->rec.id, (long long)lines) },
+            1);
+    if (!r->waited.ok) {
+        error_copy(&r->err, &r->waited.err);
+        return req_failed(r);
+    }
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_strn(&w, "output", buf_str(&r->waited.text), r->waited.text.len);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+static enum outcome set_lock(struct req *r, const struct server *was, bool on)
+{
+    _autorecord_ struct server *s = record_copy(was);
+    s->locked = on;
+    txn_change_record(&r->txn, s);
+    return req_reply(r, 202);
+}
+
+static enum outcome lock(struct req *r, const struct server *s,
+                         const json_t *arg)
+{
+    return set_lock(r, s, true);
+}
+
+static enum outcome unlock(struct req *r, const struct server *s,
+                           const json_t *arg)
+{
+    return set_lock(r, s, false);
+}
+
+/* An admin says what is: to get a server out of ERROR, or into it. */
+static enum outcome reset_state(struct req *r, const struct server *was,
+                                const json_t *arg)
+{
+    const char *state = json_string_value(json_object_get(arg, "state"));
+    if (!r->auth.is_admin)
+        return req_fail(r, ERR_FORBIDDEN,
+                        "Policy doesn't allow os_compute_api:os-admin-actions:"
+                        "reset_state to be performed.");
+    if (!state || (strcmp(state, "active") != 0 && strcmp(state, "error") != 0))
+        return req_fail(r, ERR_INVALID, "state must be active or error");
+    _autorecord_ struct server *s = record_copy(was);
+    s->vm_state = strcmp(state, "active") == 0 ? VM_ACTIVE : VM_ERROR;
+    s->task_state = TASK_NONE;
+    s->updated = r->now;
+    txn_change_record(&r->txn, s);
+    return req_reply(r, 202);
+}
+
+/* ---- security groups of all ports -------------------------------------- */
+
+static const struct security_group *
+named_group(struct req *r, const struct server *s, const json_t *arg)
+{
+    const char *name = json_string_value(json_object_get(arg, "name"));
+    struct snap_iter it =
+        snap_by(r->snap, &kind_security_group, "project_id", s->project_id);
+    for (const struct security_group *g; name && (g = snap_next(&it));)
+        if (strcmp(g->name, name) == 0 || strcmp(g->rec.id, name) == 0)
+            return g;
+    error_set(&r->err, name ? ERR_NOT_FOUND : ERR_INVALID,
+              "Security group %.80s not found for project %s.",
+              name ? name : "", s->project_id);
+    return NULL;
+}
+
+static enum outcome change_group(struct req *r, const struct server *s,
+                                 const json_t *arg, bool add)
+{
+    bool changed = false;
+    const struct security_group *g = named_group(r, s, arg);
+    if (!g)
+        return req_failed(r);
+    struct snap_iter it = snap_by(r->snap, &kind_port, "device_id", s->rec.id);
+    for (const struct port *was; (was = snap_next(&it));) {
+        _autorecord_ struct port *p = record_copy(was);
+        if (strs_has(&p->security_group_ids, g->rec.id) == add)
+            continue;
+        if (add)
+            strs_add(p, &p->security_group_ids, g->rec.id);
+        else
+            strs_remove(&p->security_group_ids, g->rec.id);
+        p->updated = r->now;
+        txn_change_record(&r->txn, p);
+        changed = true;
+    }
+    if (!changed && !add)
+        return req_fail(r, ERR_NOT_FOUND,
+                        "Security group %s not associated with the instance %s",
+                        g->name, s->rec.id);
+    txn_expect_record(&r->txn, g);
+    return req_reply(r, 202);
+}
+
+static enum outcome add_group(struct req *r, const struct server *s,
+                              const json_t *arg)
+{
+    return change_group(r, s, arg, true);
+}
+
+static enum outcome remove_group(struct req *r, const struct server *s,
+                                 const json_t *arg)
+{
+    return change_group(r, s, arg, false);
+}
+
+static enum outcome not_built(struct req *r, const struct server *s,
+                              const json_t *arg)
+{
+    return req_fail(r, ERR_NOT_IMPLEMENTED, "This action is not built yet.");
+}
+
+static const struct {
+    const char *name;
+    action_fn *fn;
+} actions[] = {
+    { "reboot", reboot },
+    { "os-getConsoleOutput", console_output },
+    { "lock", lock },
+    { "unlock", unlock },
+    { "os-resetState", reset_state },
+    { "addSecurityGroup", add_group },
+    { "removeSecurityGroup", remove_group },
+    { "resize", not_built },
+    { "confirmResize", not_built },
+    { "revertResize", not_built },
+    { "rebuild", not_built },
+    { "createImage", not_built },
+    { "migrate", not_built },
+    { "os-migrateLive", not_built },
+    { "evacuate", not_built },
+    { "shelve", not_built },
+    { "shelveOffload", not_built },
+    { "unshelve", not_built },
+    { "rescue", not_built },
+    { "unrescue", not_built },
+    { "changePassword", not_built },
+    { "createBackup", not_built },
+    { "restore", not_built },
+    { "forceDelete", not_built },
+    { "os-getVNCConsole", not_built },
+    { "os-getSPICEConsole", not_built },
+    { "os-getSerialConsole", not_built },
+    { "injectNetworkInfo", not_built },
+    { "resetNetwork", not_built },
+    { "trigger_crash_dump", not_built },
+};
+
+static enum outcome act(struct req *r, const struct server *s, const char *name,
+                        const json_t *arg)
+{
+    if (s->goal == GOAL_DELETED)
+        return req_fail(r, ERR_CONFLICT,
+                        "Cannot '%.40s' instance %s while it is in task_state "
+                        "deleting",
+                        plain_name(name), s->rec.id);
+    for (size_t i = 0; i < ARRAY_SIZE(changes); i++)
+        if (strcmp(changes[i].name, name) == 0)
+            return change_goal(r, s, &changes[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(actions); i++)
+        if (strcmp(actions[i].name, name) == 0)
+            return actions[i].fn(r, s, arg);
+    return req_fail(r, ERR_INVALID, "There is no such action: %.64s", name);
+}
+
+enum outcome server_action(struct req *r)
+{
+    const struct server *s = server_get(r, r->param[0]);
+    void *it = json_object_iter(r->body);
+    if (!s)
+        return req_failed(r);
+    if (json_object_size(r->body) != 1)
+        return req_fail(r, ERR_INVALID,
+                        "The request body must name exactly one action.");
+    return act(r, s, json_object_iter_key(it), json_object_iter_value(it));
+}

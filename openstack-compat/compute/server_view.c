@@ -1,0 +1,545 @@
+/* Servers as clients see them: show, list, addresses. */
+#include "openstack-compat/compute/nova.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- addresses --------------------------------------------------------- */
+
+static void write_address(struct jw *w, const char *address, const char *type,
+                          const char *mac)
+{
+    jw_obj(w, NULL);
+    jw_int(w, "version", strchr(address, ':') ? 6 : 4);
+    jw_str(w, "addr", address);
+    jw_str(w, "OS-EXT-IPS:type", type);
+    jw_str(w, "OS-EXT-IPS-MAC:mac_addr", mac);
+    jw_obj_end(w);
+}
+
+static void write_port(struct req *r, struct jw *w, const struct port *p)
+{
+    for (size_t i = 0; i < p->fixed_ips.n; i++) {
+        const struct fixed_ip *ip = LIST_AT(p->fixed_ips, struct fixed_ip, i);
+        write_address(w, ip->ip_address, "fixed", p->mac_address);
+    }
+    struct snap_iter it =
+        snap_by(r->snap, &kind_floating_ip, "port_id", p->rec.id);
+    for (const struct floating_ip *f; (f = snap_next(&it));)
+        write_address(w, f->address, "floating", p->mac_address);
+}
+
+/* The ports of a server, at most that many looked at. */
+#define PORTS_MAX 32
+
+static size_t ports_of(struct req *r, const struct server *s,
+                       const struct port *ports[PORTS_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->ports.n && n < PORTS_MAX; i++) {
+        const struct port *p =
+            snap_get(r->snap, &kind_port,
+                     LIST_AT(s->ports, struct server_port, i)->port_id);
+        if (p)
+            ports[n++] = p;
+    }
+    return n;
+}
+
+static const char *label_of(struct req *r, const struct port *p)
+{
+    const struct network *n = snap_get(r->snap, &kind_network, p->network_id);
+    return n && n->name ? n->name : p->network_id;
+}
+
+/* One member a network name; several ports of one network share it. */
+static void write_addresses(struct req *r, struct jw *w, const char *key,
+                            const struct server *s, const char *only)
+{
+    const struct port *ports[PORTS_MAX];
+    const char *labels[PORTS_MAX];
+    size_t n = ports_of(r, s, ports);
+    for (size_t i = 0; i < n; i++)
+        labels[i] = label_of(r, ports[i]);
+    jw_obj(w, key);
+    for (size_t i = 0; i < n; i++) {
+        size_t first = 0;
+        while (strcmp(labels[first], labels[i]) != 0)
+            first++;
+        if (first < i || (only && strcmp(labels[i], only) != 0))
+            continue;
+        jw_arr(w, labels[i]);
+        for (size_t k = i; k < n; k++)
+            if (strcmp(labels[k], labels[i]) == 0)
+                write_port(r, w, ports[k]);
+        jw_arr_end(w);
+    }
+    jw_obj_end(w);
+}
+
+static void write_security_groups(struct req *r, struct jw *w,
+                                  const struct server *s)
+{
+    const struct port *ports[PORTS_MAX];
+    const char *seen[PORTS_MAX];
+    size_t n = ports_of(r, s, ports), n_seen = 0;
+    if (!n)
+        return;
+    jw_arr(w, "security_groups");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ports[i]->security_group_ids.n; k++) {
+            const char *id = ports[i]->security_group_ids.v[k];
+            size_t m = 0;
+            while (m < n_seen && strcmp(seen[m], id) != 0)
+                m++;
+            const struct security_group *g =
+                snap_get(r->snap, &kind_security_group, id);
+            if (m < n_seen || !g || n_seen == PORTS_MAX)
+                continue;
+            seen[n_seen++] = id;
+            jw_obj(w, NULL);
+            jw_str(w, "name", g->name);
+            jw_obj_end(w);
+        }
+    jw_arr_end(w);
+}
+
+/* ---- one server -------------------------------------------------------- */
+
+static void write_time(struct jw *w, const char *key, int64_t us,
+                       enum time_style style)
+{
+    char text[TIME_TEXT_MAX];
+    jw_str(w, key, us ? time_format(us, style, text) : NULL);
+}
+
+static void write_image(struct req *r, struct jw *w, const struct server *s)
+{
+    if (!s->image_id) {
+        jw_str(w, "image", "");
+        return;
+    }
+    jw_obj(w, "image");
+    jw_str(w, "id", s->image_id);
+    jw_arr(w, "links");
+    jw_obj(w, NULL);
+    jw_str(w, "rel", "bookmark");
+    jw_strf(w, "href", "%s/images/%s", req_base_url(r), s->image_id);
+    jw_obj_end(w);
+    jw_arr_end(w);
+    jw_obj_end(w);
+}
+
+static void write_fault(struct jw *w, const struct server *s)
+{
+    if (!s->fault || s->vm_state != VM_ERROR)
+        return;
+    jw_obj(w, "fault");
+    jw_int(w, "code", s->fault_code ? s->fault_code : 500);
+    write_time(w, "created", s->fault_at, TIME_Z);
+    jw_str(w, "message", s->fault);
+    jw_obj_end(w);
+}
+
+static void write_volumes(struct req *r, struct jw *w, const struct server *s)
+{
+    jw_arr(w, "os-extended-volumes:volumes_attached");
+    for (size_t i = 0; i < s->volumes.n; i++) {
+        const struct server_volume *v =
+            LIST_AT(s->volumes, struct server_volume, i);
+        jw_obj(w, NULL);
+        jw_str(w, "id", v->volume_id);
+        if (r->mv >= MV(2, 3))
+            jw_bool(w, "delete_on_termination", v->delete_on_termination);
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+}
+
+static void write_states(struct jw *w, const struct server *s)
+{
+    jw_int(w, "OS-EXT-STS:power_state", s->power_state);
+    jw_str(w, "OS-EXT-STS:task_state",
+           s->task_state ? task_state_names[s->task_state] : NULL);
+    jw_str(w, "OS-EXT-STS:vm_state", vm_state_names[s->vm_state]);
+    write_time(w, "OS-SRV-USG:launched_at", s->launched, TIME_MICRO);
+    write_time(w, "OS-SRV-USG:terminated_at", s->terminated, TIME_MICRO);
+    if (s->vm_state == VM_ACTIVE || s->vm_state == VM_BUILDING ||
+        s->vm_state == VM_PAUSED || s->vm_state == VM_SUSPENDED)
+        jw_int(w, "progress", s->vm_state == VM_BUILDING ? 0 : 100);
+}
+
+static void write_admin(struct req *r, struct jw *w, const struct server *s)
+{
+    if (!r->auth.is_admin)
+        return;
+    jw_str(w, "OS-EXT-SRV-ATTR:host", s->node);
+    jw_str(w, "OS-EXT-SRV-ATTR:hypervisor_hostname", s->node);
+    jw_str(w, "OS-EXT-SRV-ATTR:instance_name", s->domain_name);
+    if (r->mv < MV(2, 3))
+        return;
+    jw_str(w, "OS-EXT-SRV-ATTR:reservation_id", s->reservation_id);
+    jw_int(w, "OS-EXT-SRV-ATTR:launch_index", s->launch_index);
+    jw_str(w, "OS-EXT-SRV-ATTR:hostname", s->hostname);
+    jw_str(w, "OS-EXT-SRV-ATTR:kernel_id", "");
+    jw_str(w, "OS-EXT-SRV-ATTR:ramdisk_id", "");
+    jw_str(w, "OS-EXT-SRV-ATTR:root_device_name", s->root_device);
+    jw_str(w, "OS-EXT-SRV-ATTR:user_data", s->user_data);
+}
+
+/* What later microversions added. */
+static void write_newer(struct req *r, struct jw *w, const struct server *s)
+{
+    if (r->mv >= MV(2, 9))
+        jw_bool(w, "locked", s->locked);
+    if (r->mv >= MV(2, 73))
+        jw_null(w, "locked_reason");
+    if (r->mv >= MV(2, 16) && r->auth.is_admin)
+        jw_str(w, "host_status", s->node ? "UP" : "");
+    if (r->mv >= MV(2, 19))
+        jw_str(w, "description", s->description);
+    if (r->mv >= MV(2, 26)) {
+        jw_arr(w, "tags");
+        for (size_t i = 0; i < s->tags.n; i++)
+            jw_str(w, NULL, s->tags.v[i]);
+        jw_arr_end(w);
+    }
+    if (r->mv >= MV(2, 63))
+        jw_null(w, "trusted_image_certificates");
+    if (r->mv >= MV(2, 71)) {
+        jw_arr(w, "server_groups");
+        if (s->server_group_id)
+            jw_str(w, NULL, s->server_group_id);
+        jw_arr_end(w);
+    }
+    if (r->mv >= MV(2, 90) && !r->auth.is_admin)
+        jw_str(w, "OS-EXT-SRV-ATTR:hostname", s->hostname);
+}
+
+/* Nova's hostId: the same for servers of one project on one host. */
+static void write_host_id(struct req *r, struct jw *w, const struct server *s)
+{
+    if (!s->node) {
+        jw_str(w, "hostId", "");
+        return;
+    }
+    uint64_t h[2] = { 1469598103934665603u, 1099511628211u };
+    for (const char *c = s->project_id; c && *c; c++)
+        h[0] = (h[0] ^ (unsigned char)*c) * 1099511628211u;
+    for (const char *c = s->node; *c; c++)
+        h[1] = (h[1] ^ (unsigned char)*c ^ h[0]) * 1099511628211u;
+    jw_strf(w, "hostId", "%016" PRIx64 "%016" PRIx64 "%016" PRIx64 "%08x", h[0],
+            h[1], h[0] ^ h[1], (unsigned)(h[0] >> 32));
+}
+
+static void write_detail(struct req *r, struct jw *w, const struct server *s)
+{
+    jw_str(w, "status", server_status(s));
+    jw_str(w, "tenant_id", s->project_id);
+    jw_str(w, "user_id", s->user_id);
+    nova_write_map(w, "metadata", &s->metadata);
+    write_host_id(r, w, s);
+    write_image(r, w, s);
+    flavor_write_embedded(r, w, s);
+    write_time(w, "created", s->created, TIME_Z);
+    write_time(w, "updated", s->updated, TIME_Z);
+    write_addresses(r, w, "addresses", s, NULL);
+    jw_str(w, "accessIPv4", "");
+    jw_str(w, "accessIPv6", "");
+    jw_str(w, "OS-DCF:diskConfig", "MANUAL");
+    jw_str(w, "OS-EXT-AZ:availability_zone",
+           s->zone             ? s->zone
+           : s->requested_zone ? s->requested_zone
+                               : "");
+    jw_str(w, "config_drive", s->config_drive ? "True" : "");
+    jw_str(w, "key_name", s->key_name);
+    write_states(w, s);
+    write_volumes(r, w, s);
+    write_security_groups(r, w, s);
+    write_fault(w, s);
+    write_admin(r, w, s);
+    write_newer(r, w, s);
+}
+
+void server_write(struct req *r, struct jw *w, const char *key,
+                  const struct server *s, bool detail)
+{
+    jw_obj(w, key);
+    jw_str(w, "id", s->rec.id);
+    jw_str(w, "name", s->name);
+    if (detail)
+        write_detail(r, w, s);
+    nova_links(r, w, "servers", s->rec.id);
+    jw_obj_end(w);
+}
+
+enum outcome server_show(struct req *r)
+{
+    const struct server *s = server_get(r, r->param[0]);
+    if (!s)
+        return req_failed(r);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    server_write(r, &w, "server", s, true);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+enum outcome server_ips(struct req *r)
+{
+    const struct server *s = server_get(r, r->param[0]);
+    if (!s)
+        return req_failed(r);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    write_addresses(r, &w, "addresses", s, NULL);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+enum outcome server_ips_of_network(struct req *r)
+{
+    const struct server *s = server_get(r, r->param[0]);
+    if (!s)
+        return req_failed(r);
+    struct jw w = req_json(r);
+    write_addresses(r, &w, NULL, s, r->param[1]);
+    if (r->resp.body.len <= 2)
+        return req_fail(r, ERR_NOT_FOUND, "Network not found: %.64s",
+                        r->param[1]);
+    return req_reply(r, 200);
+}
+
+enum outcome server_security_groups(struct req *r)
+{
+    const struct server *s = server_get(r, r->param[0]);
+    const struct port *ports[PORTS_MAX];
+    size_t n = s ? ports_of(r, s, ports) : 0;
+    struct jw w = req_json(r);
+    if (!s)
+        return req_failed(r);
+    jw_obj(&w, NULL);
+    jw_arr(&w, "security_groups");
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ports[i]->security_group_ids.n; k++) {
+            const struct security_group *g =
+                snap_get(r->snap, &kind_security_group,
+                         ports[i]->security_group_ids.v[k]);
+            if (!g)
+                continue;
+            jw_obj(&w, NULL);
+            jw_str(&w, "id", g->rec.id);
+            jw_str(&w, "name", g->name);
+            jw_str(&w, "description", g->description);
+            jw_str(&w, "tenant_id", g->project_id);
+            jw_arr(&w, "rules");
+            jw_arr_end(&w);
+            jw_obj_end(&w);
+        }
+    jw_arr_end(&w);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+/* ---- lists ------------------------------------------------------------- */
+
+typedef bool filter_fn(struct req *r, const struct server *s,
+                       const char *value);
+
+static bool by_name(struct req *r, const struct server *s, const char *value)
+{
+    return strstr(s->name, value) != NULL; /* nova: an unanchored regex */
+}
+
+static bool by_status(struct req *r, const struct server *s, const char *value)
+{
+    return strcasecmp(server_status(s), value) == 0;
+}
+
+static bool by_vm_state(struct req *r, const struct server *s,
+                        const char *value)
+{
+    return strcasecmp(vm_state_names[s->vm_state], value) == 0;
+}
+
+static bool by_image(struct req *r, const struct server *s, const char *value)
+{
+    return s->image_id && strcmp(s->image_id, value) == 0;
+}
+
+static bool by_flavor(struct req *r, const struct server *s, const char *value)
+{
+    return strcmp(s->flavor_id, value) == 0;
+}
+
+static bool by_host(struct req *r, const struct server *s, const char *value)
+{
+    return !r->auth.is_admin || (s->node && strcmp(s->node, value) == 0);
+}
+
+static bool by_project(struct req *r, const struct server *s, const char *value)
+{
+    return !r->auth.is_admin || strcmp(s->project_id, value) == 0;
+}
+
+static bool by_user(struct req *r, const struct server *s, const char *value)
+{
+    return strcmp(s->user_id, value) == 0;
+}
+
+static bool by_id(struct req *r, const struct server *s, const char *value)
+{
+    return strcmp(s->rec.id, value) == 0;
+}
+
+static bool by_zone(struct req *r, const struct server *s, const char *value)
+{
+    return s->zone && strcmp(s->zone, value) == 0;
+}
+
+static bool by_key(struct req *r, const struct server *s, const char *value)
+{
+    return s->key_name && strcmp(s->key_name, value) == 0;
+}
+
+static bool by_reservation(struct req *r, const struct server *s,
+                           const char *value)
+{
+    return s->reservation_id && strcmp(s->reservation_id, value) == 0;
+}
+
+static bool by_changes(struct req *r, const struct server *s, const char *value)
+{
+    int64_t since;
+    return !time_parse(value, &since) || s->updated >= since;
+}
+
+static bool by_tags(struct req *r, const struct server *s, const char *value)
+{
+    char *list = arena_strdup(&r->arena, value), *rest = NULL;
+    for (char *t = strtok_r(list, ",", &rest); t;
+         t = strtok_r(NULL, ",", &rest))
+        if (!strs_has(&s->tags, t))
+            return false;
+    return true;
+}
+
+static bool by_ip(struct req *r, const struct server *s, const char *value)
+{
+    const struct port *ports[PORTS_MAX];
+    size_t n = ports_of(r, s, ports);
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < ports[i]->fixed_ips.n; k++)
+            if (strstr(LIST_AT(ports[i]->fixed_ips, struct fixed_ip, k)
+                           ->ip_address,
+                       value))
+                return true;
+    return false;
+}
+
+static const struct {
+    const char *name;
+    filter_fn *matches;
+} filters[] = {
+    { "name", by_name },
+    { "status", by_status },
+    { "vm_state", by_vm_state },
+    { "image", by_image },
+    { "flavor", by_flavor },
+    { "host", by_host },
+    { "project_id", by_project },
+    { "tenant_id", by_project },
+    { "user_id", by_user },
+    { "uuid", by_id },
+    { "availability_zone", by_zone },
+    { "key_name", by_key },
+    { "reservation_id", by_reservation },
+    { "changes-since", by_changes },
+    { "tags", by_tags },
+    { "ip", by_ip },
+};
+
+static bool all_projects(struct req *r)
+{
+    const char *text = req_query(r, "all_tenants");
+    bool all = text != NULL;
+    if (text && *text)
+        parse_bool(text, &all);
+    return all;
+}
+
+static bool listed(struct req *r, const void *record, void *arg)
+{
+    const struct server *s = record;
+    const struct params *q = &r->http->query;
+    for (size_t i = 0; i < q->n; i++)
+        for (size_t k = 0; k < ARRAY_SIZE(filters); k++)
+            if (strcmp(q->v[i].name, filters[k].name) == 0 &&
+                !filters[k].matches(r, s, q->v[i].value))
+                return false;
+    return true;
+}
+
+static const char *const server_sorts[][2] = {
+    { "uuid", "id" },
+    { "created_at", "created" },
+    { "updated_at", "updated" },
+    { "display_name", "name" },
+    { "display_description", "description" },
+    { "host", "node" },
+    { "launched_at", "launched" },
+    { "instance_type_id", "flavor_id" },
+    { "image_ref", "image_id" },
+    { NULL, NULL },
+};
+
+static enum outcome list(struct req *r, bool detail)
+{
+    struct page page;
+    bool all = all_projects(r);
+    struct page_spec spec = {
+        .kind = &kind_server,
+        .filter = listed,
+        .default_sort = "created",
+        .default_descending = true,
+        .sort_names = server_sorts,
+    };
+    if (all && !r->auth.is_admin)
+        return req_fail(r, ERR_FORBIDDEN,
+                        "Policy doesn't allow os_compute_api:servers:%s:"
+                        "get_all_tenants to be performed.",
+                        detail ? "detail" : "index");
+    if (!all) {
+        spec.index = "project_id";
+        spec.index_key = r->auth.project_id;
+    }
+    if (!page_collect(r, &spec, &page))
+        return req_failed(r);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_arr(&w, "servers");
+    for (size_t i = 0; i < page.n; i++)
+        server_write(r, &w, NULL, page.v[i], detail);
+    jw_arr_end(&w);
+    if (page.more && page.n) {
+        jw_arr(&w, "servers_links");
+        jw_obj(&w, NULL);
+        jw_str(&w, "rel", "next");
+        jw_strf(&w, "href", "%s/v2.1/servers%s%s", req_base_url(r),
+                detail ? "/detail" : "", page_next_query(r, &page));
+        jw_obj_end(&w);
+        jw_arr_end(&w);
+    }
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+enum outcome server_list(struct req *r)
+{
+    return list(r, false);
+}
+
+enum outcome server_detail(struct req *r)
+{
+    return list(r, true);
+}
