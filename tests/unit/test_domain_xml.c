@@ -1,0 +1,389 @@
+#include "test.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "compute/domain_xml.h"
+
+#include <libxml/parser.h>
+#include <libxml/xpath.h>
+#include <libxml/xpathInternals.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ID   "5f6d7a52-0000-4000-8000-000000000001"
+#define PORT "b0b0b0b0-0000-4000-8000-000000000001"
+
+static struct disk_spec disks[] = {
+    { "/d/root.qcow2", "qcow2", "virtio", "vda", NULL, false, false },
+    { "/d/v.qcow2", "qcow2", "virtio", "vdb", "vol1", true, false },
+};
+static struct nic_spec nics[] = { { PORT, "fa:16:3e:00:00:01", NULL, 1442 } };
+
+static const struct domain_host host = {
+    .bridge = "br-int",
+    .userspace_switch = true,
+    .vnc_listen = "127.0.0.1",
+};
+static const struct domain_files files = { "/d/config.iso", "/d/console.log" };
+
+static struct domain_spec spec(void)
+{
+    return (struct domain_spec){
+        .id = ID,
+        .name = "instance-1",
+        .vcpus = 2,
+        .ram_mb = 512,
+        .reboot = 3,
+        .disks = disks,
+        .n_disks = 2,
+        .nics = nics,
+        .n_nics = 1,
+        .vnc = true,
+        .title = "web",
+        .flavor_name = "m1",
+        .project_id = "p1",
+        .user_id = "u1",
+        .image_id = "i1",
+    };
+}
+
+/* ---- reading it with another reader ------------------------------------ */
+
+static xmlDocPtr doc;
+static xmlXPathContextPtr xpath;
+
+static void look_at(const char *xml)
+{
+    doc = xmlReadMemory(xml, (int)strlen(xml), NULL, NULL, 0);
+    assert_non_null(doc);
+    xpath = xmlXPathNewContext(doc);
+    xmlXPathRegisterNs(xpath, (const xmlChar *)"cairn",
+                       (const xmlChar *)DOMAIN_XMLNS);
+    xmlXPathRegisterNs(
+        xpath, (const xmlChar *)"nova",
+        (const xmlChar *)"http://openstack.org/xmlns/libvirt/nova/1.1");
+}
+
+static void look_away(void)
+{
+    xmlXPathFreeContext(xpath);
+    xmlFreeDoc(doc);
+}
+
+static void expect(const char *path, const char *want)
+{
+    _autofree_ char *expr = xasprintf("string(%s)", path);
+    xmlXPathObjectPtr o = xmlXPathEvalExpression((const xmlChar *)expr, xpath);
+    assert_non_null(o);
+    if (strcmp((const char *)o->stringval, want) != 0)
+        fail_msg("%s is '%s', not '%s'", path, o->stringval, want);
+    xmlXPathFreeObject(o);
+}
+
+static void expect_n(const char *path, int want)
+{
+    _autofree_ char *expr = xasprintf("count(%s)", path);
+    _autofree_ char *n = xasprintf("%d", want);
+    expect(expr, n);
+}
+
+static void look_at_spec(const struct domain_spec *s,
+                         const struct domain_host *h,
+                         const struct domain_files *f)
+{
+    struct error err;
+    struct buf out = BUF_INIT(DOMAIN_XML_MAX);
+    assert_true(domain_xml_write(&out, s, h, f, &err));
+    look_at(buf_str(&out));
+    buf_free(&out);
+}
+
+/* ---- tests ------------------------------------------------------------- */
+
+static void all_of_it(void **state)
+{
+    static const char *const rows[][2] = {
+        { "/domain/@type", "qemu" },
+        { "/domain/name", "instance-1" },
+        { "/domain/uuid", ID },
+        { "/domain/metadata/cairn:server/@reboot", "3" },
+        { "//nova:instance/nova:name", "web" },
+        { "//nova:instance/nova:flavor/@name", "m1" },
+        { "//nova:flavor/nova:memory", "512" },
+        { "//nova:owner/nova:project/@uuid", "p1" },
+        { "//nova:owner/nova:user/@uuid", "u1" },
+        { "//nova:root[@type='image']/@uuid", "i1" },
+        { "/domain/memory[@unit='MiB']", "512" },
+        { "/domain/vcpu", "2" },
+        { "/domain/os/type", "hvm" },
+        { "/domain/os/type/@machine", "pc" },
+        { "/domain/os/smbios/@mode", "sysinfo" },
+        { "//sysinfo/system/entry[@name='product']", "OpenStack Nova" },
+        { "//sysinfo/system/entry[@name='uuid']", ID },
+        { "/domain/cpu/@mode", "maximum" },
+        { "/domain/cpu/topology/@sockets", "2" },
+        { "//disk[target/@dev='vda']/source/@file", "/d/root.qcow2" },
+        { "//disk[target/@dev='vda']/boot/@order", "1" },
+        { "//disk[target/@dev='vdb']/serial", "vol1" },
+        { "//disk[target/@dev='vdb']/driver/@type", "qcow2" },
+        { "//disk[@device='cdrom']/source/@file", "/d/config.iso" },
+        { "//disk[@device='cdrom']/target/@bus", "ide" },
+        { "//interface/source/@bridge", "br-int" },
+        { "//interface/virtualport[@type='openvswitch']"
+          "/parameters/@interfaceid",
+          PORT },
+        { "//interface/mac/@address", "fa:16:3e:00:00:01" },
+        { "//interface/model/@type", "virtio" },
+        { "//interface/target/@dev", "tapb0b0b0b0-00" },
+        { "//interface/mtu/@size", "1442" },
+        { "//interface/driver[@name='qemu']/host/@csum", "off" },
+        { "//serial[@type='pty']/log/@file", "/d/console.log" },
+        { "//serial/log/@append", "on" },
+        { "//graphics[@type='vnc'][@autoport='yes']/listen/@address",
+          "127.0.0.1" },
+        { "//rng/backend", "/dev/urandom" },
+        { "//memballoon/@model", "virtio" },
+    };
+    struct domain_spec s = spec();
+    look_at_spec(&s, &host, &files);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        expect(rows[i][0], rows[i][1]);
+    expect_n("//boot", 1);
+    expect_n("//disk/readonly", 2); /* vdb is, and the cdrom */
+    expect_n("//channel", 0);
+    look_away();
+}
+
+static void choices(void **state)
+{
+    struct domain_host kvm = { .kvm = true, .bridge = "br-int" };
+    struct domain_files none = { 0 };
+    struct domain_spec s = spec();
+    s.hw = (struct hardware_spec){
+        .machine = "q35",
+        .cores = 2,
+        .threads = 1,
+        .sockets = 1,
+        .uefi = true,
+        .guest_agent = true,
+        .no_rng = true,
+        .windows = true,
+    };
+    s.vnc = false;
+    look_at_spec(&s, &kvm, &none);
+    expect("/domain/@type", "kvm");
+    expect("/domain/cpu/@mode", "host-passthrough");
+    expect("/domain/cpu/topology/@cores", "2");
+    expect("/domain/os/@firmware", "efi");
+    expect("/domain/clock/@offset", "localtime");
+    expect("//channel/target/@name", "org.qemu.guest_agent.0");
+    expect_n("//controller[@model='pcie-root-port']", 16);
+    expect_n("//interface/driver/host", 0);
+    expect_n("//rng", 0);
+    expect_n("//graphics", 0);
+    expect_n("//video", 0);
+    expect_n("//serial/log", 0);
+    expect_n("//disk[@device='cdrom']", 0);
+    look_away();
+}
+
+/* A config drive where there is no IDE. */
+static void config_drive_on_q35(void **state)
+{
+    struct domain_spec s = spec();
+    s.hw.machine = "pc-q35-7.2";
+    look_at_spec(&s, &host, &files);
+    expect("//disk[@device='cdrom']/target/@bus", "scsi");
+    expect("//controller[@type='scsi']/@model", "virtio-scsi");
+    look_away();
+}
+
+static void cpu_modes(void **state)
+{
+    static const struct {
+        bool kvm;
+        const char *mode, *model, *got_mode, *got_model;
+    } rows[] = {
+        { false, NULL, NULL, "maximum", "" },
+        { false, "host-model", NULL, "maximum", "" },
+        { true, NULL, NULL, "host-passthrough", "" },
+        { true, "host-model", NULL, "host-model", "" },
+        { true, "custom", "Nehalem", "custom", "Nehalem" },
+        { true, "custom", NULL, "host-model", "" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct domain_host h = host;
+        struct domain_spec s = spec();
+        h.kvm = rows[i].kvm;
+        s.hw.cpu_mode = rows[i].mode;
+        s.hw.cpu_model = rows[i].model;
+        look_at_spec(&s, &h, &files);
+        expect("/domain/cpu/@mode", rows[i].got_mode);
+        expect("/domain/cpu/model", rows[i].got_model);
+        look_away();
+    }
+}
+
+/* A topology that does not come out at the number of CPUs is not taken. */
+static void bad_topology(void **state)
+{
+    struct domain_spec s = spec();
+    s.hw.sockets = 3;
+    s.hw.cores = s.hw.threads = 1;
+    look_at_spec(&s, &host, &files);
+    expect("/domain/cpu/topology/@sockets", "2");
+    look_away();
+}
+
+/* What stands in a name stays in the name. */
+static void hostile_text(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        { "</nova:name><disk type='file'/>",
+          "</nova:name><disk type='file'/>" },
+        { "a&amp;\"'<![CDATA[x]]>", "a&amp;\"'<![CDATA[x]]>" },
+        { "\x01\x08z", "\xef\xbf\xbd\xef\xbf\xbdz" },
+        { "a\xff\xfe", "a\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+        { "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f "
+                                                 "\xf0\x9f\x98\x80" },
+        { "\xc3", "\xef\xbf\xbd" },
+        { "", "" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct domain_spec s = spec();
+        s.title = s.flavor_name = s.hw.machine = rows[i].in;
+        look_at_spec(&s, &host, &files);
+        expect("//nova:instance/nova:name", rows[i].out);
+        expect("//nova:flavor/@name", rows[i].out);
+        expect("/domain/os/type/@machine", rows[i].out);
+        expect_n("//disk", 3);
+        look_away();
+    }
+}
+
+static void equal_input_equal_output(void **state)
+{
+    struct error err;
+    struct domain_spec s = spec();
+    struct buf a = BUF_INIT(DOMAIN_XML_MAX), b = BUF_INIT(DOMAIN_XML_MAX);
+    assert_true(domain_xml_write(&a, &s, &host, &files, &err));
+    assert_true(domain_xml_write(&b, &s, &host, &files, &err));
+    assert_string_equal(buf_str(&a), buf_str(&b));
+    buf_free(&a);
+    buf_free(&b);
+}
+
+static void too_large(void **state)
+{
+    struct error err;
+    struct domain_spec s = spec();
+    struct buf out = BUF_INIT(100);
+    assert_false(domain_xml_write(&out, &s, &host, &files, &err));
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+    buf_free(&out);
+}
+
+static void read_back(void **state)
+{
+    struct error err;
+    struct domain_spec s = spec();
+    struct domain_info info = { 0 };
+    struct buf out = BUF_INIT(DOMAIN_XML_MAX);
+    assert_true(domain_xml_write(&out, &s, &host, &files, &err));
+    assert_true(domain_xml_read(buf_str(&out), &info));
+    assert_int_equal(info.reboot, 3);
+    assert_int_equal(info.n_disks, 3);
+    assert_true(domain_has_disk(&info, "vda"));
+    assert_true(domain_has_disk(&info, "vdb"));
+    assert_false(domain_has_disk(&info, "vdc"));
+    assert_int_equal(info.n_nics, 1);
+    assert_true(domain_has_nic(&info, PORT));
+    assert_string_equal(info.serial_log, "/d/console.log");
+    assert_int_equal(info.vnc_port, 0); /* not known before it runs */
+    buf_free(&out);
+}
+
+static void running_vnc(void **state)
+{
+    struct domain_info info = { 0 };
+    assert_true(domain_xml_read(
+        "<domain><metadata><cairn:server xmlns:cairn='" DOMAIN_XMLNS
+        "' reboot='0'/></metadata><devices><graphics type='vnc' port='5901' "
+        "listen='10.0.0.1'><listen type='address' address='10.0.0.1'/>"
+        "</graphics></devices></domain>",
+        &info));
+    assert_int_equal(info.vnc_port, 5901);
+    assert_string_equal(info.vnc_host, "10.0.0.1");
+}
+
+static void not_ours(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "<",
+        "<domain/>",
+        "<domain><metadata/></domain>",
+        "<domain><metadata><server reboot='1'/></metadata></domain>",
+        "<domain><metadata><n:server xmlns:n='urn:other' reboot='1'/>"
+        "</metadata></domain>",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct domain_info info = { 0 };
+        assert_false(domain_xml_read(bad[i], &info));
+    }
+}
+
+static void devices_alone(void **state)
+{
+    struct error err;
+    struct domain_spec s = spec();
+    struct buf xml = BUF_INIT(DOMAIN_XML_MAX), out = BUF_INIT(DOMAIN_XML_MAX);
+    assert_true(domain_xml_disk(&out, &disks[1], &err));
+    look_at(buf_str(&out));
+    expect("/disk/target/@dev", "vdb");
+    expect_n("/disk/boot", 0);
+    look_away();
+    buf_reset(&out);
+    assert_true(domain_xml_nic(&out, &nics[0], &host, &err));
+    look_at(buf_str(&out));
+    expect("/interface/virtualport/parameters/@interfaceid", PORT);
+    look_away();
+
+    assert_true(domain_xml_write(&xml, &s, &host, &files, &err));
+    buf_reset(&out);
+    assert_true(domain_xml_find_disk(buf_str(&xml), "vdb", &out));
+    look_at(buf_str(&out));
+    expect("/disk/serial", "vol1");
+    look_away();
+    buf_reset(&out);
+    assert_true(domain_xml_find_nic(buf_str(&xml), PORT, &out));
+    look_at(buf_str(&out));
+    expect("/interface/mac/@address", "fa:16:3e:00:00:01");
+    look_away();
+    assert_false(domain_xml_find_disk(buf_str(&xml), "vdz", &out));
+    assert_false(domain_xml_find_nic(buf_str(&xml), ID, &out));
+    buf_free(&xml);
+    buf_free(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_of_it),
+        cmocka_unit_test(choices),
+        cmocka_unit_test(config_drive_on_q35),
+        cmocka_unit_test(cpu_modes),
+        cmocka_unit_test(bad_topology),
+        cmocka_unit_test(hostile_text),
+        cmocka_unit_test(equal_input_equal_output),
+        cmocka_unit_test(too_large),
+        cmocka_unit_test(read_back),
+        cmocka_unit_test(running_vnc),
+        cmocka_unit_test(not_ours),
+        cmocka_unit_test(devices_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
