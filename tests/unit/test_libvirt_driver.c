@@ -1,0 +1,373 @@
+/*
+ * The libvirt driver against a real libvirtd.  Skipped unless
+ * CAIRN_TEST_LIBVIRT (a URI, "qemu:///system") and CAIRN_TEST_GUEST (the small
+ * guest's qcow2) are set; tests/lab/libvirt sets them, in a sandbox.
+ */
+#include "test.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "compute/libvirt_driver.h"
+
+#include <libvirt/libvirt.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DIR     "/var/lib/libvirt/cairn-test"
+#define ID      "5f6d7a52-0000-4000-8000-00000000000a"
+#define FOREIGN "5f6d7a52-0000-4000-8000-00000000000b"
+#define PORT    "b0b0b0b0-0000-4000-8000-00000000000a"
+#define PORT2   "b1b1b1b1-0000-4000-8000-00000000000b"
+
+static struct hypervisor *h;
+static struct error err;
+static atomic_int n_events;
+
+static void on_event(void *arg, const char *id)
+{
+    if (strcmp(id, ID) == 0)
+        atomic_fetch_add(&n_events, 1);
+}
+
+static double seconds(void)
+{
+    return (double)env_mono(&env_system) / SECOND_US;
+}
+
+/* Calls that must succeed, with the time they took. */
+#define OK(call)                                                               \
+    do {                                                                       \
+        double t0_ = seconds();                                                \
+        if (!(call))                                                           \
+            fail_msg("%s: %s", #call, err.text);                               \
+        print_message("  %6.3f s  %s\n", seconds() - t0_, #call);              \
+    } while (0)
+
+static void run(const char *command)
+{
+    if (system(command) != 0)
+        fail_msg("%s", command);
+}
+
+static void make_disk(const char *path, const char *base)
+{
+    _autofree_ char *c =
+        base ? xasprintf("qemu-img create -q -f qcow2 -b %s -F qcow2 %s", base,
+                         path)
+             : xasprintf("qemu-img create -q -f qcow2 %s 64M", path);
+    run(c);
+}
+
+static struct domain_info info(void)
+{
+    struct domain_info i;
+    if (!h->ops->info(h, ID, &i, &err))
+        fail_msg("info: %s", err.text);
+    return i;
+}
+
+static bool wait_state(enum domain_state want, int most_s)
+{
+    for (int i = 0; i < most_s * 20; i++) {
+        if (info().state == want)
+            return true;
+        usleep(50000);
+    }
+    return false;
+}
+
+static bool wait_console(const char *text, int most_s)
+{
+    _autofree_ char *c =
+        xasprintf("grep -aq '%s' " DIR "/" ID "/console.log", text);
+    for (int i = 0; i < most_s * 10; i++) {
+        if (system(c) == 0)
+            return true;
+        usleep(100000);
+    }
+    return false;
+}
+
+static struct disk_spec disks[] = {
+    { DIR "/root.qcow2", "qcow2", "virtio", "vda", NULL, false, false },
+    { DIR "/v.qcow2", "qcow2", "virtio", "vdb",
+      "a0a0a0a0-0000-4000-8000-000000000001", false, false },
+};
+static struct nic_spec nics[] = {
+    { PORT, "fa:16:3e:00:00:0a", "virtio", 1442 },
+    { PORT2, "fa:16:3e:00:00:0b", "virtio", 1442 },
+};
+
+static struct domain_spec spec(void)
+{
+    return (struct domain_spec){
+        .id = ID,
+        .name = "instance-cairn-test",
+        .vcpus = 1,
+        .ram_mb = 256,
+        .reboot = 7,
+        .disks = disks,
+        .n_disks = 1,
+        .nics = nics,
+        .n_nics = 1,
+        .vnc = true,
+        .title = "te<st",
+        .config_drive = "not an ISO image",
+        .config_drive_len = 16,
+    };
+}
+
+static void cleanup(void)
+{
+    h->ops->destroy(h, ID, &err);
+    h->ops->undefine(h, ID, &err);
+}
+
+static int setup(void **state)
+{
+    struct libvirt_config config = {
+        .uri = getenv("CAIRN_TEST_LIBVIRT"),
+        .dir = DIR,
+        .host = { .kvm = getenv("CAIRN_TEST_KVM"),
+                  .bridge = "br-int",
+                  .userspace_switch = true,
+                  .vnc_listen = "127.0.0.1" },
+    };
+    h = libvirt_open(&config, 10000, &err);
+    assert_non_null(h);
+    h->ops->listen(h, on_event, NULL);
+    cleanup();
+    make_disk(DIR "/root.qcow2", getenv("CAIRN_TEST_GUEST"));
+    make_disk(DIR "/v.qcow2", NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    cleanup();
+    h->ops->close(h);
+    run("rm -r " DIR);
+    return 0;
+}
+
+static void nothing_there(void **state)
+{
+    struct domain_spec s = spec();
+    assert_int_equal(info().state, DOMAIN_ABSENT);
+    OK(h->ops->shutdown(h, ID, &err));
+    OK(h->ops->destroy(h, ID, &err));
+    OK(h->ops->undefine(h, ID, &err));
+    OK(h->ops->detach_disk(h, ID, "vdb", &err));
+    assert_false(h->ops->start(h, ID, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    s.hw.machine = "abacus";
+    assert_false(h->ops->define_start(h, &s, &err));
+    print_message("  %s\n", err.text);
+    assert_int_equal(err.code, ERR_INTERNAL);
+}
+
+static void starts(void **state)
+{
+    struct domain_spec s = spec();
+    OK(h->ops->define_start(h, &s, &err));
+    OK(h->ops->define_start(h, &s, &err)); /* runs already */
+    struct domain_info i = info();
+    assert_int_equal(i.state, DOMAIN_RUNNING);
+    assert_int_equal(i.reboot, 7);
+    assert_true(i.vnc_port >= 5900);
+    assert_string_equal(i.vnc_host, "127.0.0.1");
+    assert_string_equal(i.serial_log, DIR "/" ID "/console.log");
+    assert_true(domain_has_disk(&i, "vda"));
+    assert_true(domain_has_disk(&i, "hdd"));
+    assert_true(domain_has_nic(&i, PORT));
+    assert_true(atomic_load(&n_events) > 0);
+    OK(wait_console("power button works", 60));
+}
+
+static void is_measured(void **state)
+{
+    struct domain_stats stats;
+    struct libvirt_facts facts;
+    OK(h->ops->stats(h, ID, &stats, &err));
+    assert_int_equal(stats.vcpus, 1);
+    assert_int_equal(stats.memory_kb, 256 * 1024);
+    assert_true(stats.cpu_ns > 0);
+    OK(libvirt_facts(h, &facts, &err));
+    assert_true(facts.vcpus > 0 && facts.ram_mb > 0);
+    assert_true(facts.version >= 7000000);
+    assert_string_equal(facts.machine, "x86_64");
+}
+
+static void seen(void *arg, const char *id, enum domain_state state)
+{
+    if (strcmp(id, ID) == 0)
+        *(int *)arg += 1;
+    if (strcmp(id, FOREIGN) == 0)
+        *(int *)arg += 100;
+}
+
+static const char foreign_xml[] =
+    "<domain type='qemu'><name>somebody-elses</name><uuid>" FOREIGN
+    "</uuid><memory unit='MiB'>32</memory><os><type>hvm</type></os></domain>";
+
+static void foreign_domains(void **state)
+{
+    struct domain_info i;
+    struct domain_spec s = spec();
+    int n = 0;
+    virConnectPtr c = virConnectOpen(getenv("CAIRN_TEST_LIBVIRT"));
+    virDomainPtr d = virDomainDefineXML(c, foreign_xml);
+    assert_non_null(d);
+    OK(h->ops->list(h, seen, &n, &err));
+    assert_int_equal(n, 1);
+    assert_false(h->ops->info(h, FOREIGN, &i, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_false(h->ops->destroy(h, FOREIGN, &err));
+    assert_false(h->ops->undefine(h, FOREIGN, &err));
+    s.id = FOREIGN;
+    assert_false(h->ops->define_start(h, &s, &err));
+    assert_int_equal(virDomainUndefine(d), 0);
+    virDomainFree(d);
+    virConnectClose(c);
+}
+
+static void pauses(void **state)
+{
+    OK(h->ops->suspend(h, ID, &err));
+    OK(h->ops->suspend(h, ID, &err));
+    assert_int_equal(info().state, DOMAIN_PAUSED);
+    OK(h->ops->resume(h, ID, &err));
+    OK(h->ops->resume(h, ID, &err));
+    assert_int_equal(info().state, DOMAIN_RUNNING);
+}
+
+static bool wait_disk(const char *device, bool there)
+{
+    for (int i = 0; i < 200; i++) {
+        struct domain_info now = info();
+        if (domain_has_disk(&now, device) == there)
+            return true;
+        usleep(50000);
+    }
+    return false;
+}
+
+static bool wait_nic(const char *port, bool there)
+{
+    for (int i = 0; i < 200; i++) {
+        struct domain_info now = info();
+        if (domain_has_nic(&now, port) == there)
+            return true;
+        usleep(50000);
+    }
+    return false;
+}
+
+static void plugs_disks(void **state)
+{
+    OK(h->ops->attach_disk(h, ID, &disks[1], &err));
+    OK(h->ops->attach_disk(h, ID, &disks[1], &err));
+    assert_true(wait_disk("vdb", true));
+    OK(h->ops->resize_disk(h, ID, "vdb", 128 << 20, &err));
+    sleep(1); /* the guest may still be looking at it */
+    OK(h->ops->detach_disk(h, ID, "vdb", &err));
+    OK(h->ops->detach_disk(h, ID, "vdb", &err));
+    OK(wait_disk("vdb", false));
+    OK(h->ops->detach_disk(h, ID, "vdb", &err));
+    struct stat st;
+    assert_int_equal(stat(DIR "/v.qcow2", &st), 0);
+}
+
+static void plugs_nics(void **state)
+{
+    OK(h->ops->attach_nic(h, ID, &nics[1], &err));
+    OK(h->ops->attach_nic(h, ID, &nics[1], &err));
+    assert_true(wait_nic(PORT2, true));
+    sleep(1);
+    OK(h->ops->detach_nic(h, ID, PORT2, &err));
+    OK(wait_nic(PORT2, false));
+    OK(h->ops->detach_nic(h, ID, PORT2, &err));
+}
+
+static void saves(void **state)
+{
+    OK(h->ops->managed_save(h, ID, &err));
+    OK(h->ops->managed_save(h, ID, &err));
+    assert_int_equal(info().state, DOMAIN_SAVED);
+    OK(h->ops->start(h, ID, &err));
+    assert_int_equal(info().state, DOMAIN_RUNNING);
+    OK(h->ops->start(h, ID, &err));
+}
+
+static void powers_off(void **state)
+{
+    int before = atomic_load(&n_events);
+    OK(h->ops->shutdown(h, ID, &err));
+    OK(wait_state(DOMAIN_OFF, 30));
+    usleep(100000);
+    assert_true(atomic_load(&n_events) > before);
+    OK(h->ops->shutdown(h, ID, &err));
+}
+
+/* The log of the console goes on, and the start is a new one. */
+static void starts_again(void **state)
+{
+    struct domain_spec s = spec();
+    struct stat before, after;
+    assert_int_equal(stat(DIR "/" ID "/console.log", &before), 0);
+    s.reboot = 8;
+    OK(h->ops->define_start(h, &s, &err));
+    assert_int_equal(info().reboot, 8);
+    assert_int_equal(stat(DIR "/" ID "/console.log", &after), 0);
+    assert_true(after.st_size >= before.st_size && before.st_size > 0);
+}
+
+static void a_new_process_finds_it(void **state)
+{
+    struct libvirt_config config = { .uri = getenv("CAIRN_TEST_LIBVIRT"),
+                                     .dir = DIR,
+                                     .host = { .bridge = "br-int",
+                                               .userspace_switch = true,
+                                               .vnc_listen = "127.0.0.1" } };
+    h->ops->close(h);
+    h = libvirt_open(&config, 10000, &err);
+    assert_non_null(h);
+    assert_int_equal(info().state, DOMAIN_RUNNING);
+}
+
+static void dies(void **state)
+{
+    OK(h->ops->destroy(h, ID, &err));
+    assert_int_equal(info().state, DOMAIN_OFF);
+    OK(h->ops->undefine(h, ID, &err));
+    assert_int_equal(info().state, DOMAIN_ABSENT);
+    assert_int_equal(access(DIR "/" ID, F_OK), -1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_there),
+        cmocka_unit_test(starts),
+        cmocka_unit_test(is_measured),
+        cmocka_unit_test(foreign_domains),
+        cmocka_unit_test(pauses),
+        cmocka_unit_test(plugs_disks),
+        cmocka_unit_test(plugs_nics),
+        cmocka_unit_test(saves),
+        cmocka_unit_test(powers_off),
+        cmocka_unit_test(starts_again),
+        cmocka_unit_test(a_new_process_finds_it),
+        cmocka_unit_test(dies),
+    };
+    if (!getenv("CAIRN_TEST_LIBVIRT") || !getenv("CAIRN_TEST_GUEST")) {
+        print_message("skipped: CAIRN_TEST_LIBVIRT, CAIRN_TEST_GUEST unset\n");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
