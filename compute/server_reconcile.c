@@ -392,12 +392,12 @@ static bool out_of_tries(struct run *run, enum server_step step)
 static enum reconcile_verdict step_failed(struct run *run,
                                           const struct server_plan *p)
 {
-    const char *id = run->view.server->rec.id;
     char text[128];
-    log_limited(LOG_WARN, LOG_NAME, "server %s: could not %s: %s", id,
-                server_step_names[p->step], run->err->text);
+    error_prefix(run->err, "could not %s", server_step_names[p->step]);
     if (!out_of_tries(run, p->step))
-        return RECONCILE_RETRY;
+        return RECONCILE_RETRY; /* the queue logs it */
+    log_warn(LOG_NAME, "server %s: for good: %s", run->view.server->rec.id,
+             run->err->text);
     switch (p->step) {
     case STEP_ATTACH_DISK:
         return set_volume(run, p->i, ATTACH_LEAVING);
