@@ -1,0 +1,322 @@
+#include "engine/scheduler.h"
+
+#include "common/log.h"
+#include "model/network.h"
+#include "model/release.h"
+
+#include <string.h>
+
+#define LOG_NAME    "scheduler"
+#define GUARD       "scheduler/placement"
+#define CONFLICT_US INT64_C(5000)
+#define SILENT_US   (2 * SECOND_US) /* between looks at a silent pool */
+#define WHY_MAX     8192
+
+struct scheduler {
+    struct scheduler_config c;
+    struct reconciler *queue;
+    int64_t started; /* monotonic */
+};
+
+/* One decision. */
+struct decision {
+    struct scheduler *s;
+    struct snapshot *snap;
+    struct txn txn;
+    int64_t now, *delay_us;
+    struct error *err;
+};
+
+/* ---- commits ------------------------------------------------------------ */
+
+static enum reconcile_verdict commit(struct decision *d)
+{
+    struct txn_result result;
+    if (store_commit(d->s->c.store, &d->txn, &result))
+        return RECONCILE_DONE;
+    if (result.status == TXN_CONFLICT) {
+        *d->delay_us = CONFLICT_US;
+        return RECONCILE_AGAIN;
+    }
+    error_copy(d->err, &result.err);
+    return RECONCILE_RETRY;
+}
+
+/* What makes decisions come one after the other. */
+static void guard(struct decision *d)
+{
+    const struct claim *was = snap_get(d->snap, &kind_claim, GUARD);
+    _autorecord_ struct claim *c =
+        was ? record_copy(was) : record_new(&kind_claim, GUARD);
+    c->owner = rec_str(c, "pool/pool");
+    txn_change_record(&d->txn, c);
+}
+
+/* ---- a server ------------------------------------------------------------ */
+
+static void place_volumes(struct decision *d, const struct server *server,
+                          const char *node)
+{
+    for (size_t i = 0; i < server->volumes.n; i++) {
+        const struct volume *v = snap_get(
+            d->snap, &kind_volume,
+            LIST_AT(server->volumes, struct server_volume, i)->volume_id);
+        if (!v || v->node)
+            continue;
+        _autorecord_ struct volume *draft = record_copy(v);
+        draft->node = rec_str(draft, node);
+        txn_change_record(&d->txn, draft);
+    }
+}
+
+static void place_ports(struct decision *d, const struct server *server,
+                        const char *node)
+{
+    struct snap_iter it =
+        snap_by(d->snap, &kind_port, "device_id", server->rec.id);
+    for (const struct port *p; (p = snap_next(&it));) {
+        _autorecord_ struct port *draft = record_copy(p);
+        draft->node = rec_str(draft, node);
+        txn_change_record(&d->txn, draft);
+    }
+}
+
+static enum reconcile_verdict
+place(struct decision *d, const struct server *server, const char *node)
+{
+    const struct node *n = snap_get(d->snap, &kind_node, node);
+    const struct disk *disk = snap_get(d->snap, &kind_disk, server->rec.id);
+    _autorecord_ struct server *draft = record_copy(server);
+    draft->node = rec_str(draft, node);
+    draft->zone = rec_str(draft, placement_zone(d->snap, n));
+    draft->task_state = TASK_SPAWNING;
+    draft->updated = d->now;
+    guard(d);
+    txn_expect_record(&d->txn, n);
+    txn_change_record(&d->txn, draft);
+    if (disk) {
+        _autorecord_ struct disk *there = record_copy(disk);
+        there->node = rec_str(there, node);
+        txn_change_record(&d->txn, there);
+    }
+    place_volumes(d, server, node);
+    place_ports(d, server, node);
+    return commit(d);
+}
+
+static enum reconcile_verdict fail(struct decision *d,
+                                   const struct server *server, const char *why)
+{
+    _autorecord_ struct server *draft = record_copy(server);
+    draft->vm_state = VM_ERROR;
+    draft->task_state = TASK_NONE;
+    draft->fault = rec_strf(draft, "No valid host was found. %s.", why);
+    draft->fault_code = 500;
+    draft->fault_at = draft->updated = d->now;
+    txn_change_record(&d->txn, draft);
+    return commit(d);
+}
+
+/* Nodes that have not had the time to say that they live are waited for. */
+static bool worth_waiting(const struct scheduler *s, const struct error *why)
+{
+    return why->code == ERR_UNAVAILABLE &&
+           env_mono(s->c.env) - s->started < PLACEMENT_ALIVE_US;
+}
+
+static enum reconcile_verdict decide_server(struct decision *d,
+                                            const struct server *server)
+{
+    const char *node;
+    struct error why = { 0 };
+    struct buf explanation = BUF_INIT(WHY_MAX);
+    enum reconcile_verdict verdict;
+    if (d->s->c.placer->server(d->snap, server, d->now, &node, &explanation,
+                               &why)) {
+        verdict = place(d, server, node);
+    } else if (worth_waiting(d->s, &why)) {
+        *d->delay_us = SILENT_US;
+        verdict = RECONCILE_AGAIN;
+    } else {
+        log_limited(LOG_WARN, LOG_NAME, "server %s: %s (%s)", server->rec.id,
+                    why.text, buf_str(&explanation));
+        verdict = fail(d, server, why.text);
+    }
+    buf_free(&explanation);
+    return verdict;
+}
+
+/* Nothing was ever made for it: what it holds is given back. */
+static enum reconcile_verdict release(struct decision *d,
+                                      const struct server *server)
+{
+    if (!server_release(&d->txn, d->snap, server, d->now, d->err))
+        return RECONCILE_RETRY;
+    return commit(d);
+}
+
+static enum reconcile_verdict do_server(struct decision *d, const char *id)
+{
+    const struct server *server = snap_get(d->snap, &kind_server, id);
+    if (!server || server->node)
+        return RECONCILE_DONE;
+    if (server->goal == GOAL_DELETED)
+        return release(d, server);
+    return server->vm_state == VM_BUILDING ? decide_server(d, server)
+                                           : RECONCILE_DONE;
+}
+
+/* ---- a volume ------------------------------------------------------------ */
+
+/* One whose server has yet to be placed goes where that goes. */
+static bool waits_for_server(struct decision *d, const struct volume *v)
+{
+    struct snap_iter it =
+        snap_by(d->snap, &kind_server, "volumes.volume_id", v->rec.id);
+    for (const struct server *s; (s = snap_next(&it));)
+        if (!s->node && s->vm_state == VM_BUILDING)
+            return true;
+    return false;
+}
+
+/* ... or, added to one that has its node, to that. */
+static const char *node_of_server(struct decision *d, const struct volume *v)
+{
+    struct snap_iter it =
+        snap_by(d->snap, &kind_server, "volumes.volume_id", v->rec.id);
+    for (const struct server *s; (s = snap_next(&it));)
+        if (s->node)
+            return s->node;
+    return NULL;
+}
+
+static enum reconcile_verdict
+place_volume(struct decision *d, const struct volume *v, const char *node)
+{
+    _autorecord_ struct volume *draft = record_copy(v);
+    draft->node = rec_str(draft, node);
+    draft->updated = d->now;
+    guard(d);
+    txn_change_record(&d->txn, draft);
+    return commit(d);
+}
+
+static enum reconcile_verdict
+fail_volume(struct decision *d, const struct volume *v, const char *why)
+{
+    _autorecord_ struct volume *draft = record_copy(v);
+    draft->status = VOLUME_ERROR;
+    draft->fault = rec_strf(draft, "No valid backend was found. %s.", why);
+    draft->updated = d->now;
+    txn_change_record(&d->txn, draft);
+    return commit(d);
+}
+
+static enum reconcile_verdict do_volume(struct decision *d, const char *id)
+{
+    const struct volume *v = snap_get(d->snap, &kind_volume, id);
+    struct error why = { 0 };
+    if (!v || v->node || v->status != VOLUME_CREATING || waits_for_server(d, v))
+        return RECONCILE_DONE;
+    const char *node = node_of_server(d, v);
+    if (node || d->s->c.placer->volume(d->snap, v, d->now, &node, NULL, &why))
+        return place_volume(d, v, node);
+    if (worth_waiting(d->s, &why)) {
+        *d->delay_us = SILENT_US;
+        return RECONCILE_AGAIN;
+    }
+    log_limited(LOG_WARN, LOG_NAME, "volume %s: %s", id, why.text);
+    return fail_volume(d, v, why.text);
+}
+
+/* ---- the reconciler ------------------------------------------------------ */
+
+static enum reconcile_verdict reconcile(void *self, const char *key,
+                                        int64_t *delay_us, struct error *err)
+{
+    struct scheduler *s = self;
+    const char *id = strchr(key, '/') + 1;
+    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
+    struct decision d = {
+        .s = s,
+        .snap = snap,
+        .now = env_now(s->c.env),
+        .delay_us = delay_us,
+        .err = err,
+    };
+    enum reconcile_verdict verdict =
+        strncmp(key, "server/", 7) == 0 ? do_server(&d, id) : do_volume(&d, id);
+    txn_reset(&d.txn);
+    return verdict;
+}
+
+static void add(struct scheduler *s, const char *kind, const char *id)
+{
+    char key[STORE_KEY_MAX];
+    snprintf(key, sizeof(key), "%s/%s", kind, id);
+    reconciler_add(s->queue, key);
+}
+
+/* The volumes that waited for a server that now is placed, failed or gone. */
+static void add_volumes(struct scheduler *s, const struct server *server)
+{
+    for (size_t i = 0; i < server->volumes.n; i++)
+        add(s, "volume",
+            LIST_AT(server->volumes, struct server_volume, i)->volume_id);
+}
+
+static void on_record(void *arg, const struct record *old,
+                      const struct record *now)
+{
+    struct scheduler *s = arg;
+    const struct record *any = now ? now : old;
+    if (any->kind == &kind_server) {
+        if (now && !((const struct server *)now)->node)
+            add(s, "server", now->id);
+        add_volumes(s, (const struct server *)any);
+    } else if (any->kind == &kind_volume) {
+        const struct volume *v = (const struct volume *)now;
+        if (v && !v->node && v->status == VOLUME_CREATING)
+            add(s, "volume", v->rec.id);
+    }
+}
+
+/* ---- public ---------------------------------------------------------------
+ */
+
+struct scheduler *scheduler_new(const struct scheduler_config *config)
+{
+    struct scheduler *s = xcalloc(1, sizeof(*s));
+    s->c = *config;
+    if (!s->c.placer)
+        s->c.placer = &placement_simple;
+    s->started = env_mono(config->env);
+    s->queue =
+        reconciler_new(LOG_NAME, reconcile, s, config->env, config->workers);
+    cache_listen(config->cache, on_record, s);
+    return s;
+}
+
+void scheduler_start(struct scheduler *s)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
+    struct snap_iter it = snap_all(snap, &kind_server);
+    for (const struct record *r; (r = snap_next(&it));)
+        on_record(s, NULL, r);
+    it = snap_all(snap, &kind_volume);
+    for (const struct record *r; (r = snap_next(&it));)
+        on_record(s, NULL, r);
+}
+
+struct reconciler *scheduler_queue(struct scheduler *s)
+{
+    return s->queue;
+}
+
+void scheduler_free(struct scheduler *s)
+{
+    if (!s)
+        return;
+    reconciler_stop(s->queue);
+    free(s);
+}

@@ -1,0 +1,46 @@
+/*
+ * scheduler - the leader's controller that gives servers their node.
+ *
+ * It looks at every server without a node: one that is being built is placed
+ * (placement.h), one that is to be deleted is released.  A volume that is
+ * being made and belongs to no such server gets a node too.  A decision is
+ * ONE transaction: node and zone of the server, node of its disk, its ports
+ * and its new volumes.  Each rewrites the claim "scheduler/placement" that
+ * it has read, so that two decisions, by two leaders even, come one after
+ * the other, and the later sees what the earlier took: nothing is
+ * overbooked.
+ *
+ * Where no node fits the server becomes ERROR with the fault "No valid host
+ * was found. ..." (code 500); why each node was excluded is logged.  A node
+ * that would do but is silent is waited for until PLACEMENT_ALIVE_US after
+ * the start, so that a pool that has just come up loses no server.
+ *
+ * Threads: those of its reconciler; `workers` is 1, or 0 for the simulation.
+ */
+#ifndef CAIRN_ENGINE_SCHEDULER_H
+#define CAIRN_ENGINE_SCHEDULER_H
+
+#include "common/env.h"
+#include "engine/placement.h"
+#include "state/reconcile.h"
+#include "state/store.h"
+
+struct scheduler;
+
+struct scheduler_config {
+    struct store *store;
+    struct cache *cache;
+    const struct env *env;
+    const struct placer *placer; /* NULL: placement_simple */
+    unsigned workers;
+};
+
+/* Before cache_follow: it listens.  All is borrowed. */
+struct scheduler *scheduler_new(const struct scheduler_config *config);
+/* After cache_follow: looks at all there is. */
+void scheduler_start(struct scheduler *s);
+struct reconciler *scheduler_queue(struct scheduler *s);
+/* After cache_unfollow; NULL is fine. */
+void scheduler_free(struct scheduler *s);
+
+#endif
