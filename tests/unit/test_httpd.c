@@ -833,9 +833,10 @@ static void slow_clients(void **state)
     }
     region_becomes(h, "slow", "\"failed\"");
     /* One that does not take its answer. */
+    const char *text = "GET /t/big HTTP/1.1\r\nHost: x\r\n\r\n";
     int fd = dial(h);
     for (int i = 0; i < 20; i++)
-        tell(fd, "GET /t/big HTTP/1.1\r\nHost: x\r\n\r\n", 38 - 4);
+        tell(fd, text, strlen(text));
     usleep(2000000);
     assert_int_equal(httpd_stats(h->httpd).connections, 0);
     close(fd);

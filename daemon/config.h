@@ -1,0 +1,59 @@
+/*
+ * config - cairnd's configuration: one file of "key = value" lines.
+ *
+ * Blank lines and lines that begin with '#' are skipped; a value may stand in
+ * double quotes; a key given twice, an unknown key or a value that cannot be
+ * right is an error that names its line.  Every key has a default, so an
+ * empty file is a configuration.  The keys are one table (config.c), from
+ * which `cairnd --help` is written too.
+ *
+ * A struct config is immutable after loading and owned by the caller.
+ */
+#ifndef CAIRN_DAEMON_CONFIG_H
+#define CAIRN_DAEMON_CONFIG_H
+
+#include "common/alloc.h"
+#include "common/buf.h"
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CONFIG_FILE     "/etc/cairn/cairnd.conf"
+#define CONFIG_FILE_MAX (64 * 1024) /* bytes */
+
+/* Strings are never NULL, "" when not set. */
+struct config {
+    const char *state_dir;  /* database, images, disks, keys */
+    const char *run_dir;    /* gone after a restart of the machine */
+    const char *listen;     /* "192.0.2.1:443", "[::]:443" */
+    const char *public_url; /* "" : https://<address of listen> */
+    const char *pool_name;
+    const char *region;
+    const char *node_name; /* "": the host's name */
+    const char *face_user; /* unprivileged user of the API's process */
+    const char *libvirt_uri;
+    const char *guest_user;               /* user that QEMU runs as */
+    const char *ovn_nb, *ovn_sb, *ovs_db; /* "unix:/path" */
+    const char *datapath;                 /* "netdev" or "system" */
+    const char *physnet;
+    const char *external_cidr; /* "": no network "public" */
+    const char *external_gateway;
+    const char *external_pool_start, *external_pool_end;
+    const char *admin_password_file;
+    const char *demo_password_file; /* "": no user demo */
+    bool tls;
+    int log_level; /* enum log_level */
+    struct arena arena;
+};
+
+bool config_parse(struct config *c, const char *text, size_t len,
+                  struct error *err);
+bool config_load(struct config *c, const char *path, struct error *err);
+void config_free(struct config *c);
+/* "192.0.2.1:443" into both parts; the host of "[::1]:443" is "::1". */
+bool config_split_address(const char *text, char host[64], int *port);
+/* All keys with default and meaning, a line each. */
+void config_describe(struct buf *out);
+
+#endif
