@@ -1,0 +1,502 @@
+/* The store suite through a socket, and what only the remote store does. */
+#include "store_suite.h"
+
+#include "tempdir.h"
+
+#include "state/remote.h"
+#include "state/remote_wire.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+struct pair {
+    struct store *real, *face;
+    struct store_server *server;
+    char dir[TEMPDIR_MAX];
+    int raw; /* the face's end, where a test speaks for itself */
+};
+
+/* ---- the calls that the tests' server answers ---------------------------- */
+
+static atomic_int slow_running, slow_go;
+
+static bool answer(void *arg, const char *op, const char *json_in,
+                   struct buf *json_out, int *fd_out, struct error *err)
+{
+    if (strcmp(op, "echo") == 0) {
+        buf_adds(json_out, json_in);
+        return true;
+    }
+    if (strcmp(op, "open") == 0) {
+        *fd_out = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+        buf_adds(json_out, "{}");
+        return true;
+    }
+    if (strcmp(op, "slow") == 0) {
+        slow_running++;
+        while (!slow_go)
+            sched_yield();
+        return true;
+    }
+    if (strcmp(op, "big") == 0) {
+        for (int i = 0; i <= REMOTE_REPLY_MAX / 1024; i++)
+            buf_add(json_out, (char[1024]){ 0 }, 1024);
+        return true;
+    }
+    if (strcmp(op, "silent") == 0)
+        return false;
+    return error_set(err, ERR_NOT_FOUND, "no call named %s", op);
+}
+
+static atomic_int closed;
+
+static void on_closed(void *arg)
+{
+    closed++;
+}
+
+struct pushed {
+    atomic_int n, fd;
+    char text[64];
+};
+
+static struct pushed pushed;
+static atomic_int lost;
+
+static void on_fd(void *arg, const char *name, const char *json, int fd)
+{
+    snprintf(pushed.text, sizeof(pushed.text), "%s %s", name, json);
+    pushed.fd = fd;
+    pushed.n++;
+}
+
+static void on_lost(void *arg)
+{
+    lost++;
+}
+
+/* ---- drivers ----------------------------------------------------------- */
+
+static void *pair_open(struct pair *p)
+{
+    static const struct store_server_hooks server_hooks = {
+        .call = answer,
+        .closed = on_closed,
+    };
+    static const struct remote_hooks face_hooks = { on_fd, on_lost, NULL };
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds),
+                     0);
+    closed = lost = slow_go = slow_running = 0;
+    p->raw = fds[0];
+    p->server = store_server_new(p->real, fds[1], &server_hooks);
+    p->face = store_remote_open(fds[0], &face_hooks);
+    return p;
+}
+
+static void *over_memory(void)
+{
+    struct pair *p = xcalloc(1, sizeof(*p));
+    p->real = store_memory_open(&suite_env);
+    return pair_open(p);
+}
+
+static void *over_sqlite(void)
+{
+    struct pair *p = xcalloc(1, sizeof(*p));
+    char path[TEMPDIR_MAX + 16];
+    struct error err;
+    snprintf(path, sizeof(path), "%s/store.db", tempdir_make(p->dir));
+    p->real = store_sqlite_open(path, &suite_env, &err);
+    assert_non_null(p->real);
+    return pair_open(p);
+}
+
+static struct store *face_of(void *opened)
+{
+    return ((struct pair *)opened)->face;
+}
+
+static void tick_memory(void *opened)
+{
+    store_memory_tick(((struct pair *)opened)->real);
+}
+
+static void pair_close(void *opened)
+{
+    struct pair *p = opened;
+    store_close(p->face);
+    store_server_free(p->server);
+    store_close(p->real);
+    if (p->dir[0])
+        tempdir_remove(p->dir);
+    free(p);
+}
+
+/* ---- calls and descriptors ----------------------------------------------- */
+
+static int setup(void **state)
+{
+    *state = over_memory();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    pair_close(*state);
+    return 0;
+}
+
+static void calls(void **state)
+{
+    struct pair *p = *state;
+    struct buf out = BUF_INIT(1000);
+    struct error err = { 0 };
+    int fd = 7;
+    assert_true(
+        store_remote_call(p->face, "echo", "{\"a\":1}", &out, &fd, &err));
+    assert_string_equal(buf_str(&out), "{\"a\":1}");
+    assert_int_equal(fd, -1);
+    assert_false(store_remote_call(p->face, "what", NULL, NULL, NULL, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_string_equal(err.text, "no call named what");
+    assert_false(store_remote_call(p->face, "silent", NULL, NULL, NULL, &err));
+    assert_int_equal(err.code, ERR_INTERNAL);
+    assert_false(store_remote_call(p->face, "big", NULL, &out, NULL, &err));
+    assert_int_equal(err.code, ERR_TOO_LARGE);
+    buf_free(&out);
+}
+
+static void a_call_brings_a_descriptor(void **state)
+{
+    struct pair *p = *state;
+    struct error err;
+    char bytes[4] = "abc";
+    int fd;
+    assert_true(store_remote_call(p->face, "open", "", NULL, &fd, &err));
+    assert_true(fd >= 0);
+    assert_int_equal(read(fd, bytes, 4), 4);
+    assert_memory_equal(bytes, "\0\0\0\0", 4);
+    close(fd);
+    /* One that nobody asked for is closed, not leaked. */
+    int before = dup(0), after;
+    close(before);
+    assert_true(store_remote_call(p->face, "open", "", NULL, NULL, &err));
+    struct buf out = BUF_INIT(10);
+    assert_true(store_remote_call(p->face, "echo", "", &out, NULL, &err));
+    for (int i = 0; i < 1000 && (after = dup(0)) != before; i++) {
+        close(after); /* the server closes its own a moment later */
+        sched_yield();
+    }
+    assert_int_equal(after, before);
+    close(after);
+}
+
+static void pushed_descriptors(void **state)
+{
+    struct pair *p = *state;
+    struct error err;
+    int fds[2];
+    char c;
+    assert_int_equal(pipe(fds), 0);
+    for (int i = 0; i < 20; i++) {
+        pushed.n = 0;
+        assert_true(store_server_send_fd(p->server, "metadata", "{\"n\":1}",
+                                         fds[1], &err));
+        put(p->face, "a", "between");
+        while (!pushed.n)
+            sched_yield();
+        assert_string_equal(pushed.text, "metadata {\"n\":1}");
+        assert_int_equal(write(pushed.fd, "x", 1), 1);
+        assert_int_equal(read(fds[0], &c, 1), 1);
+        close(pushed.fd);
+    }
+    close(fds[0]);
+    close(fds[1]);
+    assert_false(store_server_send_fd(p->server, "x", "", -1, &err));
+}
+
+static void *call_slow(void *arg)
+{
+    struct error err = { 0 };
+    store_remote_call(arg, "slow", "", NULL, NULL, &err);
+    return (void *)(size_t)err.code;
+}
+
+static void slow_calls_delay_no_commit(void **state)
+{
+    struct pair *p = *state;
+    pthread_t threads[REMOTE_CALLERS + 2];
+    struct seen seen;
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        pthread_create(&threads[i], NULL, call_slow, p->face);
+    while (slow_running < REMOTE_CALLERS)
+        sched_yield();
+    put(p->face, "a", "1");
+    assert_int_equal(range(p->face, "", &seen), 1);
+    slow_go = 1;
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+        void *code;
+        pthread_join(threads[i], &code);
+        assert_null(code);
+    }
+}
+
+/* ---- the end of a connection --------------------------------------------- */
+
+static void after_the_loss(void **state)
+{
+    struct pair *p = *state;
+    struct heard h = HEARD_INIT;
+    struct error err = { 0 };
+    struct txn_result r;
+    _autotxn_ struct txn t = TXN_INIT;
+    pthread_t caller;
+    void *code;
+    int64_t number;
+    struct watch *w = watch(p->face, "", 0, &h);
+    put(p->face, "a", "1");
+    pthread_create(&caller, NULL, call_slow, p->face);
+    while (!slow_running)
+        sched_yield();
+    shutdown(p->raw, SHUT_RDWR);
+    wait_end(&h, WATCH_LOST);
+    pthread_join(caller, &code);
+    assert_int_equal((size_t)code, ERR_UNKNOWN);
+    slow_go = 1;
+    while (!lost || !closed)
+        sched_yield();
+
+    txn_put(&t, "b", "", 0);
+    assert_false(store_commit(p->face, &t, &r));
+    assert_int_equal(r.status, TXN_FAILED); /* it was never sent */
+    assert_int_equal(r.err.code, ERR_UNAVAILABLE);
+    assert_false(store_range(p->face, "", see, NULL, &number, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_false(store_lease_grant(p->face, 10, &number, &err));
+    assert_null(store_watch(p->face, "", 0, hear, &h, &err));
+    assert_false(store_remote_call(p->face, "echo", "", NULL, NULL, &err));
+    store_unwatch(p->face, w);
+    assert_range(p->real, "", "a=1@1/1 ");
+}
+
+struct tally {
+    atomic_int answered, committed, unknown, failed;
+};
+
+static void count_result(void *arg, const struct txn_result *r)
+{
+    struct tally *t = arg;
+    t->committed += r->status == TXN_COMMITTED;
+    t->unknown += r->status == TXN_UNKNOWN;
+    t->failed += r->status == TXN_FAILED;
+    t->answered++;
+}
+
+/* Every txn is answered once; what was COMMITTED is there. */
+static void cut_among_commits(void **state)
+{
+    struct pair *p = *state;
+    struct tally tally = { 0 };
+    struct seen seen;
+    for (int i = 0; i < 3000; i++) {
+        _autotxn_ struct txn t = TXN_INIT;
+        txn_put(&t, "a", "x", 1);
+        store_submit(p->face, &t, count_result, &tally);
+        if (i == 2000)
+            shutdown(p->raw, SHUT_RDWR);
+    }
+    while (tally.answered < 3000 || !closed)
+        sched_yield();
+    int64_t revision = range(p->real, "", &seen);
+    assert_true(revision >= tally.committed);
+    assert_true(revision <= tally.committed + tally.unknown);
+    assert_int_equal(tally.committed + tally.unknown + tally.failed, 3000);
+    assert_true(tally.failed >= 999);
+}
+
+/* ---- a hostile face ------------------------------------------------------ */
+
+struct hostile {
+    struct store *real;
+    struct store_server *server;
+    int fd;
+};
+
+static void hostile_open(struct hostile *h)
+{
+    static const struct store_server_hooks hooks = { .closed = on_closed };
+    int fds[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    closed = 0;
+    h->real = store_memory_open(&suite_env);
+    h->server = store_server_new(h->real, fds[1], &hooks);
+    h->fd = fds[0];
+}
+
+static void hostile_close(struct hostile *h)
+{
+    while (!closed) /* the server has hung up by itself */
+        sched_yield();
+    store_server_free(h->server);
+    store_close(h->real);
+    close(h->fd);
+}
+
+static struct buf frame_of(int type, uint64_t id)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    frame_begin(&b, (uint16_t)type, id, 0);
+    return b;
+}
+
+/* Each of these ends the connection, and nothing is written. */
+static void malformed_frames(void **state)
+{
+    enum {
+        UNKNOWN_TYPE,
+        SERVER_TYPE,
+        SHORT_BODY,
+        LONG_BODY,
+        KEY_WITH_NUL,
+        MANY_OPS,
+        BAD_COMPARE,
+        LONG_PREFIX,
+        BAD_CONTROL,
+        NO_OP,
+        WATCH_TWICE,
+        NEGATIVE_FROM,
+        HUGE_LENGTH,
+        A_DESCRIPTOR,
+        N_CASES
+    };
+    for (int i = 0; i < N_CASES; i++) {
+        struct hostile h;
+        char prefix[STORE_KEY_MAX + 10];
+        memset(prefix, 'p', sizeof(prefix));
+        prefix[sizeof(prefix) - 1] = '\0';
+        hostile_open(&h);
+        static const int types[N_CASES] = {
+            [UNKNOWN_TYPE] = 99,
+            [SERVER_TYPE] = REMOTE_TXN_DONE,
+            [SHORT_BODY] = REMOTE_TXN,
+            [LONG_BODY] = REMOTE_RANGE,
+            [KEY_WITH_NUL] = REMOTE_TXN,
+            [MANY_OPS] = REMOTE_TXN,
+            [BAD_COMPARE] = REMOTE_TXN,
+            [LONG_PREFIX] = REMOTE_RANGE,
+            [BAD_CONTROL] = REMOTE_CONTROL,
+            [NO_OP] = REMOTE_CALL,
+            [WATCH_TWICE] = REMOTE_WATCH,
+            [NEGATIVE_FROM] = REMOTE_WATCH,
+            [HUGE_LENGTH] = REMOTE_RANGE,
+            [A_DESCRIPTOR] = REMOTE_RANGE,
+        };
+        struct buf b = frame_of(types[i], 1);
+        switch (i) {
+        case SHORT_BODY:
+            put_u32(&b, 0);
+            put_u32(&b, 2);
+            put_str(&b, "a");
+            put_bytes(&b, "v", 1);
+            put_i64(&b, 0);
+            break;
+        case LONG_BODY:
+            put_str(&b, "a");
+            put_u32(&b, 0);
+            break;
+        case KEY_WITH_NUL:
+            put_u32(&b, 0);
+            put_u32(&b, 1);
+            put_bytes(&b, "a\0b", 3);
+            put_bytes(&b, "v", 1);
+            put_i64(&b, 0);
+            break;
+        case MANY_OPS:
+            put_u32(&b, STORE_OPS_MAX + 1);
+            break;
+        case BAD_COMPARE:
+            put_u32(&b, 1);
+            put_str(&b, "a");
+            put_u32(&b, 9);
+            put_i64(&b, 0);
+            put_u32(&b, 0);
+            break;
+        case LONG_PREFIX:
+            put_str(&b, prefix);
+            break;
+        case BAD_CONTROL:
+            put_u32(&b, N_CONTROLS);
+            put_i64(&b, 1);
+            break;
+        case NO_OP:
+            put_str(&b, NULL);
+            put_str(&b, "");
+            break;
+        case WATCH_TWICE:
+            put_str(&b, "");
+            put_i64(&b, 0);
+            frame_end(&b, 0);
+            assert_true(frame_send(h.fd, b.data, b.len, -1));
+            break;
+        case NEGATIVE_FROM:
+            put_str(&b, "");
+            put_i64(&b, -1);
+            break;
+        }
+        frame_end(&b, 0);
+        if (i == HUGE_LENGTH)
+            memset(b.data, 0xff, 4);
+        assert_true(
+            frame_send(h.fd, b.data, b.len, i == A_DESCRIPTOR ? h.fd : -1));
+        buf_free(&b);
+        while (!closed)
+            sched_yield();
+        assert_range(h.real, "", "");
+        hostile_close(&h);
+    }
+}
+
+/* A face that asks and never reads is cut when the bound is reached, and
+ * holds up nobody else. */
+static void a_face_that_does_not_read(void **state)
+{
+    struct hostile h;
+    _autofree_ char *big = xcalloc(1, STORE_VALUE_MAX);
+    hostile_open(&h);
+    struct buf b = frame_of(REMOTE_WATCH, 1);
+    put_str(&b, "");
+    put_i64(&b, 0);
+    frame_end(&b, 0);
+    assert_true(frame_send(h.fd, b.data, b.len, -1));
+    buf_free(&b);
+    for (int i = 0; i < 2000 && !closed; i++) {
+        _autotxn_ struct txn t = TXN_INIT;
+        txn_put(&t, "a", big, STORE_VALUE_MAX);
+        assert_true(store_commit(h.real, &t, NULL));
+    }
+    hostile_close(&h);
+}
+
+int main(void)
+{
+#define WITH_PAIR(test_) cmocka_unit_test_setup_teardown(test_, setup, teardown)
+    static const struct suite_driver memory = { "remote over memory",
+                                                over_memory, face_of,
+                                                tick_memory, pair_close };
+    static const struct suite_driver sqlite = { "remote over sqlite",
+                                                over_sqlite, face_of, NULL,
+                                                pair_close };
+    const struct CMUnitTest tests[] = {
+        WITH_PAIR(calls),
+        WITH_PAIR(a_call_brings_a_descriptor),
+        WITH_PAIR(pushed_descriptors),
+        WITH_PAIR(slow_calls_delay_no_commit),
+        WITH_PAIR(after_the_loss),
+        WITH_PAIR(cut_among_commits),
+        cmocka_unit_test(malformed_frames),
+        cmocka_unit_test(a_face_that_does_not_read),
+    };
+    return store_suite(&memory) + store_suite(&sqlite) +
+           cmocka_run_group_tests(tests, NULL, NULL);
+}
