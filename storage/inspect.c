@@ -215,7 +215,7 @@ static bool qcow2_extensions(const struct image_source *s,
 {
     uint64_t at = q->header_length;
     while (at + 8 <= q->cluster && at + 8 <= (uint64_t)s->size) {
-        uint8_t h[8];
+        uint8_t h[8] = { 0 };
         if (!get(s, h, sizeof(h), at, "qcow2 header extension", err))
             return false;
         uint32_t type = be32(h), len = be32(h + 4);
@@ -336,7 +336,7 @@ static bool check_raw(const struct image_source *s, struct inspection *out,
 static bool check_iso(const struct image_source *s, struct inspection *out,
                       struct error *err)
 {
-    uint8_t d[132];
+    uint8_t d[132] = { 0 };
     if (!get(s, d, sizeof(d), ISO_AT, "ISO 9660 volume descriptor", err))
         return false;
     uint64_t bytes = (uint64_t)le32(d + 80) * le(d + 128, 2);
@@ -435,7 +435,7 @@ static char *vmdk_text(const struct image_source *s, uint64_t len,
 static bool check_vmdk(const struct image_source *s, struct inspection *out,
                        struct error *err)
 {
-    uint8_t h[80];
+    uint8_t h[80] = { 0 };
     if (!get(s, h, sizeof(h), 0, "vmdk header", err))
         return false;
     uint64_t capacity = le64(h + 12), desc_at = le64(h + 28);
@@ -462,7 +462,7 @@ static bool check_vmdk(const struct image_source *s, struct inspection *out,
 static bool check_vhd(const struct image_source *s, struct inspection *out,
                       struct error *err)
 {
-    uint8_t f[512];
+    uint8_t f[512] = { 0 };
     uint64_t at = s->size >= 512 ? (uint64_t)s->size - 512 : 0;
     if (!get(s, f, sizeof(f), at, "vhd footer", err))
         return false;
@@ -538,7 +538,7 @@ static bool check_vhdx(const struct image_source *s, struct inspection *out,
     if (memcmp(t, "metadata", 8) != 0 || le(t + 10, 2) > VHDX_ENTRIES_MAX)
         return error_set(err, ERR_INVALID,
                          "the vhdx image is corrupt: no metadata table");
-    uint8_t parameters[8], size[8];
+    uint8_t parameters[8] = { 0 }, size[8] = { 0 };
     if (!vhdx_item(s, t, at, vhdx_parameters, parameters, err) ||
         !vhdx_item(s, t, at, vhdx_disk_size, size, err))
         return false;
@@ -550,7 +550,7 @@ static bool check_vhdx(const struct image_source *s, struct inspection *out,
 static bool check_vdi(const struct image_source *s, struct inspection *out,
                       struct error *err)
 {
-    uint8_t h[512];
+    uint8_t h[512] = { 0 };
     if (!get(s, h, sizeof(h), 0, "vdi header", err))
         return false;
     uint32_t type = le32(h + 76);
@@ -652,7 +652,7 @@ static const struct {
 
 static bool is_iso(const struct image_source *s)
 {
-    uint8_t m[5];
+    uint8_t m[5] = { 0 };
     struct error ignored;
     return get(s, m, sizeof(m), ISO_AT + 1, "", &ignored) &&
            memcmp(m, "CD001", 5) == 0;
@@ -661,7 +661,7 @@ static bool is_iso(const struct image_source *s)
 /* A fixed vhd is a raw disk with a footer: only its end tells. */
 static bool is_fixed_vhd(const struct image_source *s)
 {
-    uint8_t m[8];
+    uint8_t m[8] = { 0 };
     struct error ignored;
     return s->size >= 512 &&
            get(s, m, sizeof(m), (uint64_t)s->size - 512, "", &ignored) &&
@@ -772,7 +772,7 @@ bool inspect_own_qcow2(int fd, struct qcow2_head *out, struct error *err)
 {
     struct image_source src = { 0 };
     struct qcow2 q;
-    uint8_t magic[4];
+    uint8_t magic[4] = { 0 };
     if (!open_source(&fd, &src, err))
         return false;
     if (src.size < 4)

@@ -124,7 +124,6 @@ static const struct {
 } qemu_errors[] = {
     { "No space left on device", ERR_NO_SPACE },
     { "Disk quota exceeded", ERR_NO_SPACE },
-    { "File too large", ERR_NO_SPACE },
     { " lock", ERR_CONFLICT }, /* Failed to get "write" lock */
     { "No such file or directory", ERR_NOT_FOUND },
 };
@@ -175,7 +174,7 @@ static bool read_head(const char *path, struct qcow2_head *head,
 
 bool layers_size(const char *path, int64_t *size, struct error *err)
 {
-    struct qcow2_head head;
+    struct qcow2_head head = { 0 };
     if (!read_head(path, &head, err))
         return false;
     *size = head.virtual_size;
@@ -213,7 +212,7 @@ static int depth_of(const struct layers *l, const char *path)
 {
     int depth = 0;
     _autofree_ char *at = xstrdup(path);
-    struct qcow2_head head;
+    struct qcow2_head head = { 0 };
     while (depth <= LAYERS_DEPTH_MAX && read_head(at, &head, NULL)) {
         char *below = base_of(l, &head);
         if (!below)
@@ -408,7 +407,7 @@ static bool drop_one(struct layers *l, const char *path, char **below,
                      struct error *err)
 {
     struct stat st;
-    struct qcow2_head head;
+    struct qcow2_head head = { 0 };
     *below = NULL;
     pthread_mutex_lock(&l->links);
     _autoclose_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -486,7 +485,7 @@ static int names_order(const void *a, const void *b)
 static bool note_base(struct layers *l, void *arg, enum place place,
                       const char *name, struct error *err)
 {
-    struct qcow2_head head;
+    struct qcow2_head head = { 0 };
     struct error why;
     _autofree_ char *path = layers_path(l, place, name, "");
     if (!read_head(path, &head, &why)) {

@@ -350,7 +350,7 @@ static void under_free(struct under *u)
 static bool under_image(struct layers *l, const char *blob, struct under *u,
                         struct error *err)
 {
-    enum image_format format;
+    enum image_format format = FORMAT_RAW;
     struct inspection found;
     if (!blob_check(blob, &format, err))
         return false;

@@ -4,6 +4,7 @@
 #include "storage/sandbox.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -53,9 +54,10 @@ static void plain(void **state)
 static void inherits_nothing(void **state)
 {
     _autoresult_ struct sandbox_result r;
-    _autoclose_ int fd = dup(2); /* without close-on-exec */
+    int fd = dup(2); /* without close-on-exec */
     assert_int_equal(
         run("cat; ls /proc/self/fd | wc -l; env | wc -l", false, &r), 0);
+    close(fd);
     /* 0, 1, 2 and ls's own; PATH, LC_ALL, PWD (and sh's _) */
     assert_memory_equal(buf_str(&r.out), "4\n", 2);
     assert_true(atoi(buf_str(&r.out) + 2) <= 4);
@@ -178,6 +180,15 @@ static void deadline(void **state)
     }
 }
 
+static void cpu_time_is_limited(void **state)
+{
+    if (geteuid() != 0)
+        skip();
+    limits.cpu_s = 1;
+    _autoresult_ struct sandbox_result r;
+    assert_int_equal(run("while :; do :; done", true, &r), 128 + SIGKILL);
+}
+
 static void output_is_bounded(void **state)
 {
     _autoresult_ struct sandbox_result r;
@@ -205,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(sees_its_files_only, setup, teardown),
         cmocka_unit_test_setup_teardown(file_size_is_limited, setup, teardown),
         cmocka_unit_test_setup_teardown(deadline, setup, teardown),
+        cmocka_unit_test_setup_teardown(cpu_time_is_limited, setup, teardown),
         cmocka_unit_test_setup_teardown(output_is_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(no_program, setup, teardown),
     };
