@@ -20,11 +20,9 @@
 #define PEM_MAX (64 * 1024)
 #define DAY_S   (24L * 3600)
 
-DEFINE_CLEANUP(EVP_PKEY *, cleanup_pkey, EVP_PKEY_free);
 DEFINE_CLEANUP(X509 *, cleanup_x509, X509_free);
 DEFINE_CLEANUP(BIO *, cleanup_bio, BIO_free_all);
 DEFINE_CLEANUP(GENERAL_NAMES *, cleanup_names, GENERAL_NAMES_free);
-#define _autopkey_  _cleanup_(cleanup_pkey)
 #define _autox509_  _cleanup_(cleanup_x509)
 #define _autobio_   _cleanup_(cleanup_bio)
 #define _autonames_ _cleanup_(cleanup_names)
