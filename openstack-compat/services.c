@@ -8,6 +8,7 @@
 
 #include "model/pool.h"
 #include "openstack-compat/identity/identity.h"
+#include "openstack-compat/network/neutron.h"
 
 /* ---- "/" and "/healthz" ------------------------------------------------ */
 
@@ -65,6 +66,7 @@ static const struct service_api root_api = {
 
 const struct service_api *const api_services[] = {
     &identity_api,
+    &neutron,
     &root_api, /* last: its prefix fits every path */
     NULL,
 };
