@@ -226,10 +226,41 @@ bool settle_ref(struct req *r, const struct kind *kind, const char *noun,
                 const char *id)
 {
     const void *record = id ? snap_get(r->snap, kind, id) : NULL;
-    if (id && !record)
+    if (!id)
+        return true;
+    if (!record)
         return fail_not_found(r, noun, id);
-    if (record)
-        txn_expect_record(&r->txn, record);
+    _autorecord_ void *same = record_copy(record);
+    txn_change_record(&r->txn, same);
+    return true;
+}
+
+bool role_is_built_in(const struct role *role)
+{
+    static const char *const names[] = { "admin", "member", "reader" };
+    for (size_t i = 0; !role->domain_id && i < ARRAY_SIZE(names); i++)
+        if (strcmp(role->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Nearly every assignment is of a role that stays: no need to write it. */
+bool settle_role(struct req *r, const char *id)
+{
+    const struct role *role = snap_get(r->snap, &kind_role, id);
+    return (role && role_is_built_in(role)) ||
+           settle_ref(r, &kind_role, "role", id);
+}
+
+bool domain_takes(struct req *r, const char *domain_id)
+{
+    const struct domain *d = snap_get(r->snap, &kind_domain, domain_id);
+    if (!d)
+        return fail_not_found(r, "domain", domain_id);
+    if (!d->enabled)
+        return error_set(&r->err, ERR_FORBIDDEN, "Domain is disabled: %.64s.",
+                         domain_id);
+    txn_expect_record(&r->txn, d);
     return true;
 }
 
@@ -241,7 +272,7 @@ bool settle_domain(struct req *r, void *record, const char **domain_id)
             rec_str(record, a->domain_id           ? a->domain_id
                             : a->project_domain_id ? a->project_domain_id
                                                    : a->user_domain_id);
-    return settle_ref(r, &kind_domain, "domain", *domain_id);
+    return domain_takes(r, *domain_id);
 }
 
 /* ---- deleting ---------------------------------------------------------- */

@@ -43,7 +43,7 @@ static bool place_known(struct req *r, const struct place *p)
            (p->target_type == TARGET_SYSTEM ||
             settle_ref(r, domain ? &kind_domain : &kind_project,
                        domain ? "domain" : "project", p->target_id)) &&
-           settle_ref(r, &kind_role, "role", p->role_id);
+           (!p->role_id || settle_role(r, p->role_id));
 }
 
 static const char *assignment_id(struct req *r, const struct place *p)

@@ -63,12 +63,18 @@ bool take_new_name(struct req *r, const void *record, const char *scope,
 bool change_name(struct req *r, const void *record, const char *scope,
                  const char *old, const char *name);
 /* Fills *domain_id of a draft from the caller's scope where it is not given,
- * and sees that there is such a domain. */
+ * and sees that there is such a domain and that it is enabled: one that is
+ * not may be on its way out. */
 bool settle_domain(struct req *r, void *record, const char **domain_id);
-/* *field must name a record of the kind, or be NULL; it is then expected to
- * stay as it is until the commit. */
+bool domain_takes(struct req *r, const char *domain_id);
+/* The record of the kind must be there (NULL id: none is meant).  It is
+ * written again as it is, so that who deletes it at the same time, with all
+ * that refers to it, meets a conflict and looks again. */
 bool settle_ref(struct req *r, const struct kind *kind, const char *noun,
                 const char *id);
+bool settle_role(struct req *r, const char *id);
+/* The three that the policy stands on; they cannot be deleted. */
+bool role_is_built_in(const struct role *role);
 
 /* Delete along with what they refer to. */
 void delete_where(struct req *r, const struct kind *kind, const char *path,

@@ -26,7 +26,7 @@ static const char *scope_of(const struct role *role)
 static bool role_created(struct req *r, void *draft, const json_t *body)
 {
     struct role *role = draft;
-    return settle_ref(r, &kind_domain, "domain", role->domain_id) &&
+    return (!role->domain_id || domain_takes(r, role->domain_id)) &&
            take_new_name(r, role, scope_of(role), role->name) &&
            keep_extra(r, &resource_role, role, body);
 }
@@ -36,6 +36,10 @@ static bool role_updated(struct req *r, const void *old, void *draft,
 {
     const struct role *was = old;
     struct role *role = draft;
+    if (role_is_built_in(was) && strcmp(was->name, role->name) != 0)
+        return error_set(&r->err, ERR_FORBIDDEN,
+                         "Role %s is immutable and cannot be renamed.",
+                         was->name);
     return change_name(r, role, scope_of(role), was->name, role->name) &&
            keep_extra(r, &resource_role, role, body);
 }
@@ -49,20 +53,10 @@ void drop_role(struct req *r, const struct role *role)
     txn_delete_record(&r->txn, role);
 }
 
-/* The three that the policy stands on are not taken away from under it. */
-static bool is_built_in(const struct role *role)
-{
-    static const char *const names[] = { "admin", "member", "reader" };
-    for (size_t i = 0; !role->domain_id && i < ARRAY_SIZE(names); i++)
-        if (strcmp(role->name, names[i]) == 0)
-            return true;
-    return false;
-}
-
 static bool role_deleted(struct req *r, const void *record)
 {
     const struct role *role = record;
-    if (is_built_in(role))
+    if (role_is_built_in(role))
         return error_set(&r->err, ERR_FORBIDDEN,
                          "Role %s is immutable and cannot be deleted.",
                          role->name);
@@ -200,8 +194,8 @@ enum outcome role_implies_put(struct req *r)
     if (!snap_get(r->snap, &kind_role_inference, x->rec.id)) {
         x->prior_id = rec_str(x, r->param[0]);
         x->implied_id = rec_str(x, r->param[1]);
-        txn_expect_record(&r->txn, prior);
-        txn_expect_record(&r->txn, implied);
+        settle_role(r, r->param[0]);
+        settle_role(r, r->param[1]);
         txn_change_record(&r->txn, x);
     }
     return reply_inference(r, prior, implied, 201);

@@ -119,15 +119,18 @@ struct snapshot *api_snapshot(struct api_client *c)
 
 /* ---- one call ---------------------------------------------------------- */
 
-struct call {
+struct api_held {
     struct api_client *c;
     const char *token;
     bool has_body;
+    struct arena arena;
+    struct http_request http;
+    struct req req;
 };
 
 static const char *call_header(void *rim, const char *name)
 {
-    struct call *call = rim;
+    struct api_held *call = rim;
     if (strcasecmp(name, "X-Auth-Token") == 0)
         return call->token;
     if (strcasecmp(name, "Host") == 0)
@@ -165,23 +168,28 @@ static void do_wait(struct api_client *c, struct req *r)
     }
 }
 
-static void run(struct api_client *c, struct req *r)
+/* False: done.  True: the next thing to do is the commit. */
+static bool run_to_commit(struct api_held *h)
 {
-    struct txn_result result;
     for (;;) {
-        switch (api_step(r)) {
+        switch (api_step(&h->req)) {
         case API_DONE:
-            return;
+            return false;
         case API_COMMIT:
-            store_commit(c->store, &r->txn, &result);
-            c->commits++;
-            api_committed(r, &result);
-            break;
+            return true;
         case API_WAIT:
-            do_wait(c, r);
+            do_wait(h->c, &h->req);
             break;
         }
     }
+}
+
+static void commit(struct api_held *h)
+{
+    struct txn_result result;
+    store_commit(h->c->store, &h->req.txn, &result);
+    h->c->commits++;
+    api_committed(&h->req, &result);
 }
 
 static char *header_of(const struct http_response *h, const char *name)
@@ -206,36 +214,70 @@ static struct api_reply reply_of(const struct http_response *h)
     return reply;
 }
 
-struct api_reply api_call(struct api_client *c, const char *method,
-                          const char *path, const char *token, const char *body)
+static struct api_held *start(struct api_client *c, const char *method,
+                              const char *path, const char *token,
+                              const char *body)
 {
-    struct call call = { c, token, body != NULL };
-    struct arena arena = { 0 };
-    char *where = arena_strdup(&arena, path), *query = strchr(where, '?');
-    struct http_request http = {
+    struct api_held *h = xcalloc(1, sizeof(*h));
+    h->c = c;
+    h->token = token ? arena_strdup(&h->arena, token) : NULL;
+    h->has_body = body != NULL;
+    char *where = arena_strdup(&h->arena, path), *query = strchr(where, '?');
+    if (query)
+        *query++ = '\0';
+    h->http = (struct http_request){
         .method = method,
         .path = where,
         .header = call_header,
-        .rim = &call,
-        .body = body,
+        .rim = h,
+        .body = body ? arena_strdup(&h->arena, body) : NULL,
         .body_len = body ? strlen(body) : 0,
         .peer = "192.0.2.77",
     };
-    if (query)
-        *query++ = '\0';
-    if (!http_parse_query(&arena, query, &http.query))
+    if (!http_parse_query(&h->arena, query, &h->http.query))
         fail_msg("the query of %s is malformed", path);
-    struct req r;
     enum body_kind kind;
     c->time += 1000;
-    req_init(&r, &c->api, &http);
-    if (api_begin(&r, &kind) && kind == BODY_STREAM)
-        http.body = NULL; /* taken by WAIT_BODY */
-    run(c, &r);
-    struct api_reply reply = reply_of(&r.resp);
-    req_free(&r);
-    arena_free(&arena);
+    req_init(&h->req, &c->api, &h->http);
+    if (api_begin(&h->req, &kind) && kind == BODY_STREAM)
+        h->http.body = NULL; /* taken by WAIT_BODY */
+    return h;
+}
+
+static struct api_reply finish(struct api_held *h)
+{
+    struct api_reply reply = reply_of(&h->req.resp);
+    req_free(&h->req);
+    arena_free(&h->arena);
+    free(h);
     return reply;
+}
+
+struct api_reply api_call(struct api_client *c, const char *method,
+                          const char *path, const char *token, const char *body)
+{
+    struct api_held *h = start(c, method, path, token, body);
+    while (run_to_commit(h))
+        commit(h);
+    return finish(h);
+}
+
+struct api_held *api_hold(struct api_client *c, const char *method,
+                          const char *path, const char *token, const char *body)
+{
+    struct api_held *h = start(c, method, path, token, body);
+    if (!run_to_commit(h))
+        fail_msg("%s %s came to no commit: %d %s", method, path,
+                 h->req.resp.status, buf_str(&h->req.resp.body));
+    return h;
+}
+
+struct api_reply api_release(struct api_held *held)
+{
+    do
+        commit(held);
+    while (run_to_commit(held));
+    return finish(held);
 }
 
 struct api_reply api_callf(struct api_client *c, const char *method,

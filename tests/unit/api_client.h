@@ -70,6 +70,13 @@ struct api_reply api_callf(struct api_client *c, const char *method,
                            const char *path, const char *token, const char *fmt,
                            ...) __attribute__((format(printf, 5, 6)));
 void api_reply_free(struct api_reply *r);
+/* A race: api_hold runs a call up to its first commit and stops there; other
+ * calls may come in between; api_release commits and runs it to its end. */
+struct api_held;
+struct api_held *api_hold(struct api_client *c, const char *method,
+                          const char *path, const char *token,
+                          const char *body);
+struct api_reply api_release(struct api_held *held);
 
 /* Calls, sees that the status is the expected one (prints the body if not)
  * and returns the JSON (or NULL), to be released by the caller. */

@@ -351,6 +351,8 @@ static void test_implied(void **state)
     ADMIN(c, 204, "DELETE", NULL, V3 "/roles/%s/implies/%s", a, b);
     ADMIN(c, 404, "DELETE", NULL, V3 "/roles/%s/implies/%s", a, b);
     ADMIN(c, 403, "DELETE", NULL, V3 "/roles/%s", root);
+    ADMIN(c, 403, "PATCH", "{\"role\": {\"name\": \"x\"}}", V3 "/roles/%s",
+          root);
     ADMIN(c, 204, "DELETE", NULL, V3 "/roles/%s", a);
     ADMIN(c, 404, "PUT", NULL, V3 "/roles/%s/implies/%s", a, b);
     free(a);
@@ -577,17 +579,103 @@ static void test_long_names(void **state)
     api_status(c, 409, "POST", V3 "/users", c->admin, first);
 }
 
+/* ---- two at once ------------------------------------------------------- */
+
+static void test_same_name_at_once(void **state)
+{
+    struct api_client *c = *state;
+    static const char body[] = "{\"user\": {\"name\": \"eve\"}}";
+    struct api_held *h = api_hold(c, "POST", V3 "/users", c->admin, body);
+    api_status(c, 201, "POST", V3 "/users", c->admin, body);
+    struct api_reply r = api_release(h);
+    assert_int_equal(r.status, 409);
+    assert_non_null(strstr(r.body, "eve"));
+    api_reply_free(&r);
+    assert_int_equal(count(c, "users", "?name=eve"), 1);
+}
+
+/* Whoever comes second sees what the first one did: no assignment is left
+ * of what is gone. */
+static void test_grant_against_delete(void **state)
+{
+    struct api_client *c = *state;
+    char *member = role_id(c, "member"), project[100], grant[200];
+    for (int grant_first = 0; grant_first < 2; grant_first++) {
+        char *id = make(c, "projects", "project", "\"name\": \"web\"");
+        snprintf(project, sizeof(project), V3 "/projects/%s", id);
+        snprintf(grant, sizeof(grant), V3 "/projects/%s/users/%s/roles/%s", id,
+                 c->demo_user, member);
+        struct api_held *h =
+            api_hold(c, grant_first ? "DELETE" : "PUT",
+                     grant_first ? project : grant, c->admin, NULL);
+        api_status(c, 204, grant_first ? "PUT" : "DELETE",
+                   grant_first ? grant : project, c->admin, NULL);
+        struct api_reply r = api_release(h);
+        assert_int_equal(r.status, grant_first ? 204 : 404);
+        api_reply_free(&r);
+        struct snapshot *s = api_snapshot(c);
+        assert_null(snap_find(s, &kind_assignment, "target_id", id));
+        snapshot_unref(s);
+        free(id);
+    }
+    free(member);
+}
+
+static void test_join_against_delete(void **state)
+{
+    struct api_client *c = *state;
+    char *g = make(c, "groups", "group", "\"name\": \"ops\""), path[200];
+    snprintf(path, sizeof(path), V3 "/groups/%s", g);
+    struct api_held *h = api_hold(c, "DELETE", path, c->admin, NULL);
+    ADMIN(c, 204, "PUT", NULL, V3 "/groups/%s/users/%s", g, c->demo_user);
+    struct api_reply r = api_release(h);
+    assert_int_equal(r.status, 204);
+    api_reply_free(&r);
+    struct snapshot *s = api_snapshot(c);
+    assert_int_equal(snap_count(s, &kind_group_member), 0);
+    snapshot_unref(s);
+    free(g);
+}
+
+static void test_disabled_domain(void **state)
+{
+    struct api_client *c = *state;
+    char *id = make(c, "domains", "domain", "\"name\": \"corp\""), body[200];
+    snprintf(body, sizeof(body),
+             "{\"user\": {\"name\": \"eve\", \"domain_id\": \"%s\"}}", id);
+    struct api_held *h = api_hold(c, "POST", V3 "/users", c->admin, body);
+    ADMIN(c, 200, "PATCH", "{\"domain\": {\"enabled\": false}}",
+          V3 "/domains/%s", id);
+    ADMIN(c, 204, "DELETE", NULL, V3 "/domains/%s", id);
+    struct api_reply r = api_release(h);
+    assert_int_equal(r.status, 404);
+    api_reply_free(&r);
+    assert_int_equal(count(c, "users", "?name=eve"), 0);
+    free(id);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_first_content),  TEST(test_project),
-        TEST(test_project_tags),   TEST(test_project_tree),
-        TEST(test_domain),         TEST(test_user),
-        TEST(test_group),          TEST(test_implied),
-        TEST(test_assignments),    TEST(test_catalogue),
-        TEST(test_not_for_all),    TEST(test_nonsense),
-        TEST(test_too_much_extra), TEST(test_long_names),
+        TEST(test_first_content),
+        TEST(test_project),
+        TEST(test_project_tags),
+        TEST(test_project_tree),
+        TEST(test_domain),
+        TEST(test_user),
+        TEST(test_group),
+        TEST(test_implied),
+        TEST(test_assignments),
+        TEST(test_catalogue),
+        TEST(test_not_for_all),
+        TEST(test_nonsense),
+        TEST(test_too_much_extra),
+        TEST(test_long_names),
+        TEST(test_same_name_at_once),
+        TEST(test_grant_against_delete),
+        TEST(test_join_against_delete),
+        TEST(test_disabled_domain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
