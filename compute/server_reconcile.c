@@ -4,6 +4,7 @@
 #include "compute/config_drive.h"
 #include "compute/server_plan.h"
 #include "compute/server_spec.h"
+#include "model/pool.h"
 #include "model/release.h"
 
 #include <pthread.h>
@@ -251,16 +252,23 @@ static enum reconcile_verdict set_port(struct run *run, size_t i, int state)
     return put_server(run, draft, wall(run));
 }
 
+/* Extending is over; one that failed gives back what it was charged for. */
 static enum reconcile_verdict put_extended(struct run *run, size_t i, bool ok)
 {
     const struct volume *v = run->view.volumes[i];
+    const struct amount less = { "gigabytes", v->real_size_gb - v->size_gb };
     _autorecord_ struct volume *draft = record_copy(v);
     _autotxn_ struct txn t = TXN_INIT;
     draft->status = ok ? VOLUME_IN_USE : VOLUME_ERROR_EXTENDING;
     if (ok)
         draft->real_size_gb = draft->size_gb;
+    else
+        draft->size_gb = draft->real_size_gb;
     draft->updated = wall(run);
     txn_change_record(&t, draft);
+    if (!ok && !quota_charge(&t, run->snap, "volume", v->project_id, &less, 1,
+                             run->err))
+        return RECONCILE_RETRY;
     return commit(run, &t);
 }
 

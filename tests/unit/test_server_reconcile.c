@@ -464,6 +464,29 @@ static void a_volume_that_cannot_be_attached(void **state)
     assert_int_equal(v->status, VOLUME_AVAILABLE);
 }
 
+static void a_volume_that_cannot_grow(void **state)
+{
+    put_active();
+    world_put(a_volume(VOLUME_ATTACHING));
+    API(with_volume(s, "/dev/vdb", ATTACH_WANTED));
+    run_for(0);
+    struct usage *u = record_new(&kind_usage, "volume/p1");
+    amount_set(u, &u->amounts, "gigabytes", 5);
+    world_put(u);
+    fake.failing = ERR_INTERNAL;
+    struct volume *v = world_edit(&kind_volume, VOLUME_ID);
+    v->size_gb = 5;
+    v->status = VOLUME_EXTENDING;
+    world_put(v);
+    run_for(30);
+    _autorecord_ const struct volume *w = world_get(&kind_volume, VOLUME_ID);
+    assert_int_equal(w->status, VOLUME_ERROR_EXTENDING);
+    assert_int_equal(w->size_gb, 1);
+    _autosnap_ struct snapshot *s = cache_snapshot(world_cache);
+    assert_int_equal(quota_used(s, "volume", "p1", "gigabytes"), 1);
+    assert_int_equal(server()->vm_state, VM_ACTIVE);
+}
+
 static void ports_come_and_go(void **state)
 {
     put_active();
@@ -597,6 +620,7 @@ int main(void)
         TEST(volumes_come_and_go),
         TEST(a_volume_the_guest_keeps),
         TEST(a_volume_that_cannot_be_attached),
+        TEST(a_volume_that_cannot_grow),
         TEST(ports_come_and_go),
         TEST(deletes),
         TEST(deleting_never_gives_up),
