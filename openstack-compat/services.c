@@ -9,6 +9,7 @@
 #include "model/pool.h"
 #include "openstack-compat/identity/identity.h"
 #include "openstack-compat/network/neutron.h"
+#include "openstack-compat/image/glance.h"
 
 /* ---- "/" and "/healthz" ------------------------------------------------ */
 
@@ -67,6 +68,7 @@ static const struct service_api root_api = {
 const struct service_api *const api_services[] = {
     &identity_api,
     &neutron,
+    &glance,
     &root_api, /* last: its prefix fits every path */
     NULL,
 };

@@ -105,8 +105,10 @@ static bool json_content_type(const char *type)
 {
     if (!type || !*type)
         return true;
-    size_t len = strcspn(type, "; ");
-    return len >= 4 && strncasecmp(type + len - 4, "json", 4) == 0;
+    static const char patch[] = "json-patch"; /* glance's */
+    size_t len = strcspn(type, "; "), n = strlen(patch);
+    return (len >= 4 && strncasecmp(type + len - 4, "json", 4) == 0) ||
+           (len >= n && strncasecmp(type + len - n, patch, n) == 0);
 }
 
 /* Parses the body once; a route that wants none does not look. */

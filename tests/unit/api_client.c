@@ -135,13 +135,13 @@ static const char *call_header(void *rim, const char *name)
         return call->token;
     if (strcasecmp(name, "Host") == 0)
         return "cairn.test";
-    if (strcasecmp(name, "Content-Type") == 0)
-        return call->has_body ? "application/json" : NULL;
     for (size_t i = 0; i < ARRAY_SIZE(call->c->headers); i++) {
         const struct param *p = &call->c->headers[i];
         if (p->name && strcasecmp(p->name, name) == 0)
             return p->value;
     }
+    if (strcasecmp(name, "Content-Type") == 0)
+        return call->has_body ? "application/json" : NULL;
     return NULL;
 }
 
