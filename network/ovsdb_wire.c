@@ -224,6 +224,20 @@ static bool is_atom(const json_t *v)
            json_is_string(untag(v, "named-uuid"));
 }
 
+static int atom_compare(const json_t *a, const json_t *b);
+
+/* Element by element, all of them: nb's references have three. */
+static int array_compare(const json_t *a, const json_t *b)
+{
+    size_t n = json_array_size(a), m = json_array_size(b);
+    for (size_t i = 0; i < n && i < m; i++) {
+        int c = atom_compare(json_array_get(a, i), json_array_get(b, i));
+        if (c)
+            return c;
+    }
+    return (n > m) - (n < m);
+}
+
 /* Any total order will do, as long as it is the same everywhere. */
 static int atom_compare(const json_t *a, const json_t *b)
 {
@@ -231,10 +245,8 @@ static int atom_compare(const json_t *a, const json_t *b)
         return json_typeof(a) < json_typeof(b) ? -1 : 1;
     if (json_is_string(a))
         return strcmp(json_string_value(a), json_string_value(b));
-    if (json_is_array(a)) {
-        int c = atom_compare(json_array_get(a, 0), json_array_get(b, 0));
-        return c ? c : atom_compare(json_array_get(a, 1), json_array_get(b, 1));
-    }
+    if (json_is_array(a))
+        return array_compare(a, b);
     if (json_is_integer(a)) {
         json_int_t x = json_integer_value(a), y = json_integer_value(b);
         return (x > y) - (x < y);

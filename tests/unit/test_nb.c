@@ -265,6 +265,23 @@ static void test_groups(void **state)
     world_free(&w);
 }
 
+/* A second member: both are in both groups. */
+static void test_two_members(void **state)
+{
+    struct world w = world_small();
+    struct port *p =
+        draft_port("vm2", "net", "fa:16:3e:00:00:06", "sub", "10.0.0.6");
+    strs_add(p, &p->security_group_ids, "default");
+    world_put(&w, p);
+    _autojson_ json_t *c = derive(&w);
+    static const char *const both =
+        "[\"set\",[[\"ref\",\"Logical_Switch_Port\",\"vm\"],"
+        "[\"ref\",\"Logical_Switch_Port\",\"vm2\"]]]";
+    check(c, "Port_Group", "default", "ports", both);
+    check(c, "Port_Group", NB_DROP_GROUP, "ports", both);
+    world_free(&w);
+}
+
 static void test_rule_matches(void **state)
 {
     static const struct {
@@ -386,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_router),
         cmocka_unit_test(test_router_changes),
         cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_two_members),
         cmocka_unit_test(test_rule_matches),
         cmocka_unit_test(test_ipv6),
         cmocka_unit_test(test_addr),

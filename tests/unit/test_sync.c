@@ -113,10 +113,55 @@ static void apply(struct lab *l, struct world *w)
     fail_msg("%s", err.text);
 }
 
+/* The keys of the rows that a value refers to, in order: of a wanted value
+ * ["ref", table, key], or of uuids that the database holds. */
+static json_t *refers_to(const json_t *value, const json_t *all_keys)
+{
+    json_t *keys = json_array();
+    bool one = json_is_string(json_array_get(value, 0)) &&
+               !strcmp(json_string_value(json_array_get(value, 0)), "ref");
+    const json_t *e;
+    for (size_t i = 0; !one && (e = ovsdb_set_at(value, i)); i++) {
+        const char *uuid = ovsdb_value_uuid(e);
+        json_array_append(keys, uuid ? json_object_get(all_keys, uuid)
+                                     : json_array_get(e, 2));
+    }
+    if (one)
+        json_array_append(keys, json_array_get(value, 2));
+    return ovsdb_set(keys);
+}
+
 static bool has_ref(const json_t *value)
 {
     _autofree_ char *text = json_dumps(value, JSON_ENCODE_ANY);
     return strstr(text, "[\"ref\"");
+}
+
+static bool same(const json_t *is, const json_t *wanted, const json_t *keys)
+{
+    if (!has_ref(wanted))
+        return json_equal(is, wanted);
+    _autojson_ json_t *a = refers_to(is, keys);
+    _autojson_ json_t *b = refers_to(wanted, keys);
+    return json_equal(a, b);
+}
+
+/* uuid -> key of all rows of ours. */
+static json_t *lab_keys(struct lab *l)
+{
+    json_t *keys = json_object();
+    for (int t = 0; t < NB_N_TABLES; t++) {
+        _autojson_ json_t *rows = lab_rows(l, nb_tables[t].name);
+        for (size_t i = 0; i < json_array_size(rows); i++) {
+            const json_t *row = json_array_get(rows, i);
+            _autofree_ char *key = row_key(row);
+            if (key)
+                json_object_set_new(
+                    keys, ovsdb_value_uuid(json_object_get(row, "_uuid")),
+                    json_string(key));
+        }
+    }
+    return keys;
 }
 
 /* Every wanted row is there with the wanted values, and no other of ours. */
@@ -124,6 +169,7 @@ static void check_content(struct lab *l, struct world *w)
 {
     _autosnap_ struct snapshot *s = cache_snapshot(w->cache);
     _autojson_ json_t *content = nb_derive(s, &nb);
+    _autojson_ json_t *keys = lab_keys(l);
     for (int t = 0; t < NB_N_TABLES; t++) {
         const char *table = nb_tables[t].name, *key, *column;
         json_t *entry, *value;
@@ -143,7 +189,7 @@ static void check_content(struct lab *l, struct world *w)
             {
                 _autojson_ json_t *is =
                     ovsdb_value_canonical(json_object_get(row, column));
-                if (!has_ref(value) && !json_equal(is, value))
+                if (!same(is, value, keys))
                     fail_msg("%s %s: %s differs", table, key, column);
             }
         }
