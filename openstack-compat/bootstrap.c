@@ -215,6 +215,15 @@ static void make_region(struct boot *b)
 
 /* ---- flavors and volume types ------------------------------------------ */
 
+/* Nova's and cinder's names are claimed as "<kind>/<name>". */
+static void take_name(struct boot *b, const void *record, const char *name)
+{
+    const struct record *rec = record;
+    char id[STORE_KEY_MAX], key[STORE_KEY_MAX];
+    claim_take(b->txn, claim_id(id, "%s/%s", rec->kind->name, name),
+               record_key(record, key));
+}
+
 static void make_flavors(struct boot *b)
 {
     static const struct {
@@ -233,7 +242,7 @@ static void make_flavors(struct boot *b)
         f->disk_gb = flavors[i].disk_gb;
         f->rxtx_factor = 1;
         f->created = b->now;
-        name_take(b->txn, f, "", f->name);
+        take_name(b, f, f->name);
         txn_change_record(b->txn, f);
     }
 }
@@ -247,7 +256,7 @@ static void make_volume_type(struct boot *b)
     t->description = rec_str(t, "Files on the disks of one node");
     t->is_default = true;
     t->created = b->now;
-    name_take(b->txn, t, "", t->name);
+    take_name(b, t, t->name);
     txn_change_record(b->txn, t);
 }
 

@@ -307,7 +307,7 @@ static void seal_secret(struct app_credential *c, const char *secret)
 enum outcome app_credential_create(struct req *r)
 {
     const json_t *body = req_envelope(r, "application_credential");
-    const char *secret;
+    const char *secret = NULL;
     if (!body || !creation_allowed(r) || !take_secret(r, body, &secret))
         return req_failed(r);
     _autorecord_ struct app_credential *c =

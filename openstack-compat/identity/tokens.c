@@ -70,7 +70,7 @@ static bool read_domain(struct req *r, const json_t *in, const char *target,
                         const struct domain **out)
 {
     const json_t *d;
-    const char *id, *name;
+    const char *id = NULL, *name = NULL;
     if (!object_in(r, in, "domain", target, &d) ||
         !string_in(r, d, "id", "domain", &id) ||
         !string_in(r, d, "name", "domain", &name))
@@ -86,8 +86,8 @@ static bool read_domain(struct req *r, const json_t *in, const char *target,
 static bool read_user(struct req *r, const json_t *user,
                       const struct user **out)
 {
-    const char *id, *name;
-    const struct domain *d;
+    const char *id = NULL, *name = NULL;
+    const struct domain *d = NULL;
     if (!string_in(r, user, "id", "user", &id) ||
         !string_in(r, user, "name", "user", &name))
         return false;
@@ -126,8 +126,8 @@ static bool read_password(struct req *r, const json_t *identity,
                           struct login *l)
 {
     const json_t *method, *user;
-    const struct user *u;
-    const char *password;
+    const struct user *u = NULL;
+    const char *password = NULL;
     if (!object_in(r, identity, "password", "identity", &method) ||
         !object_in(r, method, "user", "password", &user) ||
         !read_user(r, user, &u) ||
@@ -144,7 +144,7 @@ static bool read_password(struct req *r, const json_t *identity,
 static bool read_token(struct req *r, const json_t *identity, struct login *l)
 {
     const json_t *method;
-    const char *id;
+    const char *id = NULL;
     struct auth was;
     struct token *t = arena_alloc(&r->arena, sizeof(*t));
     if (!object_in(r, identity, "token", "identity", &method) ||
@@ -177,9 +177,9 @@ credential_named(struct req *r, const struct user *u, const char *name)
 static bool find_credential(struct req *r, const json_t *method,
                             const struct app_credential **out)
 {
-    const char *id, *name;
+    const char *id = NULL, *name = NULL;
     const json_t *user;
-    const struct user *u;
+    const struct user *u = NULL;
     if (!string_in(r, method, "id", "application_credential", &id) ||
         !string_in(r, method, "name", "application_credential", &name))
         return false;
@@ -207,7 +207,7 @@ static bool read_credential(struct req *r, const json_t *identity,
                             struct login *l)
 {
     const json_t *method;
-    const char *secret;
+    const char *secret = NULL;
     const struct app_credential *c = NULL;
     if (!object_in(r, identity, "application_credential", "identity",
                    &method) ||
@@ -276,8 +276,8 @@ struct wanted {
 
 static bool read_project(struct req *r, const json_t *p, struct wanted *w)
 {
-    const char *id, *name;
-    const struct domain *d;
+    const char *id = NULL, *name = NULL;
+    const struct domain *d = NULL;
     if (!string_in(r, p, "id", "project", &id) ||
         !string_in(r, p, "name", "project", &name))
         return false;
@@ -299,7 +299,7 @@ static bool read_scope(struct req *r, const json_t *scope, struct wanted *w)
 {
     const json_t *project = json_object_get(scope, "project");
     const json_t *system = json_object_get(scope, "system");
-    const struct domain *d;
+    const struct domain *d = NULL;
     if (json_is_string(scope) || json_object_get(scope, "unscoped")) {
         w->scope = SCOPE_NONE;
         return true;
@@ -475,8 +475,8 @@ static bool subject(struct req *r, int64_t at, const char **text,
 
 enum outcome auth_token_show(struct req *r)
 {
-    struct token t;
-    struct auth a;
+    struct token t = { 0 };
+    struct auth a = { 0 };
     const char *text, *late = req_query(r, "allow_expired");
     bool allow =
         late && strcmp(late, "0") != 0 && strcasecmp(late, "false") != 0;
@@ -500,8 +500,8 @@ static void sweep_revocations(struct req *r)
 
 enum outcome auth_token_delete(struct req *r)
 {
-    struct token t;
-    struct auth a;
+    struct token t = { 0 };
+    struct auth a = { 0 };
     const char *text;
     if (!subject(r, r->now, &text, &t, &a))
         return req_failed(r);
