@@ -5,8 +5,11 @@
  */
 #include "test.h"
 
+#include "server_world.h"
+
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "compute/config_drive.h"
 #include "compute/libvirt_driver.h"
 
 #include <libvirt/libvirt.h>
@@ -103,6 +106,19 @@ static struct nic_spec nics[] = {
     { PORT2, "fa:16:3e:00:00:0b", "virtio", 1442 },
 };
 
+/* A real one, so that the guest can say that it has read it. */
+static struct buf drive = { .max = CONFIG_DRIVE_MAX };
+static void make_drive(void)
+{
+    world_open();
+    world_follow();
+    world_put(a_server());
+    _autosnap_ struct snapshot *s = cache_snapshot(world_cache);
+    if (!config_drive_write(s, snap_get(s, &kind_server, SERVER_ID), &drive,
+                            &err))
+        fail_msg("%s", err.text);
+}
+
 static struct domain_spec spec(void)
 {
     return (struct domain_spec){
@@ -117,8 +133,8 @@ static struct domain_spec spec(void)
         .n_nics = 1,
         .vnc = true,
         .title = "te<st",
-        .config_drive = "not an ISO image",
-        .config_drive_len = 16,
+        .config_drive = drive.data,
+        .config_drive_len = drive.len,
     };
 }
 
@@ -141,6 +157,7 @@ static int setup(void **state)
     h = libvirt_open(&config, 10000, &err);
     assert_non_null(h);
     h->ops->listen(h, on_event, NULL);
+    make_drive();
     cleanup();
     make_disk(DIR "/root.qcow2", getenv("CAIRN_TEST_GUEST"));
     make_disk(DIR "/v.qcow2", NULL);
@@ -152,6 +169,8 @@ static int teardown(void **state)
     cleanup();
     h->ops->close(h);
     run("rm -r " DIR);
+    buf_free(&drive);
+    world_close();
     return 0;
 }
 
@@ -187,6 +206,7 @@ static void starts(void **state)
     assert_true(domain_has_nic(&i, PORT));
     assert_true(atomic_load(&n_events) > 0);
     OK(wait_console("power button works", 60));
+    OK(wait_console("metadata from config drive, hostname web", 30));
 }
 
 static void is_measured(void **state)
@@ -340,6 +360,34 @@ static void a_new_process_finds_it(void **state)
     assert_int_equal(info().state, DOMAIN_RUNNING);
 }
 
+/* libvirtd is killed; the guest does not notice, and we find it again. */
+static void libvirtd_comes_back(void **state)
+{
+    const char *pidfile = getenv("CAIRN_TEST_LIBVIRTD_PID");
+    struct domain_info i;
+    if (!pidfile)
+        skip();
+    h->ops->listen(h, on_event, NULL);
+    int before = atomic_load(&n_events);
+    _autofree_ char *kill = xasprintf("kill -9 $(cat %s)", pidfile);
+    run(kill);
+    bool lost = false;
+    double t0 = seconds();
+    while (seconds() - t0 < 30) {
+        bool ok = h->ops->info(h, ID, &i, &err);
+        if (!ok && !lost)
+            assert_int_equal(err.code, ERR_UNAVAILABLE);
+        lost = lost || !ok;
+        if (ok && lost && atomic_load(&n_events) > before)
+            break;
+        usleep(10000);
+    }
+    print_message("  %6.3f s  until it is found again\n", seconds() - t0);
+    assert_true(lost);
+    assert_true(atomic_load(&n_events) > before);
+    assert_int_equal(i.state, DOMAIN_RUNNING);
+}
+
 static void dies(void **state)
 {
     OK(h->ops->destroy(h, ID, &err));
@@ -363,6 +411,7 @@ int main(void)
         cmocka_unit_test(powers_off),
         cmocka_unit_test(starts_again),
         cmocka_unit_test(a_new_process_finds_it),
+        cmocka_unit_test(libvirtd_comes_back),
         cmocka_unit_test(dies),
     };
     if (!getenv("CAIRN_TEST_LIBVIRT") || !getenv("CAIRN_TEST_GUEST")) {
