@@ -1,0 +1,102 @@
+"""What dies comes back, and nothing answered is lost."""
+import threading
+import time
+
+import requests
+
+from conftest import FLAVOR, IMAGE, on_node, wait_until
+
+
+def pid_of(name):
+    return on_node("cat", f"/run/node/{name}.pid").stdout.strip()
+
+
+def face_pid():
+    done = on_node("pgrep", "-P", pid_of("cairnd"), "-f", "cairnd",
+                   check=False)
+    return done.stdout.split()[0] if done.stdout.split() else None
+
+
+def outage(session, strike):
+    """Seconds without an answer after strike()."""
+    url = session.get_endpoint(service_type="network").rstrip("/") + "/"
+
+    def answers():
+        try:
+            return requests.get(url, verify=session.verify,
+                                timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+    assert answers()
+    strike()
+    start = time.monotonic()
+    wait_until("the API answers again", answers, 30, pause=0.01)
+    return time.monotonic() - start
+
+
+def test_the_face_comes_back(demo):
+    was = face_pid()
+    core = pid_of("cairnd")
+    gap = outage(demo.session, lambda: on_node("kill", "-KILL", was))
+    wait_until("a new face", lambda: face_pid() not in (None, was))
+    print(f"the face answered again after {gap:.2f} s")
+    assert pid_of("cairnd") == core
+    assert gap < 3 # a second on a quiet machine; see make bench
+
+
+def test_kill_9_loses_nothing(demo):
+    """Writers write, the daemon is killed: what was answered is there."""
+    answered, stop = [], threading.Event()
+
+    def write(n):
+        i = 0
+        while not stop.is_set():
+            i += 1
+            try:
+                net = demo.network.create_network(name=f"w{n}-{i}")
+                answered.append(net.id)
+            except Exception:  # the daemon is away: not answered
+                time.sleep(0.05)
+    quota = demo.current_project_id
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(3)]
+    for t in threads:
+        t.start()
+    try:
+        for _ in range(3):
+            wait_until("some writes", lambda n=len(answered):
+                       len(answered) >= n + 4, 30)
+            on_node("kill", "-KILL", pid_of("cairnd"))
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    wait_until("the API answers", lambda: demo.network.get("/v2.0/networks")
+               .status_code == 200, 30)
+    there = {n.id for n in demo.network.networks(project_id=quota)}
+    lost = set(answered) - there
+    for net in demo.network.networks(project_id=quota):
+        if net.name.startswith("w"):
+            demo.network.delete_network(net)
+    assert len(answered) >= 12 and not lost
+
+
+def test_guests_outlive_the_daemon(demo):
+    server = demo.compute.create_server(
+        name="survivor", image_id=demo.image.find_image(IMAGE).id,
+        flavor_id=demo.compute.find_flavor(FLAVOR).id, networks="none")
+    server = demo.compute.wait_for_server(server, wait=120, interval=0.3)
+
+    def qemu():
+        return on_node("pgrep", "-f", f"qemu.*{server.id}").stdout.split()
+    before = qemu()
+    was = pid_of("cairnd")
+    on_node("kill", "-KILL", was)
+    wait_until("a new daemon", lambda: pid_of("cairnd") != was, 30)
+    wait_until("the API answers", lambda: demo.network.get("/v2.0/networks")
+               .status_code == 200, 30)
+    assert qemu() == before
+    assert demo.compute.get_server(server.id).status == "ACTIVE"
+    demo.compute.delete_server(server)
+    demo.compute.wait_for_delete(server, wait=60, interval=0.3)
+    assert on_node("pgrep", "-f", f"qemu.*{server.id}",
+                   check=False).stdout == ""
