@@ -4,6 +4,7 @@
  * The table api_services of route.h, in the order in which paths are tried;
  * the last row has the empty prefix and answers "/" and "/healthz".
  */
+#include "rest-api/native.h"
 #include "rest-api/route.h"
 
 #include "model/pool.h"
@@ -69,6 +70,7 @@ const struct service_api *const api_services[] = {
     &identity_api,
     &neutron,
     &glance,
+    &native_api,
     &root_api, /* last: its prefix fits every path */
     NULL,
 };

@@ -1,0 +1,181 @@
+/*
+ * cairn - the administrator's command.
+ *
+ * A table of commands, from which the usage text is printed.  Everything
+ * goes through the pool's API, so that it works from any machine.
+ */
+#include "cli/cloud.h"
+#include "common/cleanup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef bool command_fn(struct cloud *c, char **args, struct error *err);
+
+static const char *text_of(const json_t *v, char tmp[32])
+{
+    if (json_is_string(v))
+        return json_string_value(v);
+    if (json_is_integer(v))
+        snprintf(tmp, 32, "%lld", (long long)json_integer_value(v));
+    else
+        snprintf(tmp, 32, "%s", json_is_true(v) ? "yes" : "no");
+    return tmp;
+}
+
+static bool show_status(struct cloud *c, char **args, struct error *err)
+{
+    const char *kind;
+    json_t *n;
+    _autojson_ json_t *v = cloud_call(c, "GET", "/status", err);
+    char tmp[32];
+    if (!v)
+        return false;
+    printf("pool      %s, region %s\n",
+           text_of(json_object_get(v, "pool"), tmp),
+           json_string_value(json_object_get(v, "region")));
+    printf("version   %s\n", json_string_value(json_object_get(v, "version")));
+    printf("revision  %s\n\n", text_of(json_object_get(v, "revision"), tmp));
+    json_object_foreach(json_object_get(v, "records"), kind,
+                        n) if (json_integer_value(n))
+        printf("%8lld  %s\n", (long long)json_integer_value(n), kind);
+    return true;
+}
+
+static const struct {
+    const char *head, *field;
+    int width;
+} node_columns[] = {
+    { "NODE", "name", 16 },        { "ADDRESS", "address", 16 },
+    { "ZONE", "zone", 10 },        { "KVM", "kvm", 4 },
+    { "DISABLED", "disabled", 9 }, { "VCPUS", "vcpus", 6 },
+    { "USED", "vcpus_used", 6 },   { "RAM MB", "ram_mb", 8 },
+    { "USED", "ram_mb_used", 8 },  { "DISK GB", "disk_gb", 8 },
+    { "SERVERS", "servers", 8 },
+};
+
+static bool list_nodes(struct cloud *c, char **args, struct error *err)
+{
+    size_t i;
+    json_t *node;
+    char tmp[32];
+    _autojson_ json_t *v = cloud_call(c, "GET", "/nodes", err);
+    if (!v)
+        return false;
+    for (size_t k = 0; k < ARRAY_SIZE(node_columns); k++)
+        printf("%-*s ", node_columns[k].width, node_columns[k].head);
+    putchar('\n');
+    json_array_foreach(json_object_get(v, "nodes"), i, node)
+    {
+        for (size_t k = 0; k < ARRAY_SIZE(node_columns); k++)
+            printf("%-*s ", node_columns[k].width,
+                   text_of(json_object_get(node, node_columns[k].field), tmp));
+        putchar('\n');
+    }
+    return true;
+}
+
+static bool dump_page(struct cloud *c, json_t *page)
+{
+    size_t i;
+    json_t *record;
+    json_array_foreach(json_object_get(page, "records"), i, record)
+    {
+        _autofree_ char *text = json_dumps(record, JSON_COMPACT);
+        puts(text);
+    }
+    return true;
+}
+
+/* One record a line, as JSON. */
+static bool dump(struct cloud *c, char **args, struct error *err)
+{
+    char path[1024];
+    snprintf(path, sizeof(path), "/records/%s", args[0]);
+    for (;;) {
+        _autojson_ json_t *page = cloud_call(c, "GET", path, err);
+        if (!page)
+            return false;
+        dump_page(c, page);
+        const char *next = json_string_value(json_object_get(page, "next"));
+        if (!next)
+            return true;
+        snprintf(path, sizeof(path), "%s", next + strlen("/cairn/v1"));
+    }
+}
+
+static bool rebuild_network(struct cloud *c, char **args, struct error *err)
+{
+    _autojson_ json_t *v = cloud_call(c, "POST", "/network/rebuild", err);
+    if (v)
+        puts("OVN's northbound database agrees with the records.");
+    return v != NULL;
+}
+
+static const struct command {
+    const char *words[2];
+    int n_args;
+    command_fn *fn;
+    const char *args, *help;
+} commands[] = {
+    { { "status" }, 0, show_status, "", "the pool and what it holds" },
+    { { "node", "list" }, 0, list_nodes, "", "its nodes and their load" },
+    { { "dump" }, 1, dump, "KIND", "every record of a kind, secrets left out" },
+    { { "network", "rebuild" },
+      0,
+      rebuild_network,
+      "",
+      "derive OVN's northbound database from the records" },
+};
+
+static int usage(FILE *out)
+{
+    fprintf(out, "usage: cairn COMMAND\n\n");
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        const struct command *c = &commands[i];
+        char text[64];
+        snprintf(text, sizeof(text), "%s %s%s%s", c->words[0],
+                 c->words[1] ? c->words[1] : "", c->words[1] ? " " : "",
+                 c->args);
+        fprintf(out, "  cairn %-18s %s\n", text, c->help);
+    }
+    fprintf(out, "\nCredentials: OS_AUTH_URL, OS_USERNAME, OS_PASSWORD, "
+                 "OS_PROJECT_NAME, OS_CACERT\n(of an administrator, as in "
+                 "build/openrc).\n");
+    return out == stderr ? 2 : 0;
+}
+
+static const struct command *find(int argc, char **argv, char ***args)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        const struct command *c = &commands[i];
+        int words = c->words[1] ? 2 : 1;
+        if (argc - 1 != words + c->n_args ||
+            strcmp(argv[1], c->words[0]) != 0 ||
+            (c->words[1] && strcmp(argv[2], c->words[1]) != 0))
+            continue;
+        *args = argv + 1 + words;
+        return c;
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct error err = { 0 };
+    char **args;
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        return printf("cairn %s\n", CAIRN_VERSION) < 0;
+    if (argc == 2 &&
+        (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0))
+        return usage(stdout);
+    const struct command *command = find(argc, argv, &args);
+    if (!command)
+        return usage(stderr);
+    struct cloud *c = cloud_open(&err);
+    bool ok = c && command->fn(c, args, &err);
+    cloud_close(c);
+    if (!ok)
+        fprintf(stderr, "cairn: %s\n", err.text);
+    return ok ? 0 : 1;
+}

@@ -1,0 +1,174 @@
+#include "rest-api/native.h"
+
+#include "model/compute.h"
+#include "model/pool.h"
+
+#include <string.h>
+
+/* ---- status ------------------------------------------------------------ */
+
+static enum outcome show_status(struct req *r)
+{
+    const struct pool *pool = snap_get(r->snap, &kind_pool, "pool");
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_str(&w, "version", CAIRN_VERSION);
+    jw_str(&w, "pool", pool ? pool->name : NULL);
+    jw_str(&w, "region", pool ? pool->region : NULL);
+    jw_int(&w, "revision", snapshot_revision(r->snap));
+    jw_obj(&w, "records");
+    for (int i = 0; i < N_KINDS; i++)
+        jw_int(&w, model_kinds[i]->name,
+               (int64_t)snap_count(r->snap, model_kinds[i]));
+    jw_obj_end(&w);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+/* ---- nodes ------------------------------------------------------------- */
+
+struct load {
+    int64_t servers, vcpus, ram_mb;
+};
+
+static struct load load_of(struct req *r, const char *node)
+{
+    struct load l = { 0 };
+    struct snap_iter it = snap_by(r->snap, &kind_server, "node", node);
+    for (const struct server *s; (s = snap_next(&it));) {
+        l.servers++;
+        l.vcpus += s->vcpus;
+        l.ram_mb += s->ram_mb;
+    }
+    return l;
+}
+
+static void write_node(struct req *r, struct jw *w, const struct node *n)
+{
+    char when[TIME_TEXT_MAX];
+    struct load l = load_of(r, n->rec.id);
+    jw_obj(w, NULL);
+    jw_str(w, "name", n->rec.id);
+    jw_str(w, "address", n->address);
+    jw_str(w, "zone", n->availability_zone ? n->availability_zone : "nova");
+    jw_str(w, "hypervisor", n->hypervisor_type);
+    jw_bool(w, "kvm", n->kvm);
+    jw_str(w, "kvm_reason", n->kvm_reason);
+    jw_bool(w, "disabled", n->disabled);
+    jw_int(w, "vcpus", n->vcpus);
+    jw_int(w, "vcpus_used", l.vcpus);
+    jw_int(w, "ram_mb", n->ram_mb);
+    jw_int(w, "ram_mb_used", l.ram_mb);
+    jw_int(w, "disk_gb", n->disk_gb);
+    jw_int(w, "servers", l.servers);
+    jw_str(w, "seen", time_format(n->seen, TIME_Z, when));
+    jw_obj_end(w);
+}
+
+static enum outcome list_nodes(struct req *r)
+{
+    struct snap_iter it = snap_all(r->snap, &kind_node);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_arr(&w, "nodes");
+    for (const struct node *n; (n = snap_next(&it));)
+        write_node(r, &w, n);
+    jw_arr_end(&w);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+/* ---- records ----------------------------------------------------------- */
+
+static void write_record(struct jw *w, const char *key,
+                         const struct record *record)
+{
+    jw_obj(w, key);
+    jw_str(w, "id", record->id);
+    jw_int(w, "mod_revision", record->mod_rev);
+    jw_int(w, "create_revision", record->create_rev);
+    record_encode_fields(record, w, true);
+    jw_obj_end(w);
+}
+
+static const struct kind *kind_of(struct req *r)
+{
+    const struct kind *kind = model_kind_named(r->param[0]);
+    if (!kind)
+        error_set(&r->err, ERR_NOT_FOUND, "There is no kind '%.40s'.",
+                  r->param[0]);
+    return kind;
+}
+
+static enum outcome list_records(struct req *r)
+{
+    const struct kind *kind = kind_of(r);
+    struct page page;
+    struct page_spec spec = { .kind = kind };
+    if (!kind || !page_collect(r, &spec, &page))
+        return req_failed(r);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_arr(&w, "records");
+    for (size_t i = 0; i < page.n; i++)
+        write_record(&w, NULL, page.v[i]);
+    jw_arr_end(&w);
+    jw_str(&w, "next",
+           page.more && page.n ? req_strf(r, "/cairn/v1/records/%s%s",
+                                          kind->name, page_next_query(r, &page))
+                               : NULL);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+static enum outcome show_record(struct req *r)
+{
+    const struct kind *kind = kind_of(r);
+    const void *record = kind ? snap_get(r->snap, kind, r->param[1]) : NULL;
+    if (!kind)
+        return req_failed(r);
+    if (!record)
+        return req_fail(r, ERR_NOT_FOUND, "There is no %s '%.80s'.", kind->name,
+                        r->param[1]);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    write_record(&w, "record", record);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+/* ---- network ----------------------------------------------------------- */
+
+static enum outcome rebuild_network(struct req *r)
+{
+    if (r->step == 0)
+        return req_wait(r,
+                        (struct wait){ .type = WAIT_CALL,
+                                       .op = "network.rebuild",
+                                       .json = "{}" },
+                        1);
+    if (!r->waited.ok) {
+        error_copy(&r->err, &r->waited.err);
+        return req_failed(r);
+    }
+    return req_reply(r, 204);
+}
+
+static const struct route routes[] = {
+    { "GET", "/v1/status", show_status, POLICY_ADMIN },
+    { "GET", "/v1/nodes", list_nodes, POLICY_ADMIN },
+    { "GET", "/v1/records/{kind}", list_records, POLICY_ADMIN },
+    { "GET", "/v1/records/{kind}/{id}", show_record, POLICY_ADMIN },
+    { "POST", "/v1/network/rebuild", rebuild_network, POLICY_ADMIN,
+      ROUTE_NO_BODY },
+    ROUTE_END,
+};
+
+const struct service_api native_api = {
+    .prefix = "/cairn",
+    .type = "cairn",
+    .name = "cairn",
+    .style = STYLE_NATIVE,
+    .url_tail = "/v1",
+    .routes = routes,
+};
