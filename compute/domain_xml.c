@@ -53,23 +53,15 @@ static void attr(xmlTextWriterPtr w, const char *name, const char *value)
 
 /* Opens an element with attributes: name, value, ..., NULL; those whose
  * value is NULL are left out. */
-static void openv(xmlTextWriterPtr w, const char *element, va_list args)
+#define begin(w_, element_, ...)                                               \
+    begin_element(w_, element_, (const char *const[]){ __VA_ARGS__ })
+static void begin_element(xmlTextWriterPtr w, const char *element,
+                          const char *const *attrs)
 {
     xmlTextWriterStartElement(w, X(element));
-    for (const char *name; (name = va_arg(args, const char *));) {
-        const char *value = va_arg(args, const char *);
-        if (value)
-            attr(w, name, value);
-    }
-}
-
-__attribute__((sentinel)) static void begin(xmlTextWriterPtr w,
-                                            const char *element, ...)
-{
-    va_list args;
-    va_start(args, element);
-    openv(w, element, args);
-    va_end(args);
+    for (; attrs[0]; attrs += 2)
+        if (attrs[1])
+            attr(w, attrs[0], attrs[1]);
 }
 
 static void end(xmlTextWriterPtr w)
@@ -78,13 +70,12 @@ static void end(xmlTextWriterPtr w)
 }
 
 /* An element with attributes and nothing in it. */
-__attribute__((sentinel)) static void leaf(xmlTextWriterPtr w,
-                                           const char *element, ...)
+#define leaf(w_, element_, ...)                                                \
+    leaf_element(w_, element_, (const char *const[]){ __VA_ARGS__ })
+static void leaf_element(xmlTextWriterPtr w, const char *element,
+                         const char *const *attrs)
 {
-    va_list args;
-    va_start(args, element);
-    openv(w, element, args);
-    va_end(args);
+    begin_element(w, element, attrs);
     end(w);
 }
 

@@ -39,7 +39,8 @@ struct iso {
     struct node nodes[NODES_MAX];
     size_t n;
     unsigned n_dirs;
-    uint32_t sectors; /* of the whole image */
+    size_t dirs[NODES_MAX]; /* nodes of the directories, by number */
+    uint32_t sectors;       /* of the whole image */
     unsigned char date[7];
     char date_text[17];
 };
@@ -143,8 +144,10 @@ static void number_all(struct iso *iso)
             deepest = iso->nodes[i].depth;
     for (int depth = 0; depth <= deepest; depth++)
         for (size_t i = 0; i < iso->n; i++)
-            if (iso->nodes[i].dir && iso->nodes[i].depth == depth)
+            if (iso->nodes[i].dir && iso->nodes[i].depth == depth) {
+                iso->dirs[iso->n_dirs] = i;
                 iso->nodes[i].number = iso->n_dirs++;
+            }
     iso->sectors = FIRST_DIR + 2 * iso->n_dirs;
     for (size_t i = 0; i < iso->n; i++)
         if (!iso->nodes[i].dir) {
@@ -156,10 +159,7 @@ static void number_all(struct iso *iso)
 
 static const struct node *dir_number(const struct iso *iso, unsigned number)
 {
-    for (size_t i = 0; i < iso->n; i++)
-        if (iso->nodes[i].dir && iso->nodes[i].number == number)
-            return &iso->nodes[i];
-    return NULL;
+    return &iso->nodes[iso->dirs[number]];
 }
 
 static uint32_t sector_of(const struct iso *iso, const struct node *node,

@@ -327,8 +327,7 @@ static void not_ours(void **state)
         "<domain/>",
         "<domain><metadata/></domain>",
         "<domain><metadata><server reboot='1'/></metadata></domain>",
-        "<domain><metadata><n:server xmlns:n='urn:other' reboot='1'/>"
-        "</metadata></domain>",
+        "<domain><metadata><n:server xmlns:n='urn:x'/></metadata></domain>",
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct domain_info info = { 0 };

@@ -305,8 +305,10 @@ static void expect_file(const struct buf *iso, int sector, const char *path,
                         const char *service_path)
 {
     const char *e = lookup(iso, sector, path);
-    if (!e)
+    if (!e) {
         fail_msg("%s is not on the drive", path);
+        return;
+    }
     assert_true(get(service_path));
     assert_int_equal(le32(e + 10), out.len);
     assert_memory_equal(iso->data + le32(e + 2) * 2048, out.data, out.len);
@@ -335,6 +337,8 @@ static void config_drive(void **state)
                 "/openstack/latest/meta_data.json");
     const char *e = lookup(&iso, 17, "ec2/latest/meta-data.json");
     assert_non_null(e);
+    if (!e)
+        return;
     _autojson_ json_t *j =
         json_loadb(iso.data + le32(e + 2) * 2048, le32(e + 10), 0, NULL);
     assert_string_equal(at(j, "placement", "availability-zone"), "nova");

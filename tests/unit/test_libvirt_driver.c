@@ -68,7 +68,7 @@ static void make_disk(const char *path, const char *base)
 
 static struct domain_info info(void)
 {
-    struct domain_info i;
+    struct domain_info i = { 0 };
     if (!h->ops->info(h, ID, &i, &err))
         fail_msg("info: %s", err.text);
     return i;
@@ -237,7 +237,7 @@ static const char foreign_xml[] =
 
 static void foreign_domains(void **state)
 {
-    struct domain_info i;
+    struct domain_info i = { 0 };
     struct domain_spec s = spec();
     int n = 0;
     virConnectPtr c = virConnectOpen(getenv("CAIRN_TEST_LIBVIRT"));
@@ -364,7 +364,7 @@ static void a_new_process_finds_it(void **state)
 static void libvirtd_comes_back(void **state)
 {
     const char *pidfile = getenv("CAIRN_TEST_LIBVIRTD_PID");
-    struct domain_info i;
+    struct domain_info i = { 0 };
     if (!pidfile)
         skip();
     h->ops->listen(h, on_event, NULL);

@@ -25,7 +25,8 @@ struct fake {
 
 static bool call(struct hypervisor *h, const char *name, struct error *err)
 {
-    strcat(strcat(fake.log, name), " ");
+    size_t n = strlen(fake.log);
+    snprintf(fake.log + n, sizeof(fake.log) - n, "%s ", name);
     if (fake.failing && (!fake.only || strcmp(fake.only, name) == 0))
         return error_set(err, fake.failing, "it was told to: /secret/path");
     return true;
