@@ -47,7 +47,8 @@ static void leave(struct layers **l)
 }
 #define _autoleave_ _cleanup_(leave)
 
-/* The mutex of a volume's head, locked until the scope is left. */
+/* The mutex of a volume's head, locked until the scope is left; after
+ * enter(). */
 static pthread_mutex_t *lock_head(struct volumes *v, const char *volume_id)
 {
     unsigned h = 5381;
@@ -415,10 +416,9 @@ static bool local_disk_create(struct volumes *v, const char *server_id,
 }
 
 /* Deletes "<place>/<id>.qcow2". */
-static bool delete_in(struct volumes *v, enum place place, const char *id,
+static bool delete_in(struct layers *l, enum place place, const char *id,
                       struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
     if (!name_check("id", id, err))
         return false;
     _autofree_ char *path = layers_path(l, place, id, QCOW2);
@@ -428,7 +428,8 @@ static bool delete_in(struct volumes *v, enum place place, const char *id,
 static bool local_disk_delete(struct volumes *v, const char *server_id,
                               struct error *err)
 {
-    return delete_in(v, PLACE_DISKS, server_id, err);
+    _autoleave_ struct layers *l = enter(v);
+    return delete_in(l, PLACE_DISKS, server_id, err);
 }
 
 /* A clone stands on the frozen content of its source, as the source itself
@@ -489,10 +490,11 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
 static bool local_volume_delete(struct volumes *v, const char *volume_id,
                                 struct error *err)
 {
+    _autoleave_ struct layers *l = enter(v);
     if (!name_check("volume", volume_id, err))
         return false;
     _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
-    return delete_in(v, PLACE_VOLUMES, volume_id, err);
+    return delete_in(l, PLACE_VOLUMES, volume_id, err);
 }
 
 static bool local_volume_extend(struct volumes *v, const char *volume_id,
@@ -542,7 +544,8 @@ static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
 static bool local_snapshot_delete(struct volumes *v, const char *snapshot_id,
                                   struct error *err)
 {
-    return delete_in(v, PLACE_SNAPSHOTS, snapshot_id, err);
+    _autoleave_ struct layers *l = enter(v);
+    return delete_in(l, PLACE_SNAPSHOTS, snapshot_id, err);
 }
 
 /* Copies a volume's content to tmp/<upload id>; what the guest has written

@@ -6,6 +6,7 @@
 #include "storage/local_driver.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -439,6 +440,68 @@ static void bad_names(void **state)
     }
 }
 
+/* ---- many at once ------------------------------------------------------ */
+
+struct thread {
+    pthread_t id;
+    struct fixture *f;
+    int n;
+    bool ok;
+};
+
+/* All work on the same image and the same volume. */
+static void *crowd(void *arg)
+{
+    struct thread *t = arg;
+    struct volumes *v = t->f->v;
+    struct error err;
+    char path[STORAGE_PATH_MAX], id[32];
+    struct volume_spec clone = { 8 * MIB, SOURCE_VOLUME, "v" };
+    struct volume_spec copy = { 8 * MIB, SOURCE_SNAPSHOT, id };
+    t->ok = true;
+    for (int i = 0; i < 4; i++) {
+        snprintf(id, sizeof(id), "t%d-%d", t->n, i);
+        t->ok =
+            t->ok && v->ops->disk_create(v, id, "img.qcow2", 0, path, &err) &&
+            v->ops->snapshot_create(v, id, "v", path, &err) &&
+            v->ops->volume_create(v, id, i % 2 ? &clone : &copy, path, &err) &&
+            v->ops->tidy(v, &err) && v->ops->disk_delete(v, id, &err) &&
+            v->ops->snapshot_delete(v, id, &err);
+    }
+    if (!t->ok)
+        print_error("%s\n", err.text);
+    return NULL;
+}
+
+static void many_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    struct error err;
+    struct thread threads[4];
+    base_image(f, &info);
+    create(f, "v", SOURCE_IMAGE, "img.qcow2", 8);
+    for (int i = 0; i < 4; i++) {
+        threads[i] = (struct thread){ .f = f, .n = i };
+        pthread_create(&threads[i].id, NULL, crowd, &threads[i]);
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(threads[i].id, NULL);
+        assert_true(threads[i].ok);
+    }
+    for (int i = 0; i < 16; i++) {
+        char id[32], path[64];
+        snprintf(id, sizeof(id), "t%d-%d", i / 4, i % 4);
+        snprintf(path, sizeof(path), "volumes/%s.qcow2", id);
+        assert_true(holds(f, path, 65, 0, 1));
+        must(f->v->ops->volume_delete(f->v, id, &err), &err);
+    }
+    assert_true(holds(f, "volumes/v.qcow2", 65, 0, 1));
+    must(f->v->ops->volume_delete(f->v, "v", &err), &err);
+    must(f->v->ops->tidy(f->v, &err), &err);
+    assert_int_equal(files_in(f, "base") + files_in(f, "tmp"), 0);
+}
+
 /* ---- power cuts -------------------------------------------------------- */
 
 static int points_left;
@@ -574,6 +637,7 @@ int main(void)
         T(volume_as_image),
         T(listing),
         T(bad_names),
+        T(many_at_once),
         T(killed_at_any_step),
         T(full_disk),
     };
