@@ -6,6 +6,7 @@
 #include "storage/image_check.h"
 #include "storage/inspect.h"
 #include "storage/layers.h"
+#include "storage/sparse.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -243,6 +244,13 @@ static bool convert(struct local *d, const char *upload_id,
     return ok;
 }
 
+/* Zeros that were uploaded take no space. */
+static bool thin_out(const char *path, const char *upload_id, struct error *err)
+{
+    _autoclose_ int fd = open_or(path, O_RDWR, "upload", upload_id, err);
+    return fd >= 0 && sparse_dig(fd, err);
+}
+
 /* Moves the upload, or what was made of it, to the images. */
 static bool publish_image(struct layers *l, const char *upload_id,
                           bool converted, const char *suffix, struct error *err)
@@ -284,6 +292,8 @@ static bool commit(struct local *d, const char *upload_id,
         return false;
     if (found.format == FORMAT_QCOW2 &&
         !image_check(&d->checker, path, &found, err))
+        return false;
+    if (found.format == FORMAT_RAW && !thin_out(path, upload_id, err))
         return false;
     return publish_image(l, upload_id, converted, blob_types[*type].suffix,
                          err);

@@ -156,6 +156,24 @@ static void open_upload_is_busy(void **state)
     assert_int_equal(files_in(f, "images"), 0);
 }
 
+static void raw_image_is_sparse(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    struct image_info info;
+    struct stat st;
+    char path[128];
+    assert_int_equal(shell(f, "head -c 8M /dev/zero > r && echo x >> r"), 0);
+    must(upload(f, "r", "r", "raw", &info, &err), &err);
+    assert_string_equal(info.blob, "r.raw");
+    assert_int_equal(info.size, 8 * MIB + 2);
+    assert_int_equal(shell(f, "cmp r images/r.raw"), 0);
+    snprintf(path, sizeof(path), "%s/images/r.raw", f->dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_blocks * 512 < MIB);
+    assert_int_equal(st.st_mode & 0777, 0440);
+}
+
 static void conversions(void **state)
 {
     static const char *const formats[][2] = {
@@ -627,6 +645,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(image_becomes_blob),
         T(open_upload_is_busy),
+        T(raw_image_is_sparse),
         T(conversions),
         T(refusals_leave_nothing),
         T(disk_outlives_its_image),
