@@ -1,0 +1,215 @@
+/* bench/store: puts a second of each driver, and what the cache's snapshots
+ * cost.  Prints one JSON line. */
+#include "tests/unit/thing.h"
+
+#include "common/env.h"
+#include "state/cache.h"
+#include "state/remote.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define PUT_US  (SECOND_US / 2) /* how long each rate is measured */
+#define RECORDS 10000
+
+/* ---- puts -------------------------------------------------------------- */
+
+struct load {
+    struct store *store;
+    atomic_bool stop;
+    atomic_int next_thread;
+    atomic_long commits;
+};
+
+static void *put_on(void *arg)
+{
+    struct load *l = arg;
+    static const char value[512];
+    int thread = l->next_thread++;
+    for (long i = 0; !l->stop; i++) {
+        _autotxn_ struct txn t = TXN_INIT;
+        char key[64];
+        snprintf(key, sizeof(key), "bench/%d/%ld", thread, i % 1000);
+        txn_put(&t, key, value, sizeof(value));
+        if (!store_commit(l->store, &t, NULL))
+            abort();
+        l->commits++;
+    }
+    return NULL;
+}
+
+static double put_rate(struct store *s, int n)
+{
+    struct load l = { .store = s };
+    pthread_t threads[32];
+    int64_t begun = env_mono(&env_system);
+    for (int i = 0; i < n; i++)
+        pthread_create(&threads[i], NULL, put_on, &l);
+    while (env_mono(&env_system) - begun < PUT_US)
+        usleep(1000);
+    l.stop = true;
+    for (int i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
+    return (double)l.commits * SECOND_US /
+           (double)(env_mono(&env_system) - begun);
+}
+
+static void put_rates(struct jw *w, const char *name, struct store *s)
+{
+    static const int threads[] = { 1, 8, 32 };
+    jw_obj(w, name);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "%d", threads[i]);
+        jw_int(w, key, (int64_t)put_rate(s, threads[i]));
+    }
+    jw_obj_end(w);
+}
+
+static void put_rates_remote(struct jw *w, const char *name, struct store *real)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+        abort();
+    struct store_server *server = store_server_new(real, fds[1], NULL);
+    struct store *face = store_remote_open(fds[0], NULL);
+    put_rates(w, name, face);
+    store_close(face);
+    store_server_free(server);
+}
+
+/* ---- snapshots --------------------------------------------------------- */
+
+static struct thing *a_thing(const char *id, int i)
+{
+    struct thing *t = record_new(&kind_thing, id);
+    t->name = rec_strf(t, "thing-%d", i);
+    t->project_id = rec_strf(t, "%032d", i % 100);
+    t->size = i;
+    t->created_at = i;
+    t->state = i % 3;
+    map_put(t, &t->meta, "colour", "blue");
+    struct thing_ip *ip = list_add(t, &t->ips, sizeof(*ip));
+    ip->subnet_id = rec_strf(t, "%036d", i % 50);
+    ip->address = rec_strf(t, "10.0.%d.%d", i / 256 % 256, i % 256);
+    return t;
+}
+
+static void fill(struct store *s, char ids[][UUID_SIZE])
+{
+    for (int i = 0; i < RECORDS; i++) {
+        _autotxn_ struct txn t = TXN_INIT;
+        env_uuid(&env_system, ids[i]);
+        _autorecord_ struct thing *thing = a_thing(ids[i], i);
+        txn_put_record(&t, thing);
+        if (!store_commit(s, &t, NULL))
+            abort();
+    }
+}
+
+static double us_each(int64_t begun, long n)
+{
+    return (double)(env_mono(&env_system) - begun) / (double)n;
+}
+
+static void get_and_scan(struct jw *w, struct cache *c, char ids[][UUID_SIZE])
+{
+    _autosnap_ struct snapshot *s = cache_snapshot(c);
+    long n = 0;
+    int64_t begun = env_mono(&env_system);
+    for (int round = 0; round < 50; round++)
+        for (int i = 0; i < RECORDS; i++)
+            n += snap_get(s, &kind_thing, ids[i * 7919 % RECORDS]) != NULL;
+    jw_real(w, "get_us", us_each(begun, n));
+
+    n = 0;
+    begun = env_mono(&env_system);
+    for (int round = 0; round < 50; round++) {
+        struct snap_iter it = snap_all(s, &kind_thing);
+        for (const struct thing *t; (t = snap_next(&it));)
+            n += t->size >= 0;
+    }
+    jw_int(w, "scan_records_per_s", (int64_t)(SECOND_US / us_each(begun, n)));
+
+    n = 0;
+    begun = env_mono(&env_system);
+    for (int i = 0; i < 1000000; i++, n++) {
+        _autosnap_ struct snapshot *again = cache_snapshot(c);
+    }
+    jw_real(w, "snapshot_us", us_each(begun, n));
+}
+
+static void apply_cost(struct jw *w, struct store *s, char ids[][UUID_SIZE])
+{
+    int64_t begun = env_mono(&env_system);
+    for (int i = 0; i < RECORDS; i++) {
+        _autotxn_ struct txn t = TXN_INIT;
+        _autorecord_ struct thing *thing = a_thing(ids[i], i + 1);
+        txn_put_record(&t, thing);
+        store_commit(s, &t, NULL);
+    }
+    jw_real(w, "change_us", us_each(begun, RECORDS));
+}
+
+static void snapshots(struct jw *w)
+{
+    static const struct kind *const kinds[] = { &kind_thing };
+    static char ids[RECORDS][UUID_SIZE];
+    struct error err;
+    struct store *s = store_memory_open(&env_system);
+    struct cache *c = cache_new(kinds, 1);
+    fill(s, ids);
+    size_t before = mallinfo2().uordblks;
+    int64_t begun = env_mono(&env_system);
+    if (!cache_follow(c, s, &err))
+        abort();
+    jw_obj(w, "cache");
+    jw_int(w, "records", RECORDS);
+    jw_int(w, "load_ms", (env_mono(&env_system) - begun) / 1000);
+    jw_int(w, "bytes_per_record",
+           (int64_t)((mallinfo2().uordblks - before) / RECORDS));
+    get_and_scan(w, c, ids);
+    apply_cost(w, s, ids);
+    jw_obj_end(w);
+    cache_unfollow(c);
+    cache_free(c);
+    store_close(s);
+}
+
+/* ---- all --------------------------------------------------------------- */
+
+int main(void)
+{
+    struct buf out = BUF_INIT(1 << 16);
+    struct jw w = JW_INIT(&out);
+    struct error err;
+    char dir[] = "/tmp/cairn-bench-XXXXXX", path[64];
+    if (!mkdtemp(dir))
+        abort();
+    snprintf(path, sizeof(path), "%s/store.db", dir);
+    struct store *memory = store_memory_open(&env_system);
+    struct store *sqlite = store_sqlite_open(path, &env_system, &err);
+    if (!sqlite)
+        abort();
+    jw_obj(&w, NULL);
+    jw_obj(&w, "puts_per_s_by_threads");
+    put_rates(&w, "memory", memory);
+    put_rates(&w, "sqlite", sqlite);
+    put_rates_remote(&w, "remote_memory", memory);
+    put_rates_remote(&w, "remote_sqlite", sqlite);
+    jw_obj_end(&w);
+    snapshots(&w);
+    jw_obj_end(&w);
+    puts(buf_str(&out));
+    store_close(memory);
+    store_close(sqlite);
+    unlink(path);
+    rmdir(dir);
+    buf_free(&out);
+    return 0;
+}
