@@ -198,7 +198,8 @@ static void print_status(struct world *w)
     _autosnap_ struct snapshot *s = cache_snapshot(w->cache);
     for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
         const struct port *p = snap_get(s, &kind_port, ids[i]);
-        printf("%s=%s ", p->dns_name, net_status_names[p->status]);
+        if (p)
+            printf("%s=%s ", p->dns_name, net_status_names[p->status]);
     }
     printf("\n");
 }

@@ -299,8 +299,9 @@ static void test_rebuild(void **state)
     apply(l, &w);
     check_content(l, &w);
     _autojson_ json_t *before = lab_rows(l, "Logical_Switch");
-    _autosnap_ struct snapshot *s = cache_snapshot(w.cache);
+    struct snapshot *s = cache_snapshot(w.cache);
     assert_true(ovn_rebuild(l->driver, s, &err));
+    snapshot_unref(s);
     check_content(l, &w);
     _autojson_ json_t *after = lab_rows(l, "Logical_Switch");
     assert_false(json_equal(json_object_get(lab_find(before, "net"), "_uuid"),
@@ -317,7 +318,7 @@ static void test_refused_row(void **state)
     struct error err = { 0 };
     lab_write(l, "[{\"op\":\"insert\",\"table\":\"Port_Group\","
                  "\"row\":{\"name\":\"pg_default\"}}]");
-    _autosnap_ struct snapshot *s = cache_snapshot(w.cache);
+    struct snapshot *s = cache_snapshot(w.cache);
     while (!network_apply(l->driver, s, &err) && err.code == ERR_UNAVAILABLE)
         usleep(10000);
     assert_int_equal(err.code, ERR_CONFLICT);
@@ -330,6 +331,7 @@ static void test_refused_row(void **state)
     lab_write(l, "[{\"op\":\"delete\",\"table\":\"Port_Group\",\"where\":"
                  "[[\"name\",\"==\",\"pg_default\"]]}]");
     assert_true(network_apply(l->driver, s, &err));
+    snapshot_unref(s);
     check_content(l, &w);
     world_free(&w);
     lab_free(l);
@@ -516,8 +518,9 @@ static void test_small_batches(void **state)
     struct world w = world_small();
     struct error err = { 0 };
     _autojson_ json_t *monitor = nb_monitor();
-    _autosnap_ struct snapshot *s = cache_snapshot(w.cache);
+    struct snapshot *s = cache_snapshot(w.cache);
     _autojson_ json_t *content = nb_derive(s, &nb);
+    snapshot_unref(s);
     struct ovsdb *db =
         ovsdb_new(&(struct ovsdb_config){ .socket = server->socket,
                                           .database = NB_DATABASE,
