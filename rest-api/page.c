@@ -187,7 +187,7 @@ bool page_collect(struct req *r, const struct page_spec *spec,
     if (!after_marker(r, &g, &from))
         return false;
     size_t left = g.n - from;
-    page->v = g.v + from;
+    page->v = g.v ? g.v + from : NULL; /* nothing listed at all */
     page->n = left < limit ? left : limit;
     page->more = left > limit;
     return true;

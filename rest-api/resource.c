@@ -586,6 +586,9 @@ static enum outcome list(struct req *r, bool summary)
         .arg = (void *)res,
         .sort_names = (const char *const(*)[2])sort_names(r, res),
     };
+    /* Keystone pages only for those who ask; its clients follow no links. */
+    if (r->service->style == STYLE_KEYSTONE)
+        spec.limit_max = INT32_MAX;
     bool newest_first =
         r->service->style == STYLE_CINDER || r->service->style == STYLE_GLANCE;
     if (newest_first && schema_field(&res->kind->schema, "created")) {

@@ -579,6 +579,29 @@ static void test_long_names(void **state)
     api_status(c, 409, "POST", V3 "/users", c->admin, first);
 }
 
+/* Keystone's clients follow no links: they get all, unless they ask. */
+static void test_long_list(void **state)
+{
+    struct api_client *c = *state;
+    for (int i = 0; i < 1100; i++) {
+        struct api_reply r = api_callf(c, "POST", V3 "/groups", c->admin,
+                                       "{\"group\": {\"name\": \"g%d\"}}", i);
+        assert_int_equal(r.status, 201);
+        api_reply_free(&r);
+    }
+    assert_int_equal(count(c, "groups", ""), 1100);
+    json_t *j = admin(c, 200, "GET", NULL, V3 "/groups?limit=10");
+    assert_int_equal(json_array_size(json_object_get(j, "groups")), 10);
+    const char *next = api_text(j, "links.next");
+    assert_non_null(strstr(next, "/identity/v3/groups?marker="));
+    json_t *k =
+        admin(c, 200, "GET", NULL, "%s", next + strlen("https://cairn.test"));
+    assert_string_not_equal(api_text(j, "groups.0.id"),
+                            api_text(k, "groups.0.id"));
+    json_decref(j);
+    json_decref(k);
+}
+
 /* ---- two at once ------------------------------------------------------- */
 
 static void test_same_name_at_once(void **state)
@@ -672,6 +695,7 @@ int main(void)
         TEST(test_nonsense),
         TEST(test_too_much_extra),
         TEST(test_long_names),
+        TEST(test_long_list),
         TEST(test_same_name_at_once),
         TEST(test_grant_against_delete),
         TEST(test_join_against_delete),
