@@ -1,0 +1,30 @@
+/*
+ * jail - gives up all privilege, for good.
+ *
+ * What is left afterwards: the open descriptors, memory, threads.  No files
+ * (an empty, read-only root), no network but the sockets it holds, no other
+ * user's identity, no capabilities, no way to gain any, and of the system
+ * calls only those that serving needs; those that only an intruder would
+ * make (execve, ptrace, socket ...) end the process.
+ *
+ * Called once, at the start of a process, before there are other threads.
+ */
+#ifndef CAIRN_DAEMON_JAIL_H
+#define CAIRN_DAEMON_JAIL_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct jail {
+    const char *root; /* an empty directory; becomes "/" */
+    uid_t uid;        /* 0: stay who we are, without a jail (tests) */
+    gid_t gid;
+    unsigned files; /* descriptors it may have open */
+};
+
+/* False: what could not be given up; the process must then not go on. */
+bool jail_enter(const struct jail *jail, struct error *err);
+
+#endif
