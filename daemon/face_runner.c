@@ -97,7 +97,7 @@ static void on_closed(void *arg)
 {
     struct face_runner *r = arg;
     pthread_mutex_lock(&r->lock);
-    if (r->pid > 0)
+    if (r->pid > 0 && !r->stop)
         kill(r->pid, SIGKILL);
     pthread_mutex_unlock(&r->lock);
 }

@@ -1,0 +1,140 @@
+#include "daemon/broker.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "common/env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- images ------------------------------------------------------------ */
+
+static bool image_write(const struct broker *b, const json_t *in,
+                        struct buf *out, int *fd, struct error *err)
+{
+    const char *id = json_string_value(json_object_get(in, "upload_id"));
+    if (!b->volumes || !id || !storage_name_ok(id))
+        return error_set(err, ERR_INVALID, "image.write: no such upload");
+    *fd = b->volumes->ops->image_open_write(b->volumes, id, err);
+    return *fd >= 0;
+}
+
+static bool image_read(const struct broker *b, const json_t *in,
+                       struct buf *out, int *fd, struct error *err)
+{
+    const char *blob = json_string_value(json_object_get(in, "blob"));
+    if (!b->volumes || !blob || !storage_name_ok(blob))
+        return error_set(err, ERR_INVALID, "image.read: no such image");
+    *fd = b->volumes->ops->image_open_read(b->volumes, blob, err);
+    return *fd >= 0;
+}
+
+/* ---- consoles ---------------------------------------------------------- */
+
+/* Bytes of the character at s, 0 if it is none (overlong, surrogate ...). */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t len = s[0] < 0x80             ? 1
+                 : (s[0] & 0xe0) == 0xc0 ? 2
+                 : (s[0] & 0xf0) == 0xe0 ? 3
+                 : (s[0] & 0xf8) == 0xf0 ? 4
+                                         : 0;
+    if (len < 2 || len > n)
+        return len > n ? 0 : len;
+    uint32_t c = s[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    bool ok = c >= least[len] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff);
+    return ok ? len : 0;
+}
+
+static void add_text(struct buf *out, const char *text, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t len = utf8_length((const unsigned char *)text + i, n - i);
+        if (len && text[i])
+            buf_add(out, text + i, len);
+        else if (!len)
+            buf_adds(out, "\xef\xbf\xbd");
+        i += len ? len : 1;
+    }
+}
+
+/* Where the last `lines` lines begin. */
+static size_t tail_start(const char *text, size_t n, int64_t lines)
+{
+    size_t at = n && text[n - 1] == '\n' ? n - 1 : n;
+    if (lines < 0)
+        return 0;
+    if (lines == 0)
+        return n;
+    while (at && (text[at - 1] != '\n' || --lines > 0))
+        at--;
+    return at;
+}
+
+bool broker_tail(const char *path, int64_t lines, struct buf *out,
+                 struct error *err)
+{
+    _autoclose_ int fd =
+        open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0 && errno == ENOENT)
+        return true; /* nothing was said yet */
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return error_errno(err, ERR_INTERNAL, errno, "the console's log");
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, ERR_INTERNAL, "the console's log is no file");
+    off_t from =
+        st.st_size > BROKER_CONSOLE_MAX ? st.st_size - BROKER_CONSOLE_MAX : 0;
+    _autofree_ char *text = xmalloc(BROKER_CONSOLE_MAX);
+    ssize_t n = pread(fd, text, BROKER_CONSOLE_MAX, from);
+    if (n < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "the console's log");
+    size_t start = tail_start(text, (size_t)n, lines);
+    add_text(out, text + start, (size_t)n - start);
+    return true;
+}
+
+static bool console_read(const struct broker *b, const json_t *in,
+                         struct buf *out, int *fd, struct error *err)
+{
+    const char *id = json_string_value(json_object_get(in, "id"));
+    const json_t *lines = json_object_get(in, "lines");
+    struct domain_info info;
+    if (!b->hypervisor || !id || !uuid_valid(id))
+        return error_set(err, ERR_INVALID, "console.read: no such server");
+    if (!b->hypervisor->ops->info(b->hypervisor, id, &info, err))
+        return false;
+    /* The path is the hypervisor's word: a record could be anybody's. */
+    return !info.serial_log[0] ||
+           broker_tail(info.serial_log, lines ? json_integer_value(lines) : -1,
+                       out, err);
+}
+
+/* ---- all --------------------------------------------------------------- */
+
+bool broker_call(const struct broker *b, const char *op, const char *json,
+                 struct buf *out, int *fd, struct error *err)
+{
+    static const struct {
+        const char *op;
+        bool (*fn)(const struct broker *b, const json_t *in, struct buf *out,
+                   int *fd, struct error *err);
+    } ops[] = {
+        { "image.write", image_write },
+        { "image.read", image_read },
+        { "console.read", console_read },
+    };
+    _autojson_ json_t *in = json_loads(json ? json : "{}", 0, NULL);
+    for (size_t i = 0; in && i < ARRAY_SIZE(ops); i++)
+        if (strcmp(ops[i].op, op) == 0)
+            return ops[i].fn(b, in, out, fd, err);
+    return error_set(err, ERR_NOT_IMPLEMENTED, "no call %.60s", op);
+}

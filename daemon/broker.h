@@ -1,0 +1,36 @@
+/*
+ * broker - what the face may ask the privileged side to do.
+ *
+ *   image.write   {"upload_id"}    a new file to write an upload to
+ *   image.read    {"blob"}         an image's file
+ *   console.read  {"id", "lines"}  the last lines of a server's console
+ *                                  (-1: all), as UTF-8 text, not JSON
+ *
+ * The face is not trusted: what it names is looked up here and never taken
+ * for a path, and there is no call beyond these.
+ *
+ * Threads: any; calls block.
+ */
+#ifndef CAIRN_DAEMON_BROKER_H
+#define CAIRN_DAEMON_BROKER_H
+
+#include "common/buf.h"
+#include "compute/hypervisor.h"
+#include "storage/volumes.h"
+
+#define BROKER_CONSOLE_MAX (100 * 1024) /* bytes, as nova's */
+
+struct broker {
+    struct volumes *volumes;       /* NULL: none here */
+    struct hypervisor *hypervisor; /* NULL: none here */
+};
+
+bool broker_call(const struct broker *b, const char *op, const char *json,
+                 struct buf *out, int *fd, struct error *err);
+
+/* The last `lines` lines (-1: all) of the last BROKER_CONSOLE_MAX bytes of a
+ * file; what is no UTF-8 becomes U+FFFD, NULs go. */
+bool broker_tail(const char *path, int64_t lines, struct buf *out,
+                 struct error *err);
+
+#endif

@@ -1,0 +1,520 @@
+#include "daemon/core.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "compute/kvm_probe.h"
+#include "compute/libvirt_driver.h"
+#include "compute/server_reconcile.h"
+#include "daemon/broker.h"
+#include "daemon/face_runner.h"
+#include "daemon/node.h"
+#include "engine/scheduler.h"
+#include "network/net_reconcile.h"
+#include "network/ovn.h"
+#include "openstack-compat/bootstrap.h"
+#include "rest-api/pki.h"
+#include "storage/local_driver.h"
+#include "storage/storage_reconcile.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#define NOBODY           65534
+#define LISTEN_QUEUE     1024
+#define LIBVIRT_WAIT_MS  2000
+#define WORKERS          4
+#define FACE_CONNECTIONS 1000
+#define PASSWORD_LINE    1024
+#define BOOTSTRAP_TRIES  5
+
+struct core {
+    const struct config *config;
+    const struct env *env;
+    int lock, listen;
+    char node[64], host[64]; /* our name; the address of listen */
+    int port;
+    char *public_url, *face_root;
+    struct kvm_probe_result kvm;
+    struct pki pki;
+    struct store *store;
+    struct cache *cache;
+    struct hypervisor *hypervisor;
+    struct volumes *volumes;
+    struct metadata *metadata;
+    struct net_driver *net;
+    struct server_reconciler *servers;
+    struct storage *storage;
+    struct net_reconcile *networks;
+    struct scheduler *scheduler;
+    struct node_beat *beat;
+    struct broker broker;
+    pthread_mutex_t face_lock; /* face */
+    struct face_runner *face;
+    bool following;
+};
+
+/* ---- places and names -------------------------------------------------- */
+
+static bool make_dir(const char *path, mode_t mode, struct error *err)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return true;
+    return error_errno(err, ERR_INTERNAL, errno, "%s", path);
+}
+
+static char *in_state_dir(const struct core *c, const char *name)
+{
+    return xasprintf("%s/%s", c->config->state_dir, name);
+}
+
+/* One cairnd to a state directory. */
+static bool take_places(struct core *c, struct error *err)
+{
+    const struct config *cf = c->config;
+    c->face_root = xasprintf("%s/face", cf->run_dir);
+    if (!make_dir(cf->state_dir, 0711, err) ||
+        !make_dir(cf->run_dir, 0755, err) || !make_dir(c->face_root, 0555, err))
+        return false;
+    _autofree_ char *path = in_state_dir(c, "lock");
+    c->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (c->lock < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "%s", path);
+    return flock(c->lock, LOCK_EX | LOCK_NB) == 0 ||
+           error_set(err, ERR_CONFLICT, "%s: another cairnd runs here", path);
+}
+
+static bool is_any(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+static void choose_names(struct core *c)
+{
+    const struct config *cf = c->config;
+    char name[64] = "";
+    gethostname(name, sizeof(name) - 1);
+    snprintf(c->node, sizeof(c->node), "%s",
+             *cf->node_name ? cf->node_name : name);
+    config_split_address(cf->listen, c->host, &c->port);
+    const char *host = is_any(c->host) ? c->node : c->host;
+    const char *scheme = cf->tls ? "https" : "http";
+    bool v6 = strchr(host, ':') != NULL;
+    bool usual = c->port == (cf->tls ? 443 : 80);
+    _autofree_ char *port = usual ? xstrdup("") : xasprintf(":%d", c->port);
+    c->public_url = *cf->public_url
+                        ? xstrdup(cf->public_url)
+                        : xasprintf("%s://%s%s%s%s", scheme, v6 ? "[" : "",
+                                    host, v6 ? "]" : "", port);
+}
+
+/* The host in "https://host:port". */
+static char *url_host(const char *url)
+{
+    const char *host = strstr(url, "://") + 3;
+    bool v6 = *host == '[';
+    return v6 ? xstrndup(host + 1, strcspn(host + 1, "]"))
+              : xstrndup(host, strcspn(host, ":"));
+}
+
+static bool open_pki(struct core *c, struct error *err)
+{
+    if (!c->config->tls)
+        return true;
+    _autofree_ char *dir = in_state_dir(c, "pki");
+    _autofree_ char *url = url_host(c->public_url);
+    const char *names[4] = { c->node, url };
+    if (!is_any(c->host))
+        names[2] = c->host;
+    return pki_open(dir, names, env_now(c->env), &c->pki, err);
+}
+
+static bool open_listener(struct core *c, struct error *err)
+{
+    struct sockaddr_storage sa = { 0 };
+    struct sockaddr_in *v4 = (void *)&sa;
+    struct sockaddr_in6 *v6 = (void *)&sa;
+    bool six = strchr(c->host, ':') != NULL;
+    int one = 1;
+    sa.ss_family = six ? AF_INET6 : AF_INET;
+    if (six) {
+        inet_pton(AF_INET6, c->host, &v6->sin6_addr);
+        v6->sin6_port = htons((uint16_t)c->port);
+    } else {
+        inet_pton(AF_INET, c->host, &v4->sin_addr);
+        v4->sin_port = htons((uint16_t)c->port);
+    }
+    c->listen =
+        socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (c->listen < 0 ||
+        setsockopt(c->listen, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) !=
+            0 ||
+        bind(c->listen, (void *)&sa, six ? sizeof(*v6) : sizeof(*v4)) != 0 ||
+        listen(c->listen, LISTEN_QUEUE) != 0)
+        return error_errno(err, ERR_INTERNAL, errno, "cannot listen on %s",
+                           c->config->listen);
+    return true;
+}
+
+/* ---- first content ----------------------------------------------------- */
+
+/* The first line of a file; "" when there is no such file. */
+static bool read_password(const char *path, char out[PASSWORD_LINE],
+                          struct error *err)
+{
+    out[0] = '\0';
+    if (!*path)
+        return true;
+    _autoclose_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return true;
+    ssize_t n = fd < 0 ? -1 : read(fd, out, PASSWORD_LINE - 1);
+    if (n < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "%s", path);
+    out[n] = '\0';
+    out[strcspn(out, "\r\n")] = '\0';
+    return true;
+}
+
+static const char *or_null(const char *s)
+{
+    return *s ? s : NULL;
+}
+
+static bool make_content(struct core *c, struct error *err)
+{
+    const struct config *cf = c->config;
+    char admin[PASSWORD_LINE], demo[PASSWORD_LINE];
+    if (!read_password(cf->admin_password_file, admin, err) ||
+        !read_password(cf->demo_password_file, demo, err))
+        return false;
+    struct bootstrap_opts opts = {
+        .env = c->env,
+        .pool_name = cf->pool_name,
+        .region = cf->region,
+        .public_url = c->public_url,
+        .admin_password = admin,
+        .demo_password = or_null(demo),
+        .external_cidr = or_null(cf->external_cidr),
+        .external_gateway = or_null(cf->external_gateway),
+        .external_first = or_null(cf->external_pool_start),
+        .external_last = or_null(cf->external_pool_end),
+        .external_physnet = cf->physnet,
+    };
+    bool ok = false;
+    for (int i = 0; i < BOOTSTRAP_TRIES && !ok; i++) {
+        _autosnap_ struct snapshot *snap = cache_snapshot(c->cache);
+        error_clear(err);
+        ok = bootstrap(c->store, snap, &opts, err);
+        if (!ok && err->code != ERR_CONFLICT)
+            break;
+    }
+    OPENSSL_cleanse(admin, sizeof(admin));
+    OPENSSL_cleanse(demo, sizeof(demo));
+    return ok;
+}
+
+/* ---- what acts on the node --------------------------------------------- */
+
+static void probe_kvm(struct core *c)
+{
+    const struct kvm_probe_opts opts = { 0 };
+    struct error err = { 0 };
+    if (access("/dev/kvm", F_OK) != 0)
+        snprintf(c->kvm.reason, sizeof(c->kvm.reason), "there is no /dev/kvm");
+    else if (!kvm_probe(&opts, &c->kvm, &err))
+        snprintf(c->kvm.reason, sizeof(c->kvm.reason), "%.200s", err.text);
+    if (c->kvm.usable)
+        log_info("core", "guests run with KVM");
+    else
+        log_info("core", "guests run without KVM: %s", c->kvm.reason);
+}
+
+static void user_ids(const char *name, uid_t dflt, uid_t *uid, gid_t *gid)
+{
+    const struct passwd *pw = getpwnam(name);
+    *uid = pw ? pw->pw_uid : dflt;
+    *gid = pw ? pw->pw_gid : (gid_t)dflt;
+}
+
+static bool open_drivers(struct core *c, struct error *err)
+{
+    const struct config *cf = c->config;
+    _autofree_ char *guests = in_state_dir(c, "guests");
+    _autofree_ char *storage = in_state_dir(c, "storage");
+    struct libvirt_config lv = {
+        .uri = cf->libvirt_uri,
+        .dir = guests,
+        .host = { .kvm = c->kvm.usable,
+                  .bridge = "br-int",
+                  .userspace_switch = strcmp(cf->datapath, "netdev") == 0,
+                  .vnc_listen = "127.0.0.1" },
+    };
+    struct local_config local = { .dir = storage };
+    user_ids(cf->guest_user, 0, &local.owner, &local.group);
+    c->hypervisor = libvirt_open(&lv, LIBVIRT_WAIT_MS, err);
+    c->volumes = c->hypervisor ? local_driver_open(&local, c->env, err) : NULL;
+    return c->volumes != NULL;
+}
+
+/* A network's socket for metadata goes to the face; ours is closed. */
+static void on_listener(void *arg, const char *network_id, int fd)
+{
+    struct core *c = arg;
+    _autoclose_ int none =
+        fd < 0 ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+    _autofree_ char *json = xasprintf("{\"network_id\":\"%s\"}", network_id);
+    pthread_mutex_lock(&c->face_lock);
+    if (c->face)
+        face_runner_push(c->face,
+                         fd < 0 ? FACE_PUSH_METADATA_GONE : FACE_PUSH_METADATA,
+                         json, fd < 0 ? none : fd);
+    pthread_mutex_unlock(&c->face_lock);
+    if (fd >= 0)
+        close(fd);
+}
+
+static const char *socket_path(const char *database)
+{
+    return database + strlen("unix:");
+}
+
+static bool open_network(struct core *c, struct error *err)
+{
+    static const char *const no_dns[] = { NULL };
+    const struct config *cf = c->config;
+    struct metadata_config meta = {
+        .ovs_socket = socket_path(cf->ovs_db),
+        .bridge = "br-int",
+        .node = c->node,
+        .listener = on_listener,
+        .arg = c,
+    };
+    c->metadata = metadata_open(&meta, err);
+    if (!c->metadata)
+        log_warn("core", "no metadata service for guests: %s", err->text);
+    error_clear(err);
+    struct ovn_config ovn = {
+        .nb_socket = socket_path(cf->ovn_nb),
+        .nb = { .chassis = c->node, .dns_servers = no_dns },
+        .metadata = c->metadata,
+    };
+    c->net = ovn_open(&ovn);
+    return c->net || error_set(err, ERR_INTERNAL, "OVN cannot be used");
+}
+
+static void make_reconcilers(struct core *c)
+{
+    c->servers = server_reconciler_new(&(struct server_reconciler_config){
+        .store = c->store,
+        .cache = c->cache,
+        .hypervisor = c->hypervisor,
+        .env = c->env,
+        .node = c->node,
+        .workers = WORKERS,
+    });
+    c->storage = storage_new(&(struct storage_config){
+        .node = c->node,
+        .volumes = c->volumes,
+        .store = c->store,
+        .cache = c->cache,
+        .env = c->env,
+        .workers = 2,
+    });
+    c->networks = net_reconcile_new(c->cache, c->store, c->net, c->env, 1);
+    c->scheduler = scheduler_new(&(struct scheduler_config){
+        .store = c->store,
+        .cache = c->cache,
+        .env = c->env,
+        .workers = 1,
+    });
+}
+
+static bool start_node(struct core *c, struct error *err)
+{
+    struct node_config node = {
+        .env = c->env,
+        .store = c->store,
+        .cache = c->cache,
+        .hypervisor = c->hypervisor,
+        .volumes = c->volumes,
+        .name = c->node,
+        .address = is_any(c->host) ? "127.0.0.1" : c->host,
+        .kvm = c->kvm.usable,
+        .kvm_reason = c->kvm.reason,
+    };
+    c->beat = node_beat_start(&node, err);
+    if (!c->beat)
+        return false;
+    storage_interrupted(c->storage);
+    storage_start(c->storage);
+    net_reconcile_start(c->networks);
+    server_reconciler_resync(c->servers);
+    scheduler_start(c->scheduler);
+    return true;
+}
+
+/* ---- the face ---------------------------------------------------------- */
+
+static bool on_call(void *arg, const char *op, const char *json,
+                    struct buf *out, int *fd, struct error *err)
+{
+    struct core *c = arg;
+    return broker_call(&c->broker, op, json, out, fd, err);
+}
+
+static void on_face_started(void *arg)
+{
+    struct core *c = arg;
+    if (c->metadata)
+        metadata_announce(c->metadata);
+}
+
+static void on_face_ended(void *arg)
+{
+    struct core *c = arg;
+    storage_interrupted(c->storage);
+}
+
+static bool start_face(struct core *c, struct error *err)
+{
+    uid_t uid;
+    gid_t gid;
+    user_ids(c->config->face_user, NOBODY, &uid, &gid);
+    c->broker = (struct broker){ c->volumes, c->hypervisor };
+    struct face_runner_config config = {
+        .env = c->env,
+        .store = c->store,
+        .listen_fd = c->listen,
+        .settings = { .public_url = c->public_url,
+                      .region = c->config->region,
+                      .cert = c->pki.cert ? c->pki.cert : "",
+                      .key = c->pki.key ? c->pki.key : "",
+                      .root = c->face_root,
+                      .uid = geteuid() == 0 ? uid : 0,
+                      .gid = geteuid() == 0 ? gid : 0,
+                      .log_level = c->config->log_level,
+                      .connections = FACE_CONNECTIONS },
+        .call = on_call,
+        .started = on_face_started,
+        .ended = on_face_ended,
+        .arg = c,
+    };
+    pthread_mutex_lock(&c->face_lock);
+    c->face = face_runner_start(&config, err);
+    pthread_mutex_unlock(&c->face_lock);
+    return c->face != NULL;
+}
+
+/* Pushes use the pointer until it is gone, and it waits for them: so it is
+ * taken out first. */
+static void stop_face(struct core *c)
+{
+    pthread_mutex_lock(&c->face_lock);
+    struct face_runner *face = c->face;
+    c->face = NULL;
+    pthread_mutex_unlock(&c->face_lock);
+    face_runner_stop(face);
+}
+
+/* ---- all together ------------------------------------------------------ */
+
+static bool open_store(struct core *c, struct error *err)
+{
+    _autofree_ char *path = in_state_dir(c, "cairn.db");
+    c->store = store_sqlite_open(path, c->env, err);
+    c->cache = cache_new(model_kinds, N_KINDS);
+    return c->store != NULL;
+}
+
+static bool follow(struct core *c, struct error *err)
+{
+    c->following = cache_follow(c->cache, c->store, err);
+    return c->following;
+}
+
+static bool core_start(struct core *c, struct error *err)
+{
+    choose_names(c);
+    if (!take_places(c, err) || !open_pki(c, err) || !open_listener(c, err) ||
+        !open_store(c, err))
+        return false;
+    probe_kvm(c);
+    if (!open_drivers(c, err) || !open_network(c, err))
+        return false;
+    make_reconcilers(c);
+    return follow(c, err) && make_content(c, err) && start_node(c, err) &&
+           start_face(c, err);
+}
+
+static void core_stop(struct core *c)
+{
+    stop_face(c);
+    node_beat_stop(c->beat);
+    if (c->following)
+        cache_unfollow(c->cache);
+    scheduler_free(c->scheduler);
+    server_reconciler_free(c->servers);
+    storage_free(c->storage);
+    net_reconcile_free(c->networks);
+    network_close(c->net);
+    metadata_close(c->metadata);
+    if (c->volumes)
+        c->volumes->ops->close(c->volumes);
+    if (c->hypervisor)
+        c->hypervisor->ops->close(c->hypervisor);
+    cache_free(c->cache);
+    store_close(c->store);
+    pki_close(&c->pki);
+    free(c->public_url);
+    free(c->face_root);
+    if (c->listen >= 0)
+        close(c->listen);
+    if (c->lock >= 0)
+        close(c->lock);
+    pthread_mutex_destroy(&c->face_lock);
+}
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+}
+
+int core_run(const struct config *config)
+{
+    struct core c = {
+        .config = config,
+        .env = &env_system,
+        .lock = -1,
+        .listen = -1,
+        .face_lock = PTHREAD_MUTEX_INITIALIZER,
+    };
+    struct error err = { 0 };
+    sigset_t set;
+    int sig = 0;
+    block_signals(&set);
+    bool ok = core_start(&c, &err);
+    if (ok) {
+        log_info("core", "node %s is up, API at %s", c.node, c.public_url);
+        sigwait(&set, &sig);
+        log_info("core", "%s, stopping", strsignal(sig));
+    } else {
+        log_err("core", "%s", err.text);
+    }
+    core_stop(&c);
+    return ok ? 0 : 1;
+}
