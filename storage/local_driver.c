@@ -203,8 +203,11 @@ static bool no_writer(int fd, struct error *err)
 {
     fcntl(fd, F_SETSIG, SIGURG); /* harmless, were it ever broken */
     if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
-        return error_errno(err, errno == EAGAIN ? ERR_BUSY : ERR_INTERNAL,
-                           errno, "the upload is still being written");
+        return errno == EAGAIN
+                   ? error_set(err, ERR_BUSY, "the upload is being written to")
+                   : error_errno(err, ERR_INTERNAL, errno,
+                                 "the storage's file system grants no leases, "
+                                 "so that nothing can be inspected safely");
     fcntl(fd, F_SETLEASE, F_UNLCK);
     return true;
 }

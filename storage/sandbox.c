@@ -352,7 +352,8 @@ static bool collect(struct pipes *p, struct sandbox_result *r,
         int64_t left = (deadline - env_mono(env)) / 1000;
         if (left <= 0)
             return false;
-        poll(fds, 2, (int)(left < 1000 ? left : 1000));
+        if (poll(fds, 2, (int)(left < 1000 ? left : 1000)) <= 0)
+            continue;
         for (int i = 0; i < 2; i++)
             if (fds[i].fd >= 0 && fds[i].revents && !drain(fds[i].fd, to[i]))
                 fds[i].fd = -1;
@@ -360,17 +361,20 @@ static bool collect(struct pipes *p, struct sandbox_result *r,
     return true;
 }
 
-/* Waits for the end of the child, which has closed its output already. */
-static bool reap(pid_t pid, int *status, const struct env *env,
+/* Waits for the end of the child, which has closed its output already;
+ * false = late. */
+static bool reap(pid_t *pid, int *status, const struct env *env,
                  int64_t deadline)
 {
-    _autoclose_ int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    _autoclose_ int fd = (int)syscall(SYS_pidfd_open, *pid, 0);
     for (;;) {
-        pid_t got = waitpid(pid, status, WNOHANG);
-        if (got == pid)
+        pid_t got = waitpid(*pid, status, WNOHANG);
+        if (got < 0)
+            *pid = -1; /* somebody else has: the number may be anyone's */
+        if (got != 0)
             return true;
         int64_t left = (deadline - env_mono(env)) / 1000;
-        if (got < 0 || left <= 0)
+        if (left <= 0)
             return false;
         struct pollfd f = { fd, POLLIN, 0 };
         poll(&f, 1, (int)(fd >= 0 && left < 1000 ? left : 10));
@@ -383,13 +387,17 @@ static bool finish(pid_t pid, struct pipes *p, const struct sandbox_job *job,
 {
     int64_t deadline = env_mono(env) + job->timeout_us;
     int status = 0;
-    if (!collect(p, r, env, deadline) || !reap(pid, &status, env, deadline)) {
+    if (!collect(p, r, env, deadline) || !reap(&pid, &status, env, deadline)) {
         kill(pid, SIGKILL);
         waitpid(pid, &status, 0);
         return error_set(err, ERR_TIMEOUT, "%s did not end within %lld s",
                          job->argv[0],
                          (long long)(job->timeout_us / SECOND_US));
     }
+    if (pid < 0)
+        return error_set(err, ERR_INTERNAL,
+                         "the end of %s was taken by somebody else",
+                         job->argv[0]);
     struct failure f;
     if (read(p->report[0], &f, sizeof(f)) == (ssize_t)sizeof(f)) {
         f.step[sizeof(f.step) - 1] = '\0';
