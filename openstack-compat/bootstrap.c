@@ -434,6 +434,9 @@ bool bootstrap(struct store *store, struct snapshot *snap,
         .now = env_now(opts->env),
         .region = ready ? pool->region : or_else(opts->region, "RegionOne"),
     };
+    if (!opts->public_url || !strstr(opts->public_url, "://"))
+        return error_set(err, ERR_INVALID,
+                         "the pool's public URL must be like https://address");
     if (ready) {
         move_endpoints(&b, pool);
         make_catalogue(&b);

@@ -171,14 +171,40 @@ bool fail_not_found(struct req *r, const char *noun, const char *id)
                      id);
 }
 
-bool fail_duplicate(struct req *r, const char *type, const char *name)
+/* Projects and domains share a table in keystone, and its sentences. */
+static const char *duplicate_details(struct req *r, const struct record *rec,
+                                     const char *scope, const char *name)
 {
-    if (strcmp(type, "app_credential") == 0)
-        type = "application_credential";
+    if (rec->kind == &kind_domain)
+        return req_strf(r,
+                        "it is not permitted to have two projects acting as "
+                        "domains with the same name: %.128s",
+                        name);
+    if (rec->kind == &kind_project)
+        return req_strf(r,
+                        "it is not permitted to have two projects with either "
+                        "the same name or same id in the same domain: name is "
+                        "%.128s, project id %s",
+                        name, rec->id);
+    if (*scope && rec->kind != &kind_app_credential)
+        return req_strf(r,
+                        "Duplicate entry found with name %.128s at domain ID "
+                        "%.64s",
+                        name, scope);
+    return req_strf(r, "Duplicate entry found with name %.128s", name);
+}
+
+static bool fail_duplicate(struct req *r, const void *record, const char *scope,
+                           const char *name)
+{
+    const struct record *rec = record;
+    const struct kind *kind = rec->kind;
     return error_set(&r->err, ERR_EXISTS,
-                     "Conflict occurred attempting to store %s - Duplicate "
-                     "entry found with name %.128s.",
-                     type, name);
+                     "Conflict occurred attempting to store %s - %s.",
+                     kind == &kind_domain           ? "project"
+                     : kind == &kind_app_credential ? "application_credential"
+                                                    : kind->name,
+                     duplicate_details(r, rec, scope, name));
 }
 
 bool fail_unauthorized(struct req *r)
@@ -206,7 +232,7 @@ bool take_new_name(struct req *r, const void *record, const char *scope,
     if (!name_sane(r, what, name))
         return false;
     if (name_taken(r->snap, what, scope, name))
-        return fail_duplicate(r, what, name);
+        return fail_duplicate(r, record, scope, name);
     name_take(&r->txn, record, scope, name);
     return true;
 }

@@ -74,6 +74,7 @@ static const struct attr domain_attrs[] = {
       .show = show_text_or_empty },
     { "enabled", NULL, A_CU | A_FILTER, CHECK_BOOL, .dflt = "true" },
     { "tags", NULL, A_CU, CHECK_STRS },
+    { "explicit_domain_id", NULL, A_HIDDEN }, /* domain_create */
     ATTR_OPTIONS,
     ATTR_LINKS,
     ATTR_EXTRA,
@@ -94,3 +95,41 @@ const struct resource resource_domain = {
     .updated = domain_updated,
     .deleted = domain_deleted,
 };
+
+/* ---- POST /domains with an id that the caller chose -------------------- */
+
+static enum outcome create_with_id(struct req *r, const json_t *body,
+                                   const char *id)
+{
+    if (strlen(id) != 32 || strspn(id, "0123456789abcdef") != 32)
+        return req_fail(r, ERR_INVALID,
+                        "Domain ID does not conform to required UUID format.");
+    if (snap_get(r->snap, &kind_domain, id) ||
+        snap_get(r->snap, &kind_project, id))
+        return req_fail(r, ERR_EXISTS,
+                        "Conflict occurred attempting to store project - "
+                        "Duplicate entry found with ID %s.",
+                        id);
+    _autorecord_ struct domain *d = record_new(&kind_domain, id);
+    if (!resource_fill(r, &resource_domain, d, body, true) ||
+        !domain_created(r, d, body))
+        return req_failed(r);
+    txn_change_record(&r->txn, d);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    resource_write(r, &resource_domain, &w, "domain", d);
+    jw_obj_end(&w);
+    return req_reply(r, 201);
+}
+
+enum outcome domain_create(struct req *r)
+{
+    const json_t *body = json_object_get(r->body, "domain");
+    const json_t *id = json_object_get(body, "explicit_domain_id");
+    if (!id)
+        return resource_create(r);
+    return json_is_string(id)
+               ? create_with_id(r, body, json_string_value(id))
+               : req_fail(r, ERR_INVALID,
+                          "Invalid input for field 'explicit_domain_id'");
+}

@@ -97,6 +97,8 @@ static const struct route routes[] = {
     ROW("GET", "/v3/auth/domains", auth_domains, POLICY_TOKEN),
     ROW("GET", "/v3/auth/system", auth_system, POLICY_TOKEN),
 
+    ROW_BODY("POST", "/v3/domains", domain_create, POLICY_ADMIN,
+             &resource_domain),
     PLAIN("/v3/domains", resource_domain, POLICY_ADMIN, POLICY_TOKEN),
 
     { "GET", "/v3/projects/{id}", project_show, POLICY_TOKEN, 0, 0, 0,

@@ -52,7 +52,6 @@ enum outcome reply_list(struct req *r, const struct resource *res,
                         keep_fn *keep, const void *arg);
 /* Keystone's sentences. */
 bool fail_not_found(struct req *r, const char *noun, const char *id);
-bool fail_duplicate(struct req *r, const char *type, const char *name);
 bool fail_unauthorized(struct req *r);
 
 /* A name must hold something to see. */
@@ -111,6 +110,7 @@ handler_fn role_implies_list, role_implies_put, role_implies_show,
     role_implies_delete, role_inferences;
 handler_fn grant_list, grant_put, grant_check, grant_delete, role_assignments;
 handler_fn region_create, region_put;
+handler_fn domain_create;
 handler_fn app_credential_list, app_credential_create, app_credential_show,
     app_credential_delete;
 

@@ -128,8 +128,10 @@ static void test_boot_refuses(void **state)
             boot(c, "https://cairn.test", bad[i].cidr, bad[i].password, &err));
         assert_int_equal(err.code, ERR_INVALID);
     }
-    /* What is there already is not written over. */
     struct error err = { 0 };
+    assert_false(boot(c, NULL, NULL, "x", &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    /* What is there already is not written over. */
     assert_false(boot(c, "https://cairn.test", NULL, "x", &err));
     assert_int_equal(err.code, ERR_CONFLICT);
 }

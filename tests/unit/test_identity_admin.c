@@ -216,6 +216,22 @@ static void test_domain(void **state)
     ADMIN(c, 409, "POST", "{\"domain\": {\"name\": \"corp\"}}", V3 "/domains");
     snprintf(members, sizeof(members),
              "\"name\": \"demo\", \"domain_id\": \"%s\"", id);
+    ADMIN(c, 400, "POST",
+          "{\"domain\": {\"name\": \"x\", \"explicit_domain_id\": \"x/y\"}}",
+          V3 "/domains");
+    static const char chosen[] =
+        "{\"domain\": {\"name\": \"x\","
+        "\"explicit_domain_id\": \"0123456789abcdef0123456789abcdef\"}}";
+    json_t *j = admin(c, 201, "POST", chosen, V3 "/domains");
+    assert_string_equal(api_text(j, "domain.id"),
+                        "0123456789abcdef0123456789abcdef");
+    assert_null(api_at(j, "domain.explicit_domain_id"));
+    json_decref(j);
+    ADMIN(c, 409, "POST", chosen, V3 "/domains");
+    ADMIN(c, 200, "PATCH", "{\"domain\": {\"enabled\": false}}",
+          V3 "/domains/0123456789abcdef0123456789abcdef");
+    ADMIN(c, 204, "DELETE", NULL,
+          V3 "/domains/0123456789abcdef0123456789abcdef");
     char *project = make(c, "projects", "project", members);
     char *user = make(c, "users", "user", members);
     char *group = make(c, "groups", "group", members);
