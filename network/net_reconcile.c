@@ -4,7 +4,7 @@
 #include "common/log.h"
 #include "model/network.h"
 
-#include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define KEY         "network/all"
@@ -17,6 +17,7 @@ struct net_reconcile {
     struct net_driver *driver;
     const struct env *env;
     struct reconciler *queue;
+    atomic_bool rebuild; /* the next application is one from nothing */
 };
 
 /* ---- what it listens to ------------------------------------------------ */
@@ -160,6 +161,18 @@ static void report_others(struct report *r, const struct snapshot *s)
 
 /* ---- the reconciler ---------------------------------------------------- */
 
+static bool apply(struct net_reconcile *n, const struct snapshot *s,
+                  struct error *err)
+{
+    if (!atomic_exchange(&n->rebuild, false))
+        return network_apply(n->driver, s, err);
+    log_info("network", "making all networks anew");
+    if (network_rebuild(n->driver, s, err))
+        return true;
+    atomic_store(&n->rebuild, true);
+    return false;
+}
+
 static enum reconcile_verdict reconcile(void *self, const char *key,
                                         int64_t *delay_us, struct error *err)
 {
@@ -167,7 +180,7 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     struct report r = { .n = n, .txn = TXN_INIT };
     _autosnap_ struct snapshot *s = cache_snapshot(n->cache);
     struct error apply_err = { 0 };
-    bool applied = network_apply(n->driver, s, &apply_err);
+    bool applied = apply(n, s, &apply_err);
     report_ports(&r, s);
     if (applied)
         report_others(&r, s);
@@ -199,6 +212,12 @@ struct net_reconcile *net_reconcile_new(struct cache *cache,
 
 void net_reconcile_start(struct net_reconcile *n)
 {
+    reconciler_add(n->queue, KEY);
+}
+
+void net_reconcile_rebuild(struct net_reconcile *n)
+{
+    atomic_store(&n->rebuild, true);
     reconciler_add(n->queue, KEY);
 }
 

@@ -31,6 +31,8 @@ struct net_reconcile *net_reconcile_new(struct cache *cache,
                                         unsigned workers);
 /* Once the cache follows: looks at everything for the first time. */
 void net_reconcile_start(struct net_reconcile *n);
+/* Makes all networks anew, soon (`cairn network rebuild`).  Any thread. */
+void net_reconcile_rebuild(struct net_reconcile *n);
 /* Before the driver is closed; NULL is fine.  The cache must not change any
  * more. */
 void net_reconcile_free(struct net_reconcile *n);

@@ -6,6 +6,12 @@ bool network_apply(struct net_driver *d, const struct snapshot *s,
     return d->ops->apply(d, s, err);
 }
 
+bool network_rebuild(struct net_driver *d, const struct snapshot *s,
+                     struct error *err)
+{
+    return d->ops->rebuild(d, s, err);
+}
+
 enum port_state network_port_state(struct net_driver *d, const char *port_id)
 {
     return d->ops->port_state(d, port_id);

@@ -6,8 +6,8 @@
  * triggered, idempotent, cheap when nothing changed.  Plugging a guest's
  * card is libvirt's, by the port's id.
  *
- * Threads: apply from one thread at a time, port_state from any.  The
- * call-back of watch comes from a thread of the driver and must not block.
+ * Threads: apply and rebuild from one thread at a time, port_state from any.
+ * The call-back of watch comes from a thread of the driver and must not block.
  */
 #ifndef CAIRN_NETWORK_NETWORK_H
 #define CAIRN_NETWORK_NETWORK_H
@@ -28,6 +28,10 @@ struct network_ops {
      * much of it as works is done; UNAVAILABLE: try again later. */
     bool (*apply)(struct net_driver *d, const struct snapshot *s,
                   struct error *err);
+    /* As apply, but first forgets all it made: for people who do not trust
+     * what they see.  Guests are without network for a moment. */
+    bool (*rebuild)(struct net_driver *d, const struct snapshot *s,
+                    struct error *err);
     enum port_state (*port_state)(struct net_driver *d, const char *port_id);
     /* fn(arg) whenever a port's state may have changed. Once, early. */
     void (*watch)(struct net_driver *d, void (*fn)(void *arg), void *arg);
@@ -41,6 +45,8 @@ struct net_driver {
 
 bool network_apply(struct net_driver *d, const struct snapshot *s,
                    struct error *err);
+bool network_rebuild(struct net_driver *d, const struct snapshot *s,
+                     struct error *err);
 enum port_state network_port_state(struct net_driver *d, const char *port_id);
 void network_watch(struct net_driver *d, void (*fn)(void *arg), void *arg);
 void network_close(struct net_driver *d); /* NULL is fine */

@@ -91,8 +91,8 @@ static bool apply(struct net_driver *d, const struct snapshot *s,
     return false;
 }
 
-bool ovn_rebuild(struct net_driver *d, const struct snapshot *s,
-                 struct error *err)
+static bool rebuild(struct net_driver *d, const struct snapshot *s,
+                    struct error *err)
 {
     struct ovn *o = self_of(d);
     _autojson_ json_t *nothing = json_object();
@@ -174,6 +174,7 @@ static void close_driver(struct net_driver *d)
 
 static const struct network_ops ovn_ops = {
     .apply = apply,
+    .rebuild = rebuild,
     .port_state = port_state,
     .watch = watch,
     .close = close_driver,

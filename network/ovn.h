@@ -27,12 +27,6 @@ struct ovn_config {
 
 struct net_driver *ovn_open(const struct ovn_config *config);
 
-/* Removes all that is ours from the database and fills it again from the
- * records: for people who do not trust what they see.  Guests lose their
- * network for a moment. */
-bool ovn_rebuild(struct net_driver *d, const struct snapshot *s,
-                 struct error *err);
-
 struct sync_stats ovn_stats(struct net_driver *d);
 
 #endif

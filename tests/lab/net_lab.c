@@ -204,8 +204,8 @@ static void print_status(struct world *w)
     printf("\n");
 }
 
-static void command(struct world *w, struct net_driver *d, const char *external,
-                    char *line)
+static void command(struct world *w, struct net_reconcile *n,
+                    const char *external, char *line)
 {
     line[strcspn(line, "\n")] = '\0';
     if (!strncmp(line, "fip ", 4))
@@ -228,12 +228,8 @@ static void command(struct world *w, struct net_driver *d, const char *external,
         world_delete(w, &kind_port, VM_T1);
     if (!strcmp(line, "status"))
         print_status(w);
-    if (!strcmp(line, "rebuild")) {
-        struct error err = { 0 };
-        _autosnap_ struct snapshot *s = cache_snapshot(w->cache);
-        if (!ovn_rebuild(d, s, &err))
-            printf("%s\n", err.text);
-    }
+    if (!strcmp(line, "rebuild"))
+        net_reconcile_rebuild(n);
     printf("ok\n");
     fflush(stdout);
 }
@@ -270,7 +266,7 @@ int main(int argc, char **argv)
     world_follow(&w);
     net_reconcile_start(n);
     while (next_line(n, line, sizeof(line)))
-        command(&w, d, argv[2], line);
+        command(&w, n, argv[2], line);
     cache_unfollow(w.cache);
     net_reconcile_free(n);
     network_close(d);

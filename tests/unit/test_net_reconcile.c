@@ -6,7 +6,7 @@
 /* A driver that only remembers. */
 struct fake {
     struct net_driver driver;
-    int applied;
+    int applied, rebuilt;
     enum port_state vm;
     struct error fail;
     void (*changed)(void *arg);
@@ -27,6 +27,13 @@ static bool fake_apply(struct net_driver *d, const struct snapshot *s,
     return !f->fail.code;
 }
 
+static bool fake_rebuild(struct net_driver *d, const struct snapshot *s,
+                         struct error *err)
+{
+    fake_of(d)->rebuilt++;
+    return fake_apply(d, s, err);
+}
+
 static enum port_state fake_port_state(struct net_driver *d, const char *id)
 {
     return strcmp(id, "vm") ? PORT_DOWN : fake_of(d)->vm;
@@ -42,8 +49,9 @@ static void fake_close(struct net_driver *d)
 {
 }
 
-static const struct network_ops fake_ops = { fake_apply, fake_port_state,
-                                             fake_watch, fake_close };
+static const struct network_ops fake_ops = { fake_apply, fake_rebuild,
+                                             fake_port_state, fake_watch,
+                                             fake_close };
 
 /* ---- a world with a clock that stands still ---------------------------- */
 
@@ -184,12 +192,33 @@ static void test_failing(void **state)
     scene_close(&s);
 }
 
+/* Asked for once it is done once, also when the first try fails. */
+static void test_rebuild(void **state)
+{
+    struct scene s;
+    scene_open(&s);
+    settle(&s);
+    error_set(&s.fake.fail, ERR_UNAVAILABLE, "not now");
+    net_reconcile_rebuild(s.n);
+    settle(&s);
+    assert_int_equal(s.fake.rebuilt, 1);
+    error_clear(&s.fake.fail);
+    clock_us += SECOND_US;
+    settle(&s);
+    assert_int_equal(s.fake.rebuilt, 2);
+    clock_us += NET_AUDIT_US;
+    settle(&s);
+    assert_int_equal(s.fake.rebuilt, 2);
+    scene_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status),
         cmocka_unit_test(test_when),
         cmocka_unit_test(test_failing),
+        cmocka_unit_test(test_rebuild),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

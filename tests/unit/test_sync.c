@@ -300,7 +300,7 @@ static void test_rebuild(void **state)
     check_content(l, &w);
     _autojson_ json_t *before = lab_rows(l, "Logical_Switch");
     struct snapshot *s = cache_snapshot(w.cache);
-    assert_true(ovn_rebuild(l->driver, s, &err));
+    assert_true(network_rebuild(l->driver, s, &err));
     snapshot_unref(s);
     check_content(l, &w);
     _autojson_ json_t *after = lab_rows(l, "Logical_Switch");
