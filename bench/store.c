@@ -1,7 +1,5 @@
 /* bench/store: puts a second of each driver, and what the cache's snapshots
  * cost.  Prints one JSON line. */
-#include "tests/unit/thing.h"
-
 #include "common/env.h"
 #include "state/cache.h"
 #include "state/remote.h"
@@ -85,6 +83,35 @@ static void put_rates_remote(struct jw *w, const char *name, struct store *real)
 
 /* ---- snapshots --------------------------------------------------------- */
 
+struct thing {
+    struct record rec;
+    const char *name, *project_id, *state;
+    int64_t size, created_at;
+    struct map meta;
+    struct strs subnet_ids;
+};
+
+static const struct kind kind_thing = {
+    .name = "thing",
+    .schema = {
+        .size = sizeof(struct thing),
+        .fields =
+            (const struct field[]){
+                FIELD(struct thing, name, F_STR),
+                FIELD(struct thing, project_id, F_STR),
+                FIELD(struct thing, state, F_STR),
+                FIELD(struct thing, size, F_INT),
+                FIELD(struct thing, created_at, F_TIME),
+                FIELD(struct thing, meta, F_MAP),
+                FIELD(struct thing, subnet_ids, F_STRS),
+                FIELD_END,
+            },
+    },
+    .indexes =
+        (const struct index[]){
+            { "project_id" }, { "state" }, { "subnet_ids" }, { NULL } },
+};
+
 static struct thing *a_thing(const char *id, int i)
 {
     struct thing *t = record_new(&kind_thing, id);
@@ -92,11 +119,11 @@ static struct thing *a_thing(const char *id, int i)
     t->project_id = rec_strf(t, "%032d", i % 100);
     t->size = i;
     t->created_at = i;
-    t->state = i % 3;
+    t->state = i % 3 ? "ACTIVE" : "ERROR";
     map_put(t, &t->meta, "colour", "blue");
-    struct thing_ip *ip = list_add(t, &t->ips, sizeof(*ip));
-    ip->subnet_id = rec_strf(t, "%036d", i % 50);
-    ip->address = rec_strf(t, "10.0.%d.%d", i / 256 % 256, i % 256);
+    char subnet[UUID_SIZE];
+    snprintf(subnet, sizeof(subnet), "%036d", i % 50);
+    strs_add(t, &t->subnet_ids, subnet);
     return t;
 }
 

@@ -47,9 +47,37 @@ void record_unref(const void *record)
 
 /* ---- filling a draft --------------------------------------------------- */
 
+/* The length of the UTF-8 character at s, 0 if it is none. */
+static size_t utf8_len(const unsigned char *s)
+{
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    size_t n = s[0] < 0x80             ? 1
+               : (s[0] & 0xe0) == 0xc0 ? 2
+               : (s[0] & 0xf0) == 0xe0 ? 3
+               : (s[0] & 0xf8) == 0xf0 ? 4
+                                       : 0;
+    if (n < 2)
+        return n;
+    uint32_t c = s[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) { /* a NUL ends this too */
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (s[i] & 0x3f);
+    }
+    bool surrogate = c >= 0xd800 && c <= 0xdfff;
+    return c >= least[n] && c <= 0x10ffff && !surrogate ? n : 0;
+}
+
 char *rec_str(void *record, const char *s)
 {
-    return arena_strdup(&((struct record *)record)->arena, s);
+    char *copy = arena_strdup(&((struct record *)record)->arena, s);
+    for (unsigned char *p = (unsigned char *)copy; p && *p;) {
+        size_t n = utf8_len(p);
+        if (!n)
+            *p = '?';
+        p += n ? n : 1;
+    }
+    return copy;
 }
 
 char *rec_strf(void *record, const char *fmt, ...)

@@ -152,7 +152,9 @@ static inline void record_cleanup(void *p)
 }
 #define _autorecord_ _cleanup_(record_cleanup)
 
-/* Memory of the record's own arena, for filling a draft.  NULL in, NULL out. */
+/* Memory of the record's own arena, for filling a draft.  NULL in, NULL out.
+ * Bytes that are not UTF-8 (from a guest, a library's message ...) become '?':
+ * the record could not be read again otherwise. */
 char *rec_str(void *record, const char *s);
 char *rec_strf(void *record, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -399,10 +399,9 @@ static bool (*const handlers[])(struct remote *, struct frame *) = {
 
 static bool handle(struct remote *r, struct frame *f)
 {
-    _autoclose_ int fd = -1;
     bool fine = f->type < ARRAY_SIZE(handlers) && handlers[f->type] &&
                 handlers[f->type](r, f);
-    fd = f->fd; /* that nobody took */
+    cleanup_close(&f->fd); /* if nobody took it */
     return fine;
 }
 

@@ -62,10 +62,10 @@ struct store_server {
     pthread_t reader, writer;
     struct server_watch *watches[WATCHES_MAX]; /* the reader's */
 
-    pthread_mutex_t lock;   /* all below */
-    pthread_cond_t drained; /* fewer txns, or fewer bytes to send */
-    pthread_cond_t more;    /* more to send, or closed */
-    struct chunk *first, **last;
+    pthread_mutex_t lock;       /* all below */
+    pthread_cond_t drained;     /* fewer txns, or fewer bytes to send */
+    pthread_cond_t more;        /* more to send, or closed */
+    struct chunk *first, *tail; /* tail: of a queue that is not empty */
     size_t out_bytes;
     size_t txns; /* in flight */
     bool closed;
@@ -84,15 +84,16 @@ static struct buf new_frame(enum remote_type type, uint64_t id, bool with_fd)
 /* The chunk to append to: the last, unless it is big enough. */
 static struct chunk *tail_chunk(struct store_server *v, bool fresh)
 {
-    struct chunk *c =
-        v->first ? container_of(v->last, struct chunk, next) : NULL;
-    if (c && !fresh && c->bytes.len < CHUNK_BYTES)
-        return c;
-    c = xcalloc(1, sizeof(*c));
+    if (v->first && !fresh && v->tail->bytes.len < CHUNK_BYTES)
+        return v->tail;
+    struct chunk *c = xcalloc(1, sizeof(*c));
     buf_init(&c->bytes, REMOTE_OUT_MAX);
     c->fd = -1;
-    *v->last = c;
-    v->last = &c->next;
+    if (v->first)
+        v->tail->next = c;
+    else
+        v->first = c;
+    v->tail = c;
     return c;
 }
 
@@ -138,8 +139,6 @@ static struct chunk *take_chunk(struct store_server *v)
 {
     struct chunk *c = v->first;
     v->first = c->next;
-    if (!v->first)
-        v->last = &v->first;
     return c;
 }
 
@@ -583,7 +582,6 @@ struct store_server *store_server_new(struct store *real, int fd,
     v->fd = fd;
     if (hooks)
         v->hooks = *hooks;
-    v->last = &v->first;
     pthread_mutex_init(&v->lock, NULL);
     pthread_cond_init(&v->drained, NULL);
     pthread_cond_init(&v->more, NULL);

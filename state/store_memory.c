@@ -90,7 +90,7 @@ static struct entry *entry_new(const char *key, const void *value, size_t len)
     atomic_init(&e->refs, 1);
     memcpy(e->key, key, key_size);
     e->value = e->key + key_size;
-    if (len)
+    if (value && len)
         memcpy(e->value, value, len);
     return e;
 }

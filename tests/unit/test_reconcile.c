@@ -38,8 +38,8 @@ static enum reconcile_verdict
 follow_script(void *self, const char *key, int64_t *delay_us, struct error *err)
 {
     struct script *s = self;
-    strcat(s->ran, key);
-    strcat(s->ran, " ");
+    size_t used = strlen(s->ran);
+    snprintf(s->ran + used, sizeof(s->ran) - used, "%s ", key);
     if (s->add)
         reconciler_add(s->r, s->add);
     *delay_us = s->delay_us;

@@ -5,6 +5,7 @@
 #include "state/store.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct thing *full_thing(void)
@@ -173,6 +174,39 @@ static void unknown_members(void **state)
     assert_string_equal(err.text, "place: unknown member \"x\"");
 }
 
+/* What is not UTF-8 cannot be JSON: it must not make a record unreadable. */
+static void odd_bytes(void **state)
+{
+    static const char *const rows[][2] = {
+        { "plain", "plain" },
+        { "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80",
+          "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80" },
+        { "a\xff"
+          "b",
+          "a?b" },
+        { "\xc3", "?" },
+        { "\xc0\xaf", "??" },           /* overlong */
+        { "\xe0\x80\xaf", "???" },      /* overlong */
+        { "\xed\xa0\x80", "???" },      /* a surrogate */
+        { "\xf4\x90\x80\x80", "????" }, /* beyond Unicode */
+        { "\xe2\x82", "??" },           /* cut short */
+        { "\x80x", "?x" },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        _autorecord_ struct thing *t = record_new(&kind_thing, "t1");
+        struct buf out = BUF_INIT(4096);
+        struct error err;
+        t->name = rec_str(t, rows[i][0]);
+        map_put(t, &t->meta, rows[i][0], rows[i][0]);
+        assert_string_equal(t->name, rows[i][1]);
+        record_encode(t, &out);
+        _autorecord_ struct thing *back = decode(buf_str(&out), &err);
+        assert_non_null(back);
+        assert_true(record_equal(t, back));
+        buf_free(&out);
+    }
+}
+
 static void lists_and_maps(void **state)
 {
     _autorecord_ struct thing *t = full_thing();
@@ -256,6 +290,7 @@ int main(void)
         cmocka_unit_test(bad_values),
         cmocka_unit_test(too_large),
         cmocka_unit_test(unknown_members),
+        cmocka_unit_test(odd_bytes),
         cmocka_unit_test(lists_and_maps),
         cmocka_unit_test(texts),
         cmocka_unit_test(order),
