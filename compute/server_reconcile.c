@@ -216,11 +216,13 @@ static enum reconcile_verdict do_record(struct run *run)
     int64_t now = wall(run);
     _autorecord_ struct server *draft = record_copy(run->view.server);
     server_observe(draft, &run->view, now);
-    if (draft->vm_state != run->view.server->vm_state)
+    enum reconcile_verdict verdict = put_server(run, draft, now);
+    if (verdict == RECONCILE_DONE &&
+        draft->vm_state != run->view.server->vm_state)
         log_info(LOG_NAME, "server %s: %s -> %s", draft->rec.id,
                  vm_state_names[run->view.server->vm_state],
                  vm_state_names[draft->vm_state]);
-    return put_server(run, draft, now);
+    return verdict;
 }
 
 static enum reconcile_verdict do_fail(struct run *run, const char *text)

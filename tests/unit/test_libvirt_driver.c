@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "compute/config_drive.h"
 #include "compute/libvirt_driver.h"
+#include "compute/server_reconcile.h"
 
 #include <libvirt/libvirt.h>
 #include <stdatomic.h>
@@ -397,6 +398,90 @@ static void dies(void **state)
     assert_int_equal(access(DIR "/" ID, F_OK), -1);
 }
 
+/* ---- with the reconciler and its threads --------------------------------- */
+
+static bool wait_server(int vm_state, int64_t reboots, int most_s)
+{
+    for (int i = 0; i < most_s * 100; i++) {
+        _autorecord_ const struct server *v =
+            world_get(&kind_server, SERVER_ID);
+        if (!v)
+            return vm_state < 0;
+        if (v->vm_state == vm_state && v->reboots_done == reboots &&
+            v->task_state == TASK_NONE)
+            return true;
+        usleep(10000);
+    }
+    return false;
+}
+
+/* Changes a field of the server as the API does, in spite of others. */
+static void api(int goal, int64_t reboot, int task)
+{
+    struct txn_result result;
+    do {
+        struct txn t = TXN_INIT;
+        struct server *v = world_edit(&kind_server, SERVER_ID);
+        v->goal = goal;
+        v->reboot = reboot;
+        v->reboot_type = REBOOT_HARD;
+        v->task_state = task;
+        txn_change_record(&t, v);
+        record_unref(v);
+        store_commit(world_store, &t, &result);
+    } while (result.status == TXN_CONFLICT);
+}
+
+static void put_root_disk(void)
+{
+    make_disk(DIR "/root2.qcow2", getenv("CAIRN_TEST_GUEST"));
+    struct disk *d = a_disk(DISK_READY);
+    d->path = rec_str(d, DIR "/root2.qcow2");
+    world_put(d);
+}
+
+static void whole_lives(void **state)
+{
+    cache_unfollow(world_cache);
+    cache_free(world_cache);
+    world_cache = cache_new(model_kinds, N_KINDS);
+    struct server_reconciler_config config = {
+        .store = world_store,
+        .cache = world_cache,
+        .hypervisor = h,
+        .env = &env_system,
+        .node = "node1",
+        .workers = 2,
+    };
+    struct server_reconciler *r = server_reconciler_new(&config);
+    world_follow();
+    put_root_disk();
+    world_put(a_server());
+    OK(wait_server(VM_ACTIVE, 0, 30));
+    api(GOAL_PAUSED, 0, TASK_PAUSING);
+    OK(wait_server(VM_PAUSED, 0, 30));
+    api(GOAL_RUNNING, 0, TASK_UNPAUSING);
+    OK(wait_server(VM_ACTIVE, 0, 30));
+    api(GOAL_RUNNING, 1, TASK_REBOOTING_HARD);
+    OK(wait_server(VM_ACTIVE, 1, 30));
+    api(GOAL_SUSPENDED, 1, TASK_SUSPENDING);
+    OK(wait_server(VM_SUSPENDED, 1, 30));
+    api(GOAL_RUNNING, 1, TASK_RESUMING);
+    OK(wait_server(VM_ACTIVE, 1, 30));
+    OK(h->ops->destroy(h, SERVER_ID, &err)); /* an accident */
+    OK(wait_server(VM_STOPPED, 1, 30));
+    api(GOAL_RUNNING, 1, TASK_POWERING_ON);
+    OK(wait_server(VM_ACTIVE, 1, 30));
+    api(GOAL_DELETED, 1, TASK_DELETING);
+    OK(wait_server(-1, 0, 30));
+    struct domain_info i;
+    OK(h->ops->info(h, SERVER_ID, &i, &err));
+    assert_int_equal(i.state, DOMAIN_ABSENT);
+    cache_unfollow(world_cache);
+    h->ops->listen(h, on_event, NULL);
+    server_reconciler_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +498,7 @@ int main(void)
         cmocka_unit_test(a_new_process_finds_it),
         cmocka_unit_test(libvirtd_comes_back),
         cmocka_unit_test(dies),
+        cmocka_unit_test(whole_lives),
     };
     if (!getenv("CAIRN_TEST_LIBVIRT") || !getenv("CAIRN_TEST_GUEST")) {
         print_message("skipped: CAIRN_TEST_LIBVIRT, CAIRN_TEST_GUEST unset\n");

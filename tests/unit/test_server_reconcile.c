@@ -593,6 +593,10 @@ static void a_new_process_goes_on(void **state)
     run_for(1);
     expect_log(""); /* what runs goes on running */
     assert_int_equal(server()->vm_state, VM_ACTIVE);
+    API(s->goal = GOAL_PAUSED);
+    run_for(1);
+    expect_log("pause ");
+    assert_int_equal(server()->vm_state, VM_PAUSED);
 }
 
 /* A crash after the start and before its record: it is not started twice. */
