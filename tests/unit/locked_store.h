@@ -69,7 +69,7 @@ static void locked_close(struct store *s)
     free(l);
 }
 
-static struct store *locked_store_new(struct store *inner)
+static inline struct store *locked_store_new(struct store *inner)
 {
     static const struct store_ops ops = {
         .range = locked_range,
@@ -85,8 +85,8 @@ static struct store *locked_store_new(struct store *inner)
     return &l->base;
 }
 
-static void locked_store_fail(struct store *s, enum txn_status answer,
-                              enum error_code code)
+static inline void locked_store_fail(struct store *s, enum txn_status answer,
+                                     enum error_code code)
 {
     LOCKED(s);
     l->answer = answer;
