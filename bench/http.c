@@ -6,6 +6,7 @@
  *   http --serve            go on serving: prints what to ask it with */
 #include "common/jw.h"
 #include "model/compute.h"
+#include "openstack-compat/compute/nova.h"
 #include "rest-api/auth.h"
 #include "rest-api/httpd.h"
 #include "rest-api/route.h"
@@ -18,6 +19,9 @@
 #include <sys/socket.h>
 
 #define SERVERS 1000
+
+/* The one service that is asked; the daemon's table has more before it. */
+const struct service_api *const api_services[] = { &nova, NULL };
 
 struct house {
     struct store *store;
@@ -213,8 +217,6 @@ static void measure_all(struct house *h, int seconds)
 int main(int argc, char **argv)
 {
     struct house h = { 0 };
-    if (!api_services[0])
-        return 1;
     house_open(&h);
     if (argc > 1 && strcmp(argv[1], "--serve") == 0) {
         printf("http://127.0.0.1:%d/compute/v2.1/servers/%s\n"
