@@ -600,6 +600,13 @@ static void killed_at_any_step(void **state)
             if (!holds(f, path, 65, 0, 1))
                 fail_msg("killed at step %d: %s is damaged", n, path);
         }
+        fill(f, "volumes/v.qcow2", 66, 0); /* must not be seen elsewhere */
+        for (size_t i = 1; i < ARRAY_SIZE(made); i++) {
+            char path[64];
+            snprintf(path, sizeof(path), "%s.qcow2", made[i]);
+            if (!holds(f, path, 65, 0, 1))
+                fail_msg("killed at step %d: %s is not its own", n, path);
+        }
         over = survives(f, story_ends, n) && over;
         f->v->ops->close(f->v);
         open_driver(f);
