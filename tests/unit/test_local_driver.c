@@ -561,6 +561,7 @@ static void story(struct fixture *f)
     create(f, "w", SOURCE_SNAPSHOT, "s", 8);
     must(f->v->ops->volume_extend(f->v, "w", 9 * MIB, &err), &err);
     must(f->v->ops->disk_create(f->v, "d", "img.qcow2", 0, path, &err), &err);
+    take(f, "z", "v"); /* nothing after it freezes the volume for it */
 }
 
 static void story_ends(struct fixture *f)
@@ -571,6 +572,7 @@ static void story_ends(struct fixture *f)
     must(f->v->ops->snapshot_delete(f->v, "s", &err), &err);
     must(f->v->ops->disk_delete(f->v, "d", &err), &err);
     must(f->v->ops->volume_delete(f->v, "w", &err), &err);
+    must(f->v->ops->snapshot_delete(f->v, "z", &err), &err);
 }
 
 /* Whatever step it is killed at: the same calls again finish the work, every
@@ -578,8 +580,9 @@ static void story_ends(struct fixture *f)
 static void killed_at_any_step(void **state)
 {
     struct fixture *f = *state;
-    static const char *const made[] = { "volumes/v", "volumes/c", "volumes/w",
-                                        "snapshots/s", "disks/d" };
+    static const char *const made[] = { "volumes/v", "volumes/c",
+                                        "volumes/w", "snapshots/s",
+                                        "disks/d",   "snapshots/z" };
     struct error err;
     assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
                               "qemu-io -c 'write -q -P 65 0 1M' src && "
