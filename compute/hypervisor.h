@@ -174,9 +174,10 @@ struct hypervisor_ops {
                        struct error *);
     bool (*stats)(struct hypervisor *, const char *id, struct domain_stats *,
                   struct error *);
-    /* From now on fn(arg, id) whenever a domain of ours may have changed;
-     * also for every one of them after a lost connection came back.  Once,
-     * before other threads use the hypervisor. */
+    /* From now on fn(arg, id) whenever a domain may have changed (ours or
+     * not); also for every one of them after a lost connection came back.
+     * Replaces the listener before; NULL: none.  When this returns, the old
+     * one does not run any more. */
     void (*listen)(struct hypervisor *, domain_event_fn *, void *arg);
     void (*close)(struct hypervisor *); /* guests go on */
 };

@@ -26,10 +26,12 @@ struct driver {
     char *uri, *dir;
     struct domain_host host; /* strings owned */
 
-    pthread_mutex_t lock; /* for what follows */
-    pthread_cond_t changed;
+    pthread_mutex_t event_lock; /* held while event_fn runs */
     domain_event_fn *event_fn;
     void *event_arg;
+
+    pthread_mutex_t lock; /* for what follows */
+    pthread_cond_t changed;
     virConnectPtr conn; /* NULL: none now */
     bool stop;
 
@@ -119,12 +121,12 @@ static virConnectPtr conn_get(struct driver *d, struct error *err)
 static void tell(struct driver *d, virDomainPtr dom)
 {
     char id[VIR_UUID_STRING_BUFLEN];
-    pthread_mutex_lock(&d->lock);
-    domain_event_fn *fn = d->event_fn;
-    void *arg = d->event_arg;
-    pthread_mutex_unlock(&d->lock);
-    if (fn && virDomainGetUUIDString(dom, id) == 0)
-        fn(arg, id);
+    if (virDomainGetUUIDString(dom, id) < 0)
+        return;
+    pthread_mutex_lock(&d->event_lock);
+    if (d->event_fn)
+        d->event_fn(d->event_arg, id);
+    pthread_mutex_unlock(&d->event_lock);
 }
 
 static int on_lifecycle(virConnectPtr c, virDomainPtr dom, int event,
@@ -691,10 +693,10 @@ bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
 static void drv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
 {
     struct driver *d = driver_of(h);
-    pthread_mutex_lock(&d->lock);
+    pthread_mutex_lock(&d->event_lock);
     d->event_fn = fn;
     d->event_arg = arg;
-    pthread_mutex_unlock(&d->lock);
+    pthread_mutex_unlock(&d->event_lock);
 }
 
 static void free_driver(struct driver *d)
@@ -706,6 +708,7 @@ static void free_driver(struct driver *d)
     free(d->dir);
     pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->event_lock);
     free(d);
 }
 
@@ -775,6 +778,7 @@ static struct driver *new_driver(const struct libvirt_config *config)
     d->host.bridge = copy(config->host.bridge);
     d->host.vnc_listen = copy(config->host.vnc_listen);
     pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->event_lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&d->changed, &attr);

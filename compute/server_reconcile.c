@@ -671,8 +671,10 @@ struct reconciler *server_reconciler_queue(struct server_reconciler *r)
 
 void server_reconciler_free(struct server_reconciler *r)
 {
+    struct hypervisor *h = r ? r->config.hypervisor : NULL;
     if (!r)
         return;
+    h->ops->listen(h, NULL, NULL);
     reconciler_stop(r->queue);
     for (size_t i = 0; i < N_BUCKETS; i++)
         while (r->table[i]) {

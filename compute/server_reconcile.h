@@ -48,8 +48,8 @@ server_reconciler_new(const struct server_reconciler_config *config);
 /* After cache_follow: looks at every server of the node. */
 void server_reconciler_resync(struct server_reconciler *r);
 struct reconciler *server_reconciler_queue(struct server_reconciler *r);
-/* After cache_unfollow, and when the hypervisor sends no events any more or
- * before it is closed by the same thread; NULL is fine. */
+/* After cache_unfollow and before the hypervisor is closed, which is told to
+ * listen no more; NULL is fine. */
 void server_reconciler_free(struct server_reconciler *r);
 
 #endif

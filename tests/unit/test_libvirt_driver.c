@@ -478,7 +478,6 @@ static void whole_lives(void **state)
     OK(h->ops->info(h, SERVER_ID, &i, &err));
     assert_int_equal(i.state, DOMAIN_ABSENT);
     cache_unfollow(world_cache);
-    h->ops->listen(h, on_event, NULL);
     server_reconciler_free(r);
 }
 
