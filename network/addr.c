@@ -60,7 +60,7 @@ bool addr_ptr(const char *address, char out[ADDR_PTR_SIZE])
         out[4 * i + 2] = hex[b[15 - i] >> 4];
         out[4 * i + 3] = '.';
     }
-    strcpy(out + 64, "ip6.arpa");
+    snprintf(out + 64, ADDR_PTR_SIZE - 64, "ip6.arpa");
     return true;
 }
 

@@ -90,28 +90,21 @@ json_t *nb_monitor(void)
 
 json_t *nb_derive(const struct snapshot *s, const struct nb_config *config)
 {
-    struct nb b = { s, config, json_object() };
+    struct nb b = { .s = s, .config = config, .content = json_object() };
+    b.empty[NB_ATOM] = json_string("");
+    b.empty[NB_SET] = ovsdb_set(json_array());
+    b.empty[NB_MAP] = ovsdb_map(json_object());
     for (int t = 0; t < NB_N_TABLES; t++)
         json_object_set_new(b.content, nb_tables[t].name, json_object());
     nb_networks(&b);
     nb_routers(&b);
     nb_groups(&b);
+    for (size_t i = 0; i < ARRAY_SIZE(b.empty); i++)
+        json_decref(b.empty[i]);
     return b.content;
 }
 
 /* ---- nb_build.h -------------------------------------------------------- */
-
-static json_t *empty_value(int type)
-{
-    switch (type) {
-    case NB_SET:
-        return ovsdb_set(json_array());
-    case NB_MAP:
-        return ovsdb_map(json_object());
-    default:
-        return json_string("");
-    }
-}
 
 json_t *nb_row(struct nb *b, enum nb_table table, const char *key,
                const char *parent)
@@ -119,8 +112,8 @@ json_t *nb_row(struct nb *b, enum nb_table table, const char *key,
     json_t *entry = json_object(), *row = json_object();
     for (const struct nb_column *c = nb_tables[table].columns; c->name; c++)
         if (c->type < NB_CHILDREN)
-            nb_put(row, c->name, empty_value(c->type));
-    nb_note(row, NB_ID, key);
+            json_object_set(row, c->name, b->empty[c->type]);
+    nb_map(row, "external_ids", json_pack("{s:s}", NB_ID, key));
     if (parent)
         json_object_set_new(entry, "parent", json_string(parent));
     json_object_set_new(entry, "row", row);
@@ -179,20 +172,17 @@ json_t *nb_ref(enum nb_table table, const char *key)
 
 void nb_note(json_t *row, const char *key, const char *value)
 {
-    json_t *notes = json_object();
-    const json_t *pairs =
-        json_array_get(json_object_get(row, "external_ids"), 1);
-    if (!value || !*value) {
-        json_decref(notes);
+    json_t *pairs = json_array_get(json_object_get(row, "external_ids"), 1);
+    size_t at = 0;
+    if (!value || !*value)
         return;
-    }
-    for (size_t i = 0; i < json_array_size(pairs); i++) {
-        const json_t *pair = json_array_get(pairs, i);
-        json_object_set(notes, json_string_value(json_array_get(pair, 0)),
-                        json_array_get(pair, 1));
-    }
-    json_object_set_new(notes, key, json_string(value));
-    nb_map(row, "external_ids", notes);
+    /* In order of the keys, as canonical maps are. */
+    while (
+        at < json_array_size(pairs) &&
+        strcmp(json_string_value(json_array_get(json_array_get(pairs, at), 0)),
+               key) < 0)
+        at++;
+    json_array_insert_new(pairs, at, json_pack("[s,s]", key, value));
 }
 
 static bool owner_is(const struct port *p, const char *owner)
@@ -200,14 +190,24 @@ static bool owner_is(const struct port *p, const char *owner)
     return p->device_owner && !strcmp(p->device_owner, owner);
 }
 
+bool port_is_gateway(const struct port *p)
+{
+    return owner_is(p, OWNER_GATEWAY);
+}
+
+bool port_is_metadata(const struct port *p)
+{
+    return owner_is(p, OWNER_METADATA);
+}
+
 bool port_is_router_port(const struct port *p)
 {
-    return owner_is(p, OWNER_ROUTER) || owner_is(p, OWNER_GATEWAY);
+    return owner_is(p, OWNER_ROUTER) || port_is_gateway(p);
 }
 
 bool port_is_vif(const struct port *p)
 {
-    return !port_is_router_port(p) && !owner_is(p, OWNER_METADATA) &&
+    return !port_is_router_port(p) && !port_is_metadata(p) &&
            !owner_is(p, OWNER_FLOATINGIP);
 }
 

@@ -13,6 +13,7 @@ struct nb {
     const struct snapshot *s;
     const struct nb_config *config;
     json_t *content;
+    json_t *empty[NB_MAP + 1]; /* values of columns, shared by all rows */
 };
 
 /* A new row with all columns empty, to be filled.  Parent NULL for a root. */
@@ -39,6 +40,8 @@ bool port_is_vif(const struct port *p);
 /* Do rules and address checks apply to it. */
 bool port_is_guarded(const struct port *p);
 bool port_is_router_port(const struct port *p);
+bool port_is_gateway(const struct port *p);
+bool port_is_metadata(const struct port *p);
 /* The router that a router port belongs to, or NULL. */
 const struct router *port_router(struct nb *b, const struct port *p);
 const struct subnet *fixed_ip_subnet(struct nb *b, const struct fixed_ip *ip);

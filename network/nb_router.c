@@ -10,11 +10,6 @@ static const struct fixed_ip *fixed_ip_at(const struct port *p, size_t i)
                               : NULL;
 }
 
-static bool is_gateway(const struct port *p)
-{
-    return !strcmp(p->device_owner, OWNER_GATEWAY);
-}
-
 /* ---- ports ------------------------------------------------------------- */
 
 static json_t *port_networks(struct nb *b, const struct port *p)
@@ -81,7 +76,7 @@ static void router_port(struct nb *b, const struct router *r,
     nb_str(row, "mac", "%s", p->mac_address);
     nb_set(row, "networks", networks);
     nb_put(row, "enabled", json_boolean(p->admin_state_up));
-    if (is_gateway(p))
+    if (port_is_gateway(p))
         gateway_chassis(b, name, p->rec.id);
     else
         ra_configs(b, row, p);
@@ -177,7 +172,7 @@ static void floating_ips(struct nb *b, const struct router *r)
 static const struct port *gateway_port(struct nb *b, const struct router *r)
 {
     const struct port *p = snap_get(b->s, &kind_port, r->gateway_port_id);
-    return p && port_router(b, p) == r && is_gateway(p) ? p : NULL;
+    return p && port_router(b, p) == r && port_is_gateway(p) ? p : NULL;
 }
 
 static void gateway(struct nb *b, const struct router *r,
@@ -190,7 +185,7 @@ static void gateway(struct nb *b, const struct router *r,
         return;
     struct snap_iter it = snap_by(b->s, &kind_port, "device_id", r->rec.id);
     for (const struct port *p; (p = snap_next(&it));)
-        if (port_router(b, p) == r && !is_gateway(p))
+        if (port_router(b, p) == r && !port_is_gateway(p))
             source_nat(b, r, p, external);
 }
 

@@ -192,6 +192,7 @@ struct net_driver *ovn_open(const struct ovn_config *config)
     o->db = ovsdb_new(&(struct ovsdb_config){ .socket = config->nb_socket,
                                               .database = NB_DATABASE,
                                               .monitor = monitor,
+                                              .quiet = "up",
                                               .changed = replica_changed,
                                               .arg = o });
     return &o->driver;

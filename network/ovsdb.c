@@ -157,6 +157,11 @@ static bool got_reply(struct ovsdb *db, struct ovsdb_message *m, bool *changed,
     return true;
 }
 
+static bool quiet_update(const struct ovsdb *db, const json_t *updates)
+{
+    return db->config.quiet && ovsdb_updates_only(updates, db->config.quiet);
+}
+
 static bool got_message(struct ovsdb *db, struct ovsdb_message *m,
                         bool *changed, struct error *err)
 {
@@ -168,8 +173,9 @@ static bool got_message(struct ovsdb *db, struct ovsdb_message *m,
         return true;
     case OVSDB_UPDATE:
         db->stats.updates++;
-        db->version++;
         *changed = true;
+        if (!quiet_update(db, json_array_get(m->params, 1)))
+            db->version++;
         return ovsdb_replica_apply(db->replica, json_array_get(m->params, 1),
                                    err);
     case OVSDB_OTHER:

@@ -25,6 +25,8 @@ struct ovsdb_config {
     const char *socket;    /* path of the unix socket */
     const char *database;  /* "OVN_Northbound" */
     const json_t *monitor; /* {table: [column ...]}: what the replica has */
+    const char *quiet;     /* a column whose changes alone do not count as a new
+                            * version (static; NULL: none) */
     /* After each change of the replica and of the connection; from the
      * client's thread, no lock held, must not block.  May be NULL. */
     void (*changed)(void *arg);
@@ -53,7 +55,8 @@ bool ovsdb_transact(struct ovsdb *db, json_t *ops, int64_t timeout_us,
 
 /* The replica, borrowed and unchanging until ovsdb_unlock, or NULL (and
  * nothing to unlock) while it is not in step.  Hold it shortly, do not call
- * ovsdb_transact meanwhile.  *version (may be NULL) grows with each change. */
+ * ovsdb_transact meanwhile.  *version (may be NULL) grows
+ * with each change that is not quiet. */
 const json_t *ovsdb_lock(struct ovsdb *db, uint64_t *version);
 void ovsdb_unlock(struct ovsdb *db);
 

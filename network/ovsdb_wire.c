@@ -431,6 +431,23 @@ bool ovsdb_replica_apply(json_t *replica, const json_t *updates,
     return true;
 }
 
+/* A changed row has "new", and "old" with the columns that changed. */
+static bool row_only(const json_t *update, const char *column)
+{
+    const json_t *old = json_object_get(update, "old");
+    return json_object_get(update, "new") && json_object_size(old) == 1 &&
+           json_object_get(old, column);
+}
+
+bool ovsdb_updates_only(const json_t *updates, const char *column)
+{
+    const char *table, *uuid;
+    json_t *changes, *update;
+    json_object_foreach((json_t *)updates, table, changes) json_object_foreach(
+        changes, uuid, update) if (!row_only(update, column)) return false;
+    return true;
+}
+
 json_t *ovsdb_replica_table(const json_t *replica, const char *table)
 {
     return json_object_get(replica, table);

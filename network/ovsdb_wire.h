@@ -98,6 +98,8 @@ const char *ovsdb_map_get(const json_t *map, const char *key);
 /* Applies the <table-updates> of a monitor reply or update. */
 bool ovsdb_replica_apply(json_t *replica, const json_t *updates,
                          struct error *err);
+/* Do they change nothing but this column, of rows that were there? */
+bool ovsdb_updates_only(const json_t *updates, const char *column);
 /* Rows of a table (UUID -> row), or NULL when it has none. */
 json_t *ovsdb_replica_table(const json_t *replica, const char *table);
 

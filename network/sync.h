@@ -18,7 +18,7 @@
 #include "network/nb.h"
 #include "network/ovsdb.h"
 
-#define SYNC_BATCH_OPS 1000
+#define SYNC_BATCH_OPS 4000
 
 struct sync_batch {
     json_t *ops;    /* NULL: nothing left to do */

@@ -15,8 +15,10 @@ static void one_message(const struct buf *text, json_t *replica)
         ovsdb_reply_check(&m, 2, &err);
         ovsdb_replica_apply(replica, m.result, &err);
     }
-    if (m.kind == OVSDB_UPDATE)
+    if (m.kind == OVSDB_UPDATE) {
+        ovsdb_updates_only(json_array_get(m.params, 1), "up");
         ovsdb_replica_apply(replica, json_array_get(m.params, 1), &err);
+    }
     ovsdb_message_free(&m);
 }
 

@@ -111,6 +111,30 @@ static void test_values(void **state)
     assert_null(ovsdb_set_at(one, 1));
 }
 
+static void test_updates_only(void **state)
+{
+    static const struct {
+        const char *text;
+        bool only;
+    } cases[] = {
+        { "{\"T\":{\"u\":{\"old\":{\"up\":false},\"new\":{\"up\":true,"
+          "\"name\":\"x\"}}}}",
+          true },
+        { "{\"T\":{\"u\":{\"old\":{\"name\":\"y\"},\"new\":{\"up\":true,"
+          "\"name\":\"x\"}}}}",
+          false },
+        { "{\"T\":{\"u\":{\"old\":{\"up\":false,\"name\":\"y\"},"
+          "\"new\":{\"up\":true,\"name\":\"x\"}}}}",
+          false },
+        { "{\"T\":{\"u\":{\"new\":{\"up\":true}}}}", false },
+        { "{\"T\":{\"u\":{\"old\":{\"up\":true}}}}", false },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _autojson_ json_t *updates = js(cases[i].text);
+        assert_int_equal(ovsdb_updates_only(updates, "up"), cases[i].only);
+    }
+}
+
 static enum error_code reply_code(const char *text, size_t n_ops)
 {
     struct ovsdb_message m;
@@ -435,6 +459,7 @@ int main(void)
         cmocka_unit_test(test_framing),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_updates_only),
         cmocka_unit_test(test_reply_errors),
         cmocka_unit_test(test_not_messages),
         cmocka_unit_test(test_scripted),
