@@ -11,6 +11,7 @@
 #include "openstack-compat/identity/identity.h"
 #include "openstack-compat/network/neutron.h"
 #include "openstack-compat/image/glance.h"
+#include "openstack-compat/placement/placement.h"
 #include "openstack-compat/volume/cinder.h"
 
 /* ---- "/" and "/healthz" ------------------------------------------------ */
@@ -73,6 +74,7 @@ const struct service_api *const api_services[] = {
     &glance,
     &native_api,
     &cinder,
+    &placement,
     &root_api, /* last: its prefix fits every path */
     NULL,
 };

@@ -1,443 +1,235 @@
-/* placement and scheduler: who goes where, why not, and no overbooking. */
-#include "server_world.h"
+/* The Placement API: nodes and servers as it shows them. */
+#include "api_client.h"
 
-#include "engine/placement.h"
-#include "engine/scheduler.h"
+#include "model/compute.h"
+#include "model/pool.h"
 
-/* ---- records ------------------------------------------------------------- */
+#include <string.h>
 
-static void put_node(const char *name, int64_t vcpus, int64_t ram_mb,
-                     int64_t disk_gb)
+#define NODE   "90de0000-0000-4000-8000-000000000001"
+#define SERVER "5e700000-0000-4000-8000-000000000001"
+#define ZONE   "a6600000-0000-4000-8000-000000000001"
+#define P      "/placement/resource_providers"
+
+static void make_node(struct txn *t, const char *name, const char *uuid)
 {
-    struct node *n = record_new(&kind_node, name);
-    n->vcpus = vcpus;
-    n->ram_mb = ram_mb;
-    n->disk_gb = disk_gb;
+    _autorecord_ struct node *n = record_new(&kind_node, name);
+    n->hypervisor_id = rec_str(n, uuid);
+    n->machine = "x86_64";
+    n->vcpus = 4;
+    n->ram_mb = 8192;
+    n->ram_reserved_mb = 1024;
+    n->disk_gb = 100;
     n->cpu_overcommit = 2;
     n->ram_overcommit = 1;
-    n->seen = world_time;
-    world_put(n);
+    txn_change_record(t, n);
 }
 
-static struct node *edit_node(const char *name)
+static void make_server(struct txn *t, const char *project)
 {
-    return world_edit(&kind_node, name);
-}
-
-static struct server *new_server(const char *id)
-{
-    struct server *s = record_new(&kind_server, id);
-    s->name = rec_str(s, id);
-    s->project_id = rec_str(s, "p1");
-    s->image_id = rec_str(s, "image");
-    s->vcpus = 1;
+    _autorecord_ struct server *s = record_new(&kind_server, SERVER);
+    s->project_id = rec_str(s, project);
+    s->user_id = "u";
+    s->node = "one";
+    s->image_id = "i";
+    s->vcpus = 2;
     s->ram_mb = 1024;
     s->disk_gb = 10;
-    return s;
-}
-
-static void put_placed(const char *id, const char *node, const char *group)
-{
-    struct server *s = new_server(id);
-    s->node = rec_str(s, node);
-    s->server_group_id = rec_str(s, group);
-    world_put(s);
-}
-
-static void put_group(const char *policy, int64_t most)
-{
-    struct server_group *g = record_new(&kind_server_group, "g");
-    g->policy = rec_str(g, policy);
-    g->max_server_per_host = most;
-    world_put(g);
+    txn_change_record(t, s);
 }
 
 static int setup(void **state)
 {
-    world_open();
-    world_follow();
-    put_node("a", 4, 8192, 100);
-    put_node("b", 4, 8192, 100);
-    put_node("c", 4, 8192, 100);
+    struct api_client *c = api_client_new();
+    _autotxn_ struct txn t = TXN_INIT;
+    struct txn_result result;
+    make_node(&t, "one", NODE);
+    make_node(&t, "two", "90de0000-0000-4000-8000-000000000002");
+    make_server(&t, c->demo_project);
+    _autorecord_ struct aggregate *a = record_new(&kind_aggregate, "1");
+    a->uuid = ZONE;
+    strs_add(a, &a->hosts, "one");
+    txn_change_record(&t, a);
+    assert_true(store_commit(c->store, &t, &result));
+    c->headers[0] = (struct param){ "OpenStack-API-Version", "placement 1.39" };
+    *state = c;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    world_close();
+    api_client_free(*state);
     return 0;
 }
 
-/* ---- choosing ------------------------------------------------------------ */
-
-/* The node, or "" ; `explanation` and `err` of the newest call. */
-static char explained[4096];
-static struct error why;
-
-static const char *choose(const struct server *s)
+static json_t *get(void **state, int status, const char *path)
 {
-    static char name[64];
-    const char *node = "";
-    struct buf b = BUF_INIT(sizeof(explained) - 1);
-    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
-    error_clear(&why);
-    if (!placement_choose(snap, s, world_time, &node, &b, &why))
-        node = "";
-    snprintf(explained, sizeof(explained), "%s", buf_str(&b));
-    snprintf(name, sizeof(name), "%s", node);
-    buf_free(&b);
-    return name;
+    struct api_client *c = *state;
+    return api_expect(c, status, "GET", path, c->admin, NULL);
 }
 
-static void test_spreads(void **state)
+static int64_t number(const json_t *j, const char *path)
 {
-    _autorecord_ struct server *s = new_server("s");
-    assert_string_equal(choose(s), "a");
-    put_placed("s1", "a", NULL);
-    assert_string_equal(choose(s), "b");
-    put_placed("s2", "b", NULL);
-    assert_string_equal(choose(s), "c");
-    put_placed("s3", "c", NULL);
-    assert_string_equal(choose(s), "a");
+    assert_true(json_is_integer(api_at(j, path)));
+    return json_integer_value(api_at(j, path));
 }
 
-static void test_resources(void **state)
+static void test_versions(void **state)
 {
-    _autorecord_ struct server *s = new_server("s");
-    s->ram_mb = 8193;
-    assert_string_equal(choose(s), "");
-    assert_int_equal(why.code, ERR_NOT_FOUND);
-    assert_string_equal(why.text, "3 nodes without enough memory");
-    assert_non_null(strstr(
-        explained, "b: 8193 MB of memory wanted, 0 of 8192 in use; c: "));
-    s->ram_mb = 8192;
-    assert_string_equal(choose(s), "a");
-    s->vcpus = 5; /* more than the machine has, overcommit or not */
-    assert_string_equal(choose(s), "");
-    assert_non_null(strstr(explained, "a: 5 vCPUs wanted, the machine has 4"));
-    s->vcpus = 1;
-    s->disk_gb = 101;
-    assert_string_equal(choose(s), "");
-    s->disk_gb = 99;
-    s->swap_mb = 1025; /* takes two */
-    assert_string_equal(choose(s), "");
-    s->swap_mb = 1024;
-    assert_string_equal(choose(s), "a");
+    struct api_client *c = *state;
+    json_t *j = api_expect(c, 200, "GET", "/placement/", NULL, NULL);
+    assert_string_equal(api_text(j, "versions.0.max_version"), "1.39");
+    json_decref(j);
+    api_status(c, 401, "GET", P, NULL, NULL);
+    api_status(c, 403, "GET", P, c->demo, NULL);
+    api_status(c, 405, "POST", P, c->admin, "{\"name\": \"x\"}");
+    api_status(c, 405, "PUT", "/placement/allocations/" SERVER, c->admin, "{}");
+    c->headers[0].value = "placement 1.99";
+    j = get(state, 406, P);
+    assert_string_equal(api_text(j, "errors.0.max_version"), "1.39");
+    json_decref(j);
+    c->headers[0].value = "placement 1.0";
+    json_decref(get(state, 404, "/placement/traits"));
+    j = get(state, 200, P "/" NODE);
+    assert_null(api_at(j, "root_provider_uuid"));
+    json_decref(j);
 }
 
-static void test_overcommit_and_reserve(void **state)
+static void test_provider(void **state)
 {
-    for (int i = 0; i < 2; i++) {
-        struct node *n = edit_node(i ? "b" : "c");
-        n->disabled = true;
-        n->disabled_reason = rec_str(n, "repair");
-        world_put(n);
-    }
-    _autorecord_ struct server *s = new_server("s");
-    s->vcpus = 4;
-    s->ram_mb = 100;
-    s->disk_gb = 1;
-    put_placed("s1", "a", NULL);
-    assert_string_equal(choose(s), "a"); /* 1 + 4 of 4 * 2 */
-    put_placed("s2", "a", NULL);
-    put_placed("s3", "a", NULL);
-    put_placed("s4", "a", NULL);
-    assert_string_equal(choose(s), "a"); /* 8 of 8 */
-    put_placed("s5", "a", NULL);
-    assert_string_equal(choose(s), "");
-    assert_non_null(strstr(explained, "a: 4 vCPUs wanted, 5 of 8 in use"));
-    assert_non_null(strstr(explained, "b: disabled: repair"));
-    assert_string_equal(why.text,
-                        "2 nodes disabled, 1 node without enough vCPUs");
-    struct node *n = edit_node("a");
-    n->ram_reserved_mb = 8192 - 5 * 1024;
-    n->cpu_overcommit = 0; /* the default */
-    world_put(n);
-    s->ram_mb = 0;
-    assert_string_equal(choose(s), "a");
-    s->ram_mb = 1;
-    assert_string_equal(choose(s), "");
+    json_t *j = get(state, 200, P "/" NODE);
+    assert_string_equal(api_text(j, "name"), "one");
+    assert_string_equal(api_text(j, "root_provider_uuid"), NODE);
+    json_decref(j);
+    j = get(state, 200, P "/" NODE "/inventories");
+    assert_int_equal(number(j, "inventories.VCPU.total"), 4);
+    assert_int_equal(number(j, "inventories.MEMORY_MB.reserved"), 1024);
+    assert_true(
+        json_real_value(api_at(j, "inventories.VCPU.allocation_ratio")) == 2.0);
+    json_decref(j);
+    j = get(state, 200, P "/" NODE "/inventories/DISK_GB");
+    assert_int_equal(number(j, "total"), 100);
+    json_decref(j);
+    json_decref(get(state, 404, P "/" NODE "/inventories/VGPU"));
+    j = get(state, 200, P "/" NODE "/usages");
+    assert_int_equal(number(j, "usages.MEMORY_MB"), 1024);
+    assert_int_equal(number(j, "usages.DISK_GB"), 10);
+    json_decref(j);
+    j = get(state, 200, P "/" NODE "/aggregates");
+    assert_string_equal(api_text(j, "aggregates.0"), ZONE);
+    json_decref(j);
+    j = get(state, 200, P "/" NODE "/allocations");
+    assert_int_equal(number(j, "allocations." SERVER ".resources.VCPU"), 2);
+    json_decref(j);
+    json_decref(get(state, 404, P "/no-such-node"));
+    json_decref(get(state, 404, P "/" SERVER "/usages"));
 }
 
-static void test_where(void **state)
+static size_t providers(void **state, const char *query)
 {
-    struct node *n = edit_node("b");
-    n->availability_zone = rec_str(n, "east");
-    world_put(n);
-    struct aggregate *a = record_new(&kind_aggregate, "1");
-    strs_add(a, &a->hosts, "c");
-    map_put(a, &a->metadata, "availability_zone", "west");
-    world_put(a);
-    _autorecord_ struct server *s = new_server("s");
-    s->requested_zone = "east";
-    assert_string_equal(choose(s), "b");
-    s->requested_zone = "west";
-    assert_string_equal(choose(s), "c");
-    s->requested_zone = "nova";
-    assert_string_equal(choose(s), "a");
-    s->requested_host = "b";
-    assert_string_equal(choose(s), "");
-    s->requested_zone = NULL;
-    assert_string_equal(choose(s), "b");
-    assert_non_null(strstr(explained, "a: host b is requested"));
+    char path[256];
+    snprintf(path, sizeof(path), P "?%s", query);
+    json_t *j = get(state, 200, path);
+    size_t n = json_array_size(api_at(j, "resource_providers"));
+    json_decref(j);
+    return n;
 }
 
-static void test_silent_nodes(void **state)
+static void test_filters(void **state)
 {
-    world_time += PLACEMENT_ALIVE_US + SECOND_US;
-    _autorecord_ struct server *s = new_server("s");
-    assert_string_equal(choose(s), "");
-    assert_int_equal(why.code, ERR_UNAVAILABLE);
-    assert_non_null(strstr(explained, "a: not heard of for 61 s"));
-    struct node *n = edit_node("c");
-    n->seen = world_time;
-    world_put(n);
-    assert_string_equal(choose(s), "c");
-    s->ram_mb = 9999; /* no use to wait */
-    choose(s);
-    assert_int_equal(why.code, ERR_NOT_FOUND);
-}
-
-static void test_anti_affinity(void **state)
-{
-    put_group("anti-affinity", 0);
-    _autorecord_ struct server *s = new_server("s");
-    s->server_group_id = "g";
-    put_placed("s1", "a", "g");
-    put_placed("s2", "b", "g");
-    assert_string_equal(choose(s), "c");
-    put_placed("s3", "c", "g");
-    assert_string_equal(choose(s), "");
-    assert_string_equal(why.text, "3 nodes excluded by the server group");
-    put_group("anti-affinity", 2);
-    assert_string_equal(choose(s), "a");
-}
-
-static void test_affinity(void **state)
-{
-    put_group("affinity", 0);
-    _autorecord_ struct server *s = new_server("s");
-    s->server_group_id = "g";
-    put_placed("s1", "b", "g");
-    assert_string_equal(choose(s), "b");
-    s->ram_mb = 8000;
-    assert_string_equal(choose(s), "");
-    put_group("soft-affinity", 0);
-    assert_string_equal(choose(s), "a");
-    s->ram_mb = 1;
-    assert_string_equal(choose(s), "b");
-    put_group("soft-anti-affinity", 0);
-    put_placed("s2", "a", NULL);
-    put_placed("s3", "c", NULL);
-    put_placed("s4", "c", NULL);
-    assert_string_equal(choose(s), "a");
-}
-
-static void test_volumes_bind(void **state)
-{
-    struct volume *v = a_volume(VOLUME_AVAILABLE);
-    v->node = rec_str(v, "c");
-    world_put(v);
-    _autorecord_ struct server *s = new_server("s");
-    with_volume(s, "/dev/vda", ATTACH_WANTED);
-    assert_string_equal(choose(s), "c");
-    assert_non_null(strstr(explained, "a: a volume is on node c"));
-    /* One that is yet to be made from it binds as well. */
-    struct volume *clone = record_new(&kind_volume, "clone");
-    clone->source_id = rec_str(clone, VOLUME_ID);
-    clone->size_gb = 1;
-    world_put(clone);
-    LIST_AT(s->volumes, struct server_volume, 0)->volume_id = "clone";
-    assert_string_equal(choose(s), "c");
-    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
-    const char *node;
-    assert_true(placement_choose_volume(snap,
-                                        snap_get(snap, &kind_volume, "clone"),
-                                        world_time, &node, NULL, &why));
-    assert_string_equal(node, "c");
-}
-
-/* ---- the scheduler ------------------------------------------------------- */
-
-static struct scheduler *scheduler;
-
-static int setup_scheduler(void **state)
-{
-    world_open();
-    struct scheduler_config config = {
-        .store = world_store,
-        .cache = world_cache,
-        .env = &world_env,
+    assert_int_equal(providers(state, ""), 2);
+    assert_int_equal(providers(state, "name=one"), 1);
+    assert_int_equal(providers(state, "uuid=" NODE), 1);
+    assert_int_equal(providers(state, "in_tree=" NODE), 1);
+    assert_int_equal(providers(state, "member_of=" ZONE), 1);
+    assert_int_equal(providers(state, "member_of=!in:" ZONE), 1);
+    assert_int_equal(providers(state, "required=HW_ARCH_X86_64"), 2);
+    assert_int_equal(providers(state, "required=!HW_ARCH_X86_64"), 0);
+    assert_int_equal(
+        providers(state, "required=in:HW_ARCH_AARCH64,COMPUTE_NODE"), 2);
+    assert_int_equal(providers(state, "resources=VCPU:4"), 2);
+    assert_int_equal(providers(state, "resources=MEMORY_MB:7000"), 1);
+    assert_int_equal(providers(state, "resources=VCPU:5"), 0);
+    static const char *const bad[] = {
+        "resources=VCPU",   "resources=VCPU:0",
+        "resources=VCPU:x", "resources=VGPU:1",
+        "resources=",       "required=NO_SUCH_TRAIT",
+        "surprise=1",       "resources=VCPU:99999999999",
     };
-    scheduler = scheduler_new(&config);
-    world_follow();
-    scheduler_start(scheduler);
-    put_node("a", 4, 8192, 100);
-    return 0;
-}
-
-static int teardown_scheduler(void **state)
-{
-    cache_unfollow(world_cache);
-    scheduler_free(scheduler);
-    cache_free(world_cache);
-    store_close(world_store);
-    return 0;
-}
-
-static void run_scheduler(void)
-{
-    for (int i = 0; i < 100; i++)
-        if (!reconciler_step(scheduler_queue(scheduler), 0))
-            return;
-    fail_msg("the scheduler does not come to rest");
-}
-
-static void test_places_all(void **state)
-{
-    world_put(a_disk(DISK_WANTED));
-    struct disk *d = world_edit(&kind_disk, SERVER_ID);
-    d->node = NULL;
-    world_put(d);
-    struct port *p = a_port(PORT_ID, "fa:16:3e:00:00:01", "10.0.0.5");
-    p->node = NULL;
-    world_put(p);
-    struct volume *v = a_volume(VOLUME_CREATING);
-    v->node = NULL;
-    world_put(v);
-    struct server *s = a_server();
-    s->node = s->zone = NULL;
-    with_volume(s, "/dev/vdb", ATTACH_WANTED);
-    with_port(s, PORT_ID, ATTACH_WANTED);
-    world_put(s);
-    run_scheduler();
-    _autorecord_ const struct server *server =
-        world_get(&kind_server, SERVER_ID);
-    _autorecord_ const struct disk *disk = world_get(&kind_disk, SERVER_ID);
-    _autorecord_ const struct port *port = world_get(&kind_port, PORT_ID);
-    _autorecord_ const struct volume *volume =
-        world_get(&kind_volume, VOLUME_ID);
-    assert_string_equal(server->node, "a");
-    assert_string_equal(server->zone, "nova");
-    assert_string_equal(disk->node, "a");
-    assert_string_equal(port->node, "a");
-    assert_string_equal(volume->node, "a");
-    assert_int_equal(server->rec.mod_rev, disk->rec.mod_rev); /* one txn */
-    assert_int_equal(server->rec.mod_rev, port->rec.mod_rev);
-}
-
-static void test_no_valid_host(void **state)
-{
-    struct server *s = new_server("big");
-    s->ram_mb = 1 << 20;
-    world_put(s);
-    run_scheduler();
-    _autorecord_ const struct server *server = world_get(&kind_server, "big");
-    assert_null(server->node);
-    assert_int_equal(server->vm_state, VM_ERROR);
-    assert_int_equal(server->task_state, TASK_NONE);
-    assert_int_equal(server->fault_code, 500);
-    assert_string_equal(
-        server->fault,
-        "No valid host was found. 1 node without enough memory.");
-}
-
-static void test_waits_for_a_silent_pool(void **state)
-{
-    struct node *n = edit_node("a");
-    n->seen = world_time - 2 * PLACEMENT_ALIVE_US;
-    world_put(n);
-    world_put(new_server("s"));
-    run_scheduler();
-    _autorecord_ const struct server *before = world_get(&kind_server, "s");
-    assert_int_equal(before->vm_state, VM_BUILDING);
-    world_time += 3 * SECOND_US;
-    n = edit_node("a");
-    n->seen = world_time;
-    world_put(n);
-    run_scheduler();
-    _autorecord_ const struct server *after = world_get(&kind_server, "s");
-    assert_string_equal(after->node, "a");
-}
-
-static void test_releases_unplaced(void **state)
-{
-    struct server *s = new_server("s");
-    s->goal = GOAL_DELETED;
-    world_put(s);
-    run_scheduler();
-    assert_null(world_get(&kind_server, "s"));
-}
-
-/* Two leaders that decide on the same old snapshot: one of them wins. */
-static void test_no_overbooking(void **state)
-{
-    struct cache *stale = cache_new(model_kinds, N_KINDS);
-    struct scheduler_config config = {
-        .store = world_store,
-        .cache = stale,
-        .env = &world_env,
-    };
-    struct scheduler *other = scheduler_new(&config);
-    struct error err;
-    for (int i = 0; i < 2; i++) {
-        struct server *s = new_server(i ? "s2" : "s1");
-        s->ram_mb = 5000; /* two do not fit */
-        world_put(s);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        char path[256];
+        snprintf(path, sizeof(path), P "?%s", bad[i]);
+        json_decref(get(state, 400, path));
     }
-    assert_true(cache_follow(stale, world_store, &err));
-    cache_unfollow(stale);
-    assert_true(reconciler_step(scheduler_queue(scheduler), 0));
-    for (int i = 0; i < 4; i++)
-        reconciler_step(scheduler_queue(other), (uint64_t)i);
-    run_scheduler();
-    _autorecord_ const struct server *s1 = world_get(&kind_server, "s1");
-    _autorecord_ const struct server *s2 = world_get(&kind_server, "s2");
-    assert_string_equal(s1->node, "a");
-    assert_null(s2->node);
-    assert_int_equal(s2->vm_state, VM_ERROR);
-    scheduler_free(other);
-    cache_free(stale);
 }
 
-static void test_volume_of_its_own(void **state)
+static void test_consumers(void **state)
 {
-    struct volume *v = a_volume(VOLUME_CREATING);
-    v->node = NULL;
-    world_put(v);
-    struct volume *big = record_new(&kind_volume, "big");
-    big->size_gb = 100 * PLACEMENT_THIN;
-    world_put(big);
-    run_scheduler();
-    _autorecord_ const struct volume *placed =
-        world_get(&kind_volume, VOLUME_ID);
-    _autorecord_ const struct volume *failed = world_get(&kind_volume, "big");
-    assert_string_equal(placed->node, "a");
-    assert_int_equal(failed->status, VOLUME_ERROR);
-    assert_null(failed->node);
+    struct api_client *c = *state;
+    char path[256];
+    json_t *j = get(state, 200, "/placement/allocations/" SERVER);
+    assert_int_equal(number(j, "allocations." NODE ".resources.VCPU"), 2);
+    assert_string_equal(api_text(j, "project_id"), c->demo_project);
+    json_decref(j);
+    j = get(state, 200, "/placement/allocations/" NODE);
+    assert_int_equal(json_object_size(api_at(j, "allocations")), 0);
+    json_decref(j);
+    snprintf(path, sizeof(path), "/placement/usages?project_id=%s",
+             c->demo_project);
+    j = api_expect(c, 200, "GET", path, c->demo, NULL);
+    assert_int_equal(number(j, "usages.INSTANCE.VCPU"), 2);
+    json_decref(j);
+    snprintf(path, sizeof(path), "/placement/usages?project_id=%s",
+             c->admin_project);
+    api_status(c, 403, "GET", path, c->demo, NULL);
+    json_decref(get(state, 400, "/placement/usages"));
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define SCASE(f)                                                               \
-    cmocka_unit_test_setup_teardown(f, setup_scheduler, teardown_scheduler)
+static void test_names(void **state)
+{
+    json_t *j = get(state, 200, "/placement/resource_classes");
+    assert_string_equal(api_text(j, "resource_classes.0.name"), "VCPU");
+    json_decref(j);
+    json_decref(get(state, 404, "/placement/resource_classes/VGPU"));
+    json_decref(get(state, 204, "/placement/traits/COMPUTE_NODE"));
+    json_decref(get(state, 404, "/placement/traits/CUSTOM_X"));
+    j = get(state, 200, "/placement/traits?name=startswith:HW_");
+    assert_int_equal(json_array_size(api_at(j, "traits")), 2);
+    json_decref(j);
+    j = get(state, 200, "/placement/traits?name=in:COMPUTE_NODE,X");
+    assert_int_equal(json_array_size(api_at(j, "traits")), 1);
+    json_decref(j);
+    json_decref(get(state, 400, "/placement/traits?name=HW_"));
+}
+
+static void test_candidates(void **state)
+{
+    json_t *j = get(state, 200,
+                    "/placement/allocation_candidates?resources=VCPU:1,"
+                    "MEMORY_MB:512&required=COMPUTE_NODE");
+    assert_int_equal(json_array_size(api_at(j, "allocation_requests")), 2);
+    assert_int_equal(
+        number(j, "provider_summaries." NODE ".resources.VCPU.capacity"), 8);
+    json_decref(j);
+    j = get(state, 200,
+            "/placement/allocation_candidates?resources=VCPU:1&limit=1");
+    assert_int_equal(json_array_size(api_at(j, "allocation_requests")), 1);
+    json_decref(j);
+    json_decref(get(state, 400, "/placement/allocation_candidates"));
+    json_decref(
+        get(state, 400, "/placement/allocation_candidates?resources1=VCPU:1"));
+    json_decref(
+        get(state, 400,
+            "/placement/allocation_candidates?resources=VCPU:1&limit=0"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_spreads),
-        CASE(test_resources),
-        CASE(test_overcommit_and_reserve),
-        CASE(test_where),
-        CASE(test_silent_nodes),
-        CASE(test_anti_affinity),
-        CASE(test_affinity),
-        CASE(test_volumes_bind),
-        SCASE(test_places_all),
-        SCASE(test_no_valid_host),
-        SCASE(test_waits_for_a_silent_pool),
-        SCASE(test_releases_unplaced),
-        SCASE(test_no_overbooking),
-        SCASE(test_volume_of_its_own),
+        TEST(test_versions),  TEST(test_provider), TEST(test_filters),
+        TEST(test_consumers), TEST(test_names),    TEST(test_candidates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
