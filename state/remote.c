@@ -50,18 +50,19 @@ static bool gone(struct error *err)
     return error_set(err, ERR_UNAVAILABLE, "the store's connection is lost");
 }
 
-/* Registers p, with an id of its own; false after the loss. */
-static bool expect(struct remote *r, struct pending *p)
+/* Registers p under an id of its own, which is returned; 0 after the loss.
+ * A txn's p may be answered (UNKNOWN) and freed as soon as this returns. */
+static uint64_t expect(struct remote *r, struct pending *p)
 {
     pthread_mutex_lock(&r->lock);
-    bool lost = r->lost;
-    if (!lost) {
-        p->id = ++r->last_id;
+    uint64_t id = r->lost ? 0 : ++r->last_id;
+    if (id) {
+        p->id = id;
         *r->last = p;
         r->last = &p->next;
     }
     pthread_mutex_unlock(&r->lock);
-    return !lost;
+    return id;
 }
 
 /* A frame that cannot be sent ends the connection: the reader sees to what
@@ -135,8 +136,9 @@ static void remote_submit(struct store *s, struct txn *t, txn_done_fn *done,
     struct pending *p = xcalloc(1, sizeof(*p));
     p->done = done;
     p->arg = arg;
-    if (expect(r, p)) {
-        struct buf b = new_frame(REMOTE_TXN, p->id);
+    uint64_t id = expect(r, p);
+    if (id) {
+        struct buf b = new_frame(REMOTE_TXN, id);
         put_txn(&b, t);
         txn_reset(t);
         send_frame(r, &b);

@@ -167,8 +167,19 @@ static void calls(void **state)
     buf_free(&out);
 }
 
+static int open_files(void)
+{
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
 static void a_call_brings_a_descriptor(void **state)
 {
+    int before = open_files();
     struct pair *p = *state;
     struct error err;
     char bytes[4] = "abc";
@@ -179,17 +190,10 @@ static void a_call_brings_a_descriptor(void **state)
     assert_memory_equal(bytes, "\0\0\0\0", 4);
     close(fd);
     /* One that nobody asked for is closed, not leaked. */
-    int before = dup(0), after;
-    close(before);
     assert_true(store_remote_call(p->face, "open", "", NULL, NULL, &err));
-    struct buf out = BUF_INIT(10);
-    assert_true(store_remote_call(p->face, "echo", "", &out, NULL, &err));
-    for (int i = 0; i < 1000 && (after = dup(0)) != before; i++) {
-        close(after); /* the server closes its own a moment later */
-        sched_yield();
-    }
-    assert_int_equal(after, before);
-    close(after);
+    for (int i = 0; i < 100000 && open_files() != before; i++)
+        sched_yield(); /* the server closes its own a moment later */
+    assert_int_equal(open_files(), before);
 }
 
 static void pushed_descriptors(void **state)
@@ -312,7 +316,7 @@ static void cut_among_commits(void **state)
     assert_true(revision >= tally.committed);
     assert_true(revision <= tally.committed + tally.unknown);
     assert_int_equal(tally.committed + tally.unknown + tally.failed, 3000);
-    assert_true(tally.failed >= 999);
+    assert_true(tally.failed + tally.unknown >= 999); /* after the cut */
 }
 
 /* ---- a hostile face ------------------------------------------------------ */
