@@ -8,6 +8,7 @@
 #include "rest-api/route.h"
 
 #include "model/pool.h"
+#include "openstack-compat/compute/nova.h"
 #include "openstack-compat/identity/identity.h"
 #include "openstack-compat/network/neutron.h"
 #include "openstack-compat/image/glance.h"
@@ -70,6 +71,7 @@ static const struct service_api root_api = {
 
 const struct service_api *const api_services[] = {
     &identity_api,
+    &nova,
     &neutron,
     &glance,
     &native_api,
