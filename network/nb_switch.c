@@ -216,8 +216,7 @@ static void router_port(json_t *row, const struct port *p)
     json_t *options = json_object();
     json_object_set_new(options, "router-port",
                         json_format("lrp-%s", p->rec.id));
-    if (!strcmp(p->device_owner,
-                OWNER_GATEWAY)) /* announce its NAT addresses */
+    if (port_is_gateway(p)) /* announce its NAT addresses */
         json_object_set_new(options, "nat-addresses", json_string("router"));
     nb_str(row, "type", "router");
     nb_put(row, "addresses", json_string("router"));
