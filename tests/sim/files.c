@@ -1,0 +1,402 @@
+#include "files.h"
+
+#include "common/alloc.h"
+#include "guests.h"
+
+#include <string.h>
+
+#define CAPACITY (400 * GIB)
+
+struct sim_volumes {
+    struct volumes v;
+    struct files *files;
+};
+
+struct files {
+    struct world *w;
+    struct file *first, **last;
+};
+
+#define files_of(v_) (((struct sim_volumes *)(v_))->files)
+
+/* ---- the table of files --------------------------------------------------------- */
+
+const char *stored_kind_name(enum stored_kind kind)
+{
+    static const char *const names[] = { "upload", "image", "disk", "volume",
+                                         "snapshot" };
+    return names[kind];
+}
+
+struct file *files_first(struct files *f)
+{
+    return f->first;
+}
+
+struct file *files_find(struct files *f, enum stored_kind kind,
+                        const char *name)
+{
+    struct file *x = f->first;
+    while (x && (x->kind != kind || strcmp(x->name, name) != 0))
+        x = x->next;
+    return x;
+}
+
+struct file *files_at(struct files *f, const char *path)
+{
+    struct file *x = f->first;
+    while (x && strcmp(x->path, path) != 0)
+        x = x->next;
+    return x;
+}
+
+static struct file *add(struct files *f, enum stored_kind kind,
+                        const char *name, int64_t size)
+{
+    struct file *x = files_find(f, kind, name);
+    if (!x) {
+        x = xcalloc(1, sizeof(*x));
+        *f->last = x;
+        f->last = &x->next;
+    }
+    x->kind = kind;
+    snprintf(x->name, sizeof(x->name), "%s", name);
+    snprintf(x->path, sizeof(x->path), "/sim/%s/%s", stored_kind_name(kind),
+             name);
+    x->size = x->bytes = size;
+    x->changed = f->w->time;
+    return x;
+}
+
+static void drop(struct files *f, enum stored_kind kind, const char *name)
+{
+    for (struct file **at = &f->first, *x; (x = *at); at = &x->next) {
+        if (x->kind != kind || strcmp(x->name, name) != 0)
+            continue;
+        *at = x->next;
+        if (!*at)
+            f->last = at;
+        free(x);
+        return;
+    }
+}
+
+static bool has_room(struct files *f, int64_t size, struct error *err)
+{
+    int64_t used = 0;
+    for (struct file *x = f->first; x; x = x->next)
+        used += x->bytes;
+    if (used + size > CAPACITY || (f->w->chaos && chance_permille(f->w, 10)))
+        return error_set(err, ERR_NO_SPACE, "simulated: the disk is full");
+    return true;
+}
+
+void files_resize(struct files *f, const char *path, int64_t size)
+{
+    struct file *x = files_at(f, path);
+    if (x && x->size < size)
+        x->size = x->bytes = size;
+}
+
+void files_upload(struct files *f, const char *upload_id, int64_t bytes,
+                  int upload)
+{
+    struct file *x = add(f, STORED_UPLOAD, upload_id, bytes);
+    x->upload = upload;
+}
+
+/* ---- images ------------------------------------------------------------------------ */
+
+static void blob_name(const char *upload_id, char out[STORAGE_NAME_MAX])
+{
+    snprintf(out, STORAGE_NAME_MAX, "%.80s.qcow2", upload_id);
+}
+
+static int vol_image_open(struct volumes *v, const char *id, struct error *err)
+{
+    error_set(err, ERR_UNAVAILABLE, "simulated: files have no descriptors");
+    return -1;
+}
+
+static bool vol_image_discard(struct volumes *v, const char *id,
+                              struct error *err)
+{
+    struct files *f = files_of(v);
+    char blob[STORAGE_NAME_MAX];
+    blob_name(id, blob);
+    if (!effect_begin(f->w, "image_discard", id, err))
+        return false;
+    drop(f, STORED_UPLOAD, id);
+    drop(f, STORED_IMAGE, blob);
+    return effect_end(f->w, err);
+}
+
+static void describe(const struct file *x, struct image_info *info)
+{
+    *info = (struct image_info){ .size = x->bytes, .virtual_size = x->size };
+    snprintf(info->blob, sizeof(info->blob), "%s", x->name);
+    snprintf(info->format, sizeof(info->format), "qcow2");
+}
+
+static bool inspect(struct files *f, const char *id, struct error *err)
+{
+    const struct file *up = files_find(f, STORED_UPLOAD, id);
+    if (!up)
+        return error_set(err, ERR_NOT_FOUND, "upload %s has no file", id);
+    if (up->upload == UPLOAD_CORRUPT)
+        return error_set(err, ERR_INVALID, "the image is corrupt");
+    if (up->upload == UPLOAD_BACKED)
+        return error_set(err, ERR_INVALID, "the image has a backing file");
+    return true;
+}
+
+static bool vol_image_commit(struct volumes *v, const char *id,
+                             const char *disk_format, struct image_info *info,
+                             struct error *err)
+{
+    struct files *f = files_of(v);
+    char blob[STORAGE_NAME_MAX];
+    blob_name(id, blob);
+    struct file *x = files_find(f, STORED_IMAGE, blob);
+    if (!effect_begin(f->w, "image_commit", id, err))
+        return false;
+    if (!x) {
+        if (!inspect(f, id, err))
+            return false;
+        x = add(f, STORED_IMAGE, blob, GIB);
+        x->bytes = files_find(f, STORED_UPLOAD, id)->bytes;
+    }
+    drop(f, STORED_UPLOAD, id);
+    describe(x, info);
+    return effect_end(f->w, err);
+}
+
+static bool vol_image_delete(struct volumes *v, const char *blob,
+                             struct error *err)
+{
+    struct files *f = files_of(v);
+    if (!effect_begin(f->w, "image_delete", blob, err))
+        return false;
+    drop(f, STORED_IMAGE, blob);
+    return effect_end(f->w, err);
+}
+
+/* ---- disks, volumes, snapshots ----------------------------------------------------- */
+
+/* Makes a file from a source; what exists is found. */
+static bool make(struct files *f, enum stored_kind kind, const char *id,
+                 const struct file *from, int64_t size,
+                 char path[STORAGE_PATH_MAX], struct error *err)
+{
+    struct file *x = files_find(f, kind, id);
+    if (!x) {
+        if (from && size && size < from->size)
+            return error_set(err, ERR_INVALID, "smaller than its source");
+        if (!has_room(f, size, err))
+            return false;
+        x = add(f, kind, id, size ? size : from->size);
+    }
+    snprintf(path, STORAGE_PATH_MAX, "%s", x->path);
+    return effect_end(f->w, err);
+}
+
+static bool vol_disk_create(struct volumes *v, const char *id,
+                            const char *blob, int64_t size,
+                            char path[STORAGE_PATH_MAX], struct error *err)
+{
+    struct files *f = files_of(v);
+    const struct file *from = files_find(f, STORED_IMAGE, blob);
+    if (!effect_begin(f->w, "disk_create", id, err))
+        return false;
+    if (!from && !files_find(f, STORED_DISK, id))
+        return error_set(err, ERR_NOT_FOUND, "image %s has no file", blob);
+    return make(f, STORED_DISK, id, from, size, path, err);
+}
+
+/* Deleting what a guest runs from would go unnoticed on a real machine. */
+static bool remove_file(struct volumes *v, enum stored_kind kind,
+                        const char *what, const char *id, struct error *err)
+{
+    struct files *f = files_of(v);
+    const struct file *x = files_find(f, kind, id);
+    if (!effect_begin(f->w, what, id, err))
+        return false;
+    if (x && guests_use(f->w->guests, x->path))
+        world_broken(f->w, "%s %s is removed while a guest uses it",
+                     stored_kind_name(kind), id);
+    drop(f, kind, id);
+    return effect_end(f->w, err);
+}
+
+static bool vol_disk_delete(struct volumes *v, const char *id,
+                            struct error *err)
+{
+    return remove_file(v, STORED_DISK, "disk_delete", id, err);
+}
+
+static bool free_source(struct files *f, enum stored_kind kind,
+                        const char *id, const struct file **out,
+                        struct error *err)
+{
+    *out = files_find(f, kind, id);
+    if (!*out)
+        return error_set(err, ERR_NOT_FOUND, "%s %s has no file",
+                         stored_kind_name(kind), id);
+    if (guests_use(f->w->guests, (*out)->path))
+        return error_set(err, ERR_CONFLICT, "%s is in use", id);
+    return true;
+}
+
+static bool vol_create(struct volumes *v, const char *id,
+                       const struct volume_spec *spec,
+                       char path[STORAGE_PATH_MAX], struct error *err)
+{
+    static const enum stored_kind kinds[] = {
+        [SOURCE_IMAGE] = STORED_IMAGE,
+        [SOURCE_SNAPSHOT] = STORED_SNAPSHOT,
+        [SOURCE_VOLUME] = STORED_VOLUME,
+    };
+    struct files *f = files_of(v);
+    const struct file *from = NULL;
+    if (!effect_begin(f->w, "volume_create", id, err))
+        return false;
+    if (spec->from != SOURCE_EMPTY && !files_find(f, STORED_VOLUME, id) &&
+        !free_source(f, kinds[spec->from], spec->source, &from, err))
+        return false;
+    return make(f, STORED_VOLUME, id, from, spec->size, path, err);
+}
+
+static bool vol_delete(struct volumes *v, const char *id, struct error *err)
+{
+    return remove_file(v, STORED_VOLUME, "volume_delete", id, err);
+}
+
+static bool vol_extend(struct volumes *v, const char *id, int64_t size,
+                       struct error *err)
+{
+    struct files *f = files_of(v);
+    const struct file *x;
+    if (!effect_begin(f->w, "volume_extend", id, err) ||
+        !free_source(f, STORED_VOLUME, id, &x, err) ||
+        !has_room(f, size - x->size, err))
+        return false;
+    files_resize(f, x->path, size);
+    return effect_end(f->w, err);
+}
+
+static bool vol_snapshot_create(struct volumes *v, const char *id,
+                                const char *volume_id,
+                                char path[STORAGE_PATH_MAX],
+                                struct error *err)
+{
+    struct files *f = files_of(v);
+    const struct file *x = NULL;
+    if (!effect_begin(f->w, "snapshot_create", id, err))
+        return false;
+    if (!files_find(f, STORED_SNAPSHOT, id) &&
+        !free_source(f, STORED_VOLUME, volume_id, &x, err))
+        return false;
+    return make(f, STORED_SNAPSHOT, id, x, x ? x->size : 0, path, err);
+}
+
+static bool vol_snapshot_delete(struct volumes *v, const char *id,
+                                struct error *err)
+{
+    return remove_file(v, STORED_SNAPSHOT, "snapshot_delete", id, err);
+}
+
+static bool vol_to_image(struct volumes *v, const char *id,
+                         const char *upload_id, const char *disk_format,
+                         struct image_info *info, struct error *err)
+{
+    struct files *f = files_of(v);
+    char blob[STORAGE_NAME_MAX], path[STORAGE_PATH_MAX];
+    const struct file *x = NULL;
+    blob_name(upload_id, blob);
+    if (!effect_begin(f->w, "volume_to_image", id, err))
+        return false;
+    if (!files_find(f, STORED_IMAGE, blob) &&
+        !free_source(f, STORED_VOLUME, id, &x, err))
+        return false;
+    if (!make(f, STORED_IMAGE, blob, x, x ? x->size : 0, path, err))
+        return false;
+    describe(files_find(f, STORED_IMAGE, blob), info);
+    return true;
+}
+
+static bool vol_list(struct volumes *v, stored_fn *fn, void *arg,
+                     struct error *err)
+{
+    struct file *next;
+    for (struct file *x = files_of(v)->first; x; x = next) {
+        next = x->next;
+        struct stored s = { x->kind, x->name, x->bytes, x->changed };
+        fn(arg, &s);
+    }
+    return true;
+}
+
+static bool vol_stats(struct volumes *v, struct storage_stats *stats,
+                      struct error *err)
+{
+    *stats = (struct storage_stats){ CAPACITY, CAPACITY / 2 };
+    return true;
+}
+
+static bool vol_tidy(struct volumes *v, struct error *err)
+{
+    return effect_begin(files_of(v)->w, "tidy", "", err) &&
+           effect_end(files_of(v)->w, err);
+}
+
+static void vol_close(struct volumes *v)
+{
+    free(v);
+}
+
+static const struct volume_ops ops = {
+    .image_open_write = vol_image_open,
+    .image_discard = vol_image_discard,
+    .image_commit = vol_image_commit,
+    .image_open_read = vol_image_open,
+    .image_delete = vol_image_delete,
+    .disk_create = vol_disk_create,
+    .disk_delete = vol_disk_delete,
+    .volume_create = vol_create,
+    .volume_delete = vol_delete,
+    .volume_extend = vol_extend,
+    .snapshot_create = vol_snapshot_create,
+    .snapshot_delete = vol_snapshot_delete,
+    .volume_to_image = vol_to_image,
+    .list = vol_list,
+    .stats = vol_stats,
+    .tidy = vol_tidy,
+    .close = vol_close,
+};
+
+/* ---- public --------------------------------------------------------------------------- */
+
+struct files *files_new(struct world *w)
+{
+    struct files *f = xcalloc(1, sizeof(*f));
+    f->w = w;
+    f->last = &f->first;
+    return f;
+}
+
+void files_free(struct files *f)
+{
+    for (struct file *x; (x = f->first);) {
+        f->first = x->next;
+        free(x);
+    }
+    free(f);
+}
+
+struct volumes *files_open(struct files *f)
+{
+    struct sim_volumes *v = xcalloc(1, sizeof(*v));
+    v->v.ops = &ops;
+    v->files = f;
+    return &v->v;
+}

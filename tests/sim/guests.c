@@ -1,0 +1,517 @@
+#include "guests.h"
+
+#include "common/alloc.h"
+#include "files.h"
+#include "nets.h"
+
+#include <string.h>
+
+enum todo_type { TODO_EVENT, TODO_OFF, TODO_DROP_DISK, TODO_DROP_NIC };
+
+struct todo {
+    struct todo *next;
+    enum todo_type type;
+    int64_t due;
+    char id[UUID_SIZE];
+    char device[UUID_SIZE];
+};
+
+struct sim_hypervisor {
+    struct hypervisor h;
+    struct guests *guests;
+    domain_event_fn *fn;
+    void *arg;
+};
+
+struct guests {
+    struct world *w;
+    struct guest *first, **last;
+    struct todo *todos;
+    struct sim_hypervisor *open; /* NULL: nobody listens */
+};
+
+/* ---- what comes later ---------------------------------------------------------- */
+
+static void later(struct guests *g, enum todo_type type, const char *id,
+                  const char *device, int64_t us)
+{
+    struct todo *t = xcalloc(1, sizeof(*t)), **at = &g->todos;
+    t->type = type;
+    t->due = g->w->time + us;
+    snprintf(t->id, sizeof(t->id), "%s", id);
+    snprintf(t->device, sizeof(t->device), "%s", device ? device : "");
+    while (*at && (*at)->due <= t->due)
+        at = &(*at)->next;
+    t->next = *at;
+    *at = t;
+}
+
+static void changed(struct guests *g, const struct guest *d)
+{
+    nets_changed(g->w->nets);
+    if (g->w->chaos && chance_percent(g->w, 10))
+        return; /* lost */
+    later(g, TODO_EVENT, d->id, NULL, (int64_t)chance(g->w, 300000));
+}
+
+static void set_state(struct guests *g, struct guest *d,
+                      enum domain_state state)
+{
+    d->info.state = state;
+    d->info.vnc_port = domain_active(&d->info) ? 5900 : 0;
+    snprintf(d->info.vnc_host, sizeof(d->info.vnc_host), "%s",
+             domain_active(&d->info) ? "127.0.0.1" : "");
+    changed(g, d);
+}
+
+/* ---- devices --------------------------------------------------------------------- */
+
+static size_t disk_index(const struct guest *d, const char *device)
+{
+    size_t i = 0;
+    while (i < d->info.n_disks && strcmp(d->info.disks[i], device) != 0)
+        i++;
+    return i;
+}
+
+static size_t nic_index(const struct guest *d, const char *port_id)
+{
+    size_t i = 0;
+    while (i < d->info.n_nics && strcmp(d->info.nics[i], port_id) != 0)
+        i++;
+    return i;
+}
+
+static void add_disk(struct guest *d, const struct disk_spec *disk)
+{
+    size_t i = d->info.n_disks++;
+    snprintf(d->info.disks[i], sizeof(d->info.disks[i]), "%s", disk->device);
+    snprintf(d->paths[i], sizeof(d->paths[i]), "%s", disk->path);
+    d->read_only[i] = disk->readonly || disk->cdrom;
+}
+
+static void drop_disk(struct guest *d, size_t i)
+{
+    size_t rest = --d->info.n_disks - i;
+    memmove(d->info.disks[i], d->info.disks[i + 1],
+            rest * sizeof(d->info.disks[i]));
+    memmove(d->paths[i], d->paths[i + 1], rest * sizeof(d->paths[i]));
+    memmove(&d->read_only[i], &d->read_only[i + 1], rest * sizeof(bool));
+}
+
+static void add_nic(struct guest *d, const char *port_id)
+{
+    size_t i = d->info.n_nics++;
+    snprintf(d->info.nics[i], sizeof(d->info.nics[i]), "%s", port_id);
+}
+
+static void drop_nic(struct guest *d, size_t i)
+{
+    size_t rest = --d->info.n_nics - i;
+    memmove(d->info.nics[i], d->info.nics[i + 1],
+            rest * sizeof(d->info.nics[i]));
+}
+
+/* ---- time ------------------------------------------------------------------------- */
+
+static void do_todo(struct guests *g, const struct todo *t)
+{
+    struct guest *d = guest_find(g, t->id);
+    if (t->type == TODO_EVENT) {
+        world_event(g->w, "event of %s", t->id);
+        if (g->open && g->open->fn)
+            g->open->fn(g->open->arg, t->id);
+        return;
+    }
+    if (!d || !guest_active(d))
+        return;
+    world_event(g->w, "guest %s: %s %s", t->id,
+                t->type == TODO_OFF ? "powers off" : "lets go of", t->device);
+    size_t disk = disk_index(d, t->device), nic = nic_index(d, t->device);
+    if (t->type == TODO_OFF)
+        set_state(g, d, DOMAIN_OFF);
+    else if (t->type == TODO_DROP_DISK && disk < d->info.n_disks)
+        drop_disk(d, disk);
+    else if (t->type == TODO_DROP_NIC && nic < d->info.n_nics)
+        drop_nic(d, nic);
+    changed(g, d);
+}
+
+/* What a guest does of its own accord. */
+static bool whim(struct guests *g)
+{
+    struct world *w = g->w;
+    if (!w->chaos || !g->first || !chance_permille(w, 8))
+        return false;
+    struct guest *d = g->first;
+    for (uint64_t n = chance(w, 8); n && d->next; n--)
+        d = d->next;
+    if (d->info.state != DOMAIN_RUNNING)
+        return false;
+    static const enum domain_state ends[] = { DOMAIN_OFF, DOMAIN_CRASHED,
+                                              DOMAIN_PAUSED };
+    enum domain_state state = ends[chance(w, ARRAY_SIZE(ends))];
+    world_event(w, "guest %s goes to state %d by itself", d->id, (int)state);
+    set_state(g, d, state);
+    return true;
+}
+
+bool guests_step(struct guests *g)
+{
+    struct todo *t = g->todos;
+    if (!t || t->due > g->w->time)
+        return whim(g);
+    g->todos = t->next;
+    do_todo(g, t);
+    free(t);
+    return true;
+}
+
+int64_t guests_due(struct guests *g)
+{
+    return g->todos ? g->todos->due : INT64_MAX;
+}
+
+void guests_power_lost(struct guests *g)
+{
+    for (struct guest *d = g->first; d; d = d->next)
+        if (guest_active(d))
+            set_state(g, d, DOMAIN_OFF);
+    for (struct todo *t; (t = g->todos);) {
+        g->todos = t->next;
+        free(t);
+    }
+}
+
+/* ---- the table: asking ------------------------------------------------------------- */
+
+#define guests_of(h_) (((struct sim_hypervisor *)(h_))->guests)
+
+static bool hv_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
+                    struct error *err)
+{
+    for (struct guest *d = guests_of(h)->first; d; d = d->next)
+        fn(arg, d->id, d->info.state);
+    return true;
+}
+
+static bool hv_info(struct hypervisor *h, const char *id,
+                    struct domain_info *info, struct error *err)
+{
+    struct guests *g = guests_of(h);
+    const struct guest *d = guest_find(g, id);
+    if (g->w->core_dying)
+        return error_set(err, ERR_CANCELLED, "simulated: the core is dead");
+    if (g->w->chaos && chance_permille(g->w, 10))
+        return error_set(err, ERR_UNAVAILABLE, "simulated: no connection");
+    *info = d ? d->info : (struct domain_info){ .state = DOMAIN_ABSENT };
+    return true;
+}
+
+static bool hv_stats(struct hypervisor *h, const char *id,
+                     struct domain_stats *stats, struct error *err)
+{
+    *stats = (struct domain_stats){ .vcpus = 1 };
+    return true;
+}
+
+/* ---- the table: doing --------------------------------------------------------------- */
+
+/* The domain that a call needs; begins its effect. */
+static struct guest *begin(struct hypervisor *h, const char *what,
+                           const char *id, struct error *err)
+{
+    struct guest *d = guest_find(guests_of(h), id);
+    if (!effect_begin(guests_of(h)->w, what, id, err))
+        return NULL;
+    if (!d)
+        error_set(err, ERR_NOT_FOUND, "domain %s is not there", id);
+    return d;
+}
+
+static struct guest *define(struct guests *g, const char *id)
+{
+    struct guest *d = guest_find(g, id);
+    if (d)
+        return d;
+    d = xcalloc(1, sizeof(*d));
+    snprintf(d->id, sizeof(d->id), "%s", id);
+    d->info.state = DOMAIN_OFF;
+    *g->last = d;
+    g->last = &d->next;
+    return d;
+}
+
+/* A domain cannot start with a file that is not there or that another one
+ * writes to. */
+static bool may_open(struct guests *g, const struct disk_spec *disk,
+                     struct error *err)
+{
+    if (!files_at(g->w->files, disk->path))
+        return error_set(err, ERR_NOT_FOUND, "there is no file %s", disk->path);
+    if (!disk->readonly && guests_use(g, disk->path))
+        return error_set(err, ERR_CONFLICT, "%s is in use by another guest",
+                         disk->path);
+    return true;
+}
+
+static bool hv_define_start(struct hypervisor *h, const struct domain_spec *s,
+                            struct error *err)
+{
+    struct guests *g = guests_of(h);
+    struct guest *d = guest_find(g, s->id);
+    if (!effect_begin(g->w, "define_start", s->id, err))
+        return false;
+    if (d && guest_active(d))
+        return effect_end(g->w, err);
+    for (size_t i = 0; i < s->n_disks; i++)
+        if (!may_open(g, &s->disks[i], err))
+            return false;
+    d = define(g, s->id);
+    d->info.n_disks = d->info.n_nics = 0;
+    for (size_t i = 0; i < s->n_disks; i++)
+        add_disk(d, &s->disks[i]);
+    for (size_t i = 0; i < s->n_nics; i++)
+        add_nic(d, s->nics[i].port_id);
+    d->info.reboot = s->reboot;
+    snprintf(d->info.serial_log, sizeof(d->info.serial_log), "/sim/log/%s",
+             s->id);
+    set_state(g, d, DOMAIN_RUNNING);
+    return effect_end(g->w, err);
+}
+
+static bool hv_start(struct hypervisor *h, const char *id, struct error *err)
+{
+    struct guest *d = begin(h, "start", id, err);
+    if (!d)
+        return false;
+    if (!guest_active(d))
+        set_state(guests_of(h), d, DOMAIN_RUNNING);
+    return effect_end(guests_of(h)->w, err);
+}
+
+static bool hv_shutdown(struct hypervisor *h, const char *id,
+                        struct error *err)
+{
+    struct world *w = guests_of(h)->w;
+    if (!effect_begin(w, "shutdown", id, err))
+        return false;
+    if (chance_percent(w, 80))
+        later(guests_of(h), TODO_OFF, id, NULL,
+              (int64_t)chance(w, 40) * SECOND_US);
+    return effect_end(w, err);
+}
+
+static bool hv_destroy(struct hypervisor *h, const char *id, struct error *err)
+{
+    struct guest *d = guest_find(guests_of(h), id);
+    if (!effect_begin(guests_of(h)->w, "destroy", id, err))
+        return false;
+    if (d && guest_active(d))
+        set_state(guests_of(h), d, DOMAIN_OFF);
+    return effect_end(guests_of(h)->w, err);
+}
+
+static bool hv_undefine(struct hypervisor *h, const char *id,
+                        struct error *err)
+{
+    struct guests *g = guests_of(h);
+    if (!effect_begin(g->w, "undefine", id, err))
+        return false;
+    for (struct guest **at = &g->first, *d; (d = *at); at = &d->next) {
+        if (strcmp(d->id, id) != 0)
+            continue;
+        if (guest_active(d))
+            return error_set(err, ERR_CONFLICT, "domain %s is active", id);
+        *at = d->next;
+        if (!*at)
+            g->last = at;
+        free(d);
+        break;
+    }
+    return effect_end(g->w, err);
+}
+
+static bool to_state(struct hypervisor *h, const char *what, const char *id,
+                     enum domain_state state, struct error *err)
+{
+    struct guest *d = begin(h, what, id, err);
+    if (!d)
+        return false;
+    if (!guest_active(d) && d->info.state != state)
+        return error_set(err, ERR_INVALID, "domain %s is not running", id);
+    if (d->info.state != state)
+        set_state(guests_of(h), d, state);
+    return effect_end(guests_of(h)->w, err);
+}
+
+static bool hv_suspend(struct hypervisor *h, const char *id, struct error *err)
+{
+    return to_state(h, "suspend", id, DOMAIN_PAUSED, err);
+}
+
+static bool hv_resume(struct hypervisor *h, const char *id, struct error *err)
+{
+    return to_state(h, "resume", id, DOMAIN_RUNNING, err);
+}
+
+static bool hv_managed_save(struct hypervisor *h, const char *id,
+                            struct error *err)
+{
+    return to_state(h, "managed_save", id, DOMAIN_SAVED, err);
+}
+
+static bool hv_attach_disk(struct hypervisor *h, const char *id,
+                           const struct disk_spec *disk, struct error *err)
+{
+    struct guests *g = guests_of(h);
+    struct guest *d = begin(h, "attach_disk", id, err);
+    if (!d)
+        return false;
+    if (disk_index(d, disk->device) < d->info.n_disks)
+        return effect_end(g->w, err);
+    if (!may_open(g, disk, err))
+        return false;
+    add_disk(d, disk);
+    changed(g, d);
+    return effect_end(g->w, err);
+}
+
+static bool hv_detach_disk(struct hypervisor *h, const char *id,
+                           const char *device, struct error *err)
+{
+    struct world *w = guests_of(h)->w;
+    if (!begin(h, "detach_disk", id, err))
+        return false;
+    if (chance_percent(w, 85))
+        later(guests_of(h), TODO_DROP_DISK, id, device,
+              (int64_t)chance(w, 10000) * 1000);
+    return effect_end(w, err);
+}
+
+static bool hv_resize_disk(struct hypervisor *h, const char *id,
+                           const char *device, int64_t bytes,
+                           struct error *err)
+{
+    struct guests *g = guests_of(h);
+    struct guest *d = begin(h, "resize_disk", id, err);
+    if (!d)
+        return false;
+    size_t i = disk_index(d, device);
+    if (i == d->info.n_disks)
+        return error_set(err, ERR_NOT_FOUND, "%s has no disk %s", id, device);
+    files_resize(g->w->files, d->paths[i], bytes);
+    return effect_end(g->w, err);
+}
+
+static bool hv_attach_nic(struct hypervisor *h, const char *id,
+                          const struct nic_spec *nic, struct error *err)
+{
+    struct guests *g = guests_of(h);
+    struct guest *d = begin(h, "attach_nic", id, err);
+    if (!d)
+        return false;
+    if (nic_index(d, nic->port_id) == d->info.n_nics)
+        add_nic(d, nic->port_id);
+    changed(g, d);
+    return effect_end(g->w, err);
+}
+
+static bool hv_detach_nic(struct hypervisor *h, const char *id,
+                          const char *port_id, struct error *err)
+{
+    struct world *w = guests_of(h)->w;
+    if (!begin(h, "detach_nic", id, err))
+        return false;
+    if (chance_percent(w, 85))
+        later(guests_of(h), TODO_DROP_NIC, id, port_id,
+              (int64_t)chance(w, 10000) * 1000);
+    return effect_end(w, err);
+}
+
+static void hv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
+{
+    ((struct sim_hypervisor *)h)->fn = fn;
+    ((struct sim_hypervisor *)h)->arg = arg;
+}
+
+static void hv_close(struct hypervisor *h)
+{
+    guests_of(h)->open = NULL;
+    free(h);
+}
+
+static const struct hypervisor_ops ops = {
+    .list = hv_list,
+    .info = hv_info,
+    .define_start = hv_define_start,
+    .start = hv_start,
+    .shutdown = hv_shutdown,
+    .destroy = hv_destroy,
+    .undefine = hv_undefine,
+    .suspend = hv_suspend,
+    .resume = hv_resume,
+    .managed_save = hv_managed_save,
+    .attach_disk = hv_attach_disk,
+    .detach_disk = hv_detach_disk,
+    .resize_disk = hv_resize_disk,
+    .attach_nic = hv_attach_nic,
+    .detach_nic = hv_detach_nic,
+    .stats = hv_stats,
+    .listen = hv_listen,
+    .close = hv_close,
+};
+
+/* ---- public ------------------------------------------------------------------------- */
+
+struct guests *guests_new(struct world *w)
+{
+    struct guests *g = xcalloc(1, sizeof(*g));
+    g->w = w;
+    g->last = &g->first;
+    return g;
+}
+
+void guests_free(struct guests *g)
+{
+    for (struct guest *d; (d = g->first);) {
+        g->first = d->next;
+        free(d);
+    }
+    for (struct todo *t; (t = g->todos);) {
+        g->todos = t->next;
+        free(t);
+    }
+    free(g);
+}
+
+struct hypervisor *guests_open(struct guests *g)
+{
+    struct sim_hypervisor *h = xcalloc(1, sizeof(*h));
+    h->h.ops = &ops;
+    h->guests = g;
+    g->open = h;
+    return &h->h;
+}
+
+struct guest *guests_first(struct guests *g)
+{
+    return g->first;
+}
+
+struct guest *guest_find(struct guests *g, const char *id)
+{
+    struct guest *d = g->first;
+    while (d && strcmp(d->id, id) != 0)
+        d = d->next;
+    return d;
+}
+
+bool guests_use(struct guests *g, const char *path)
+{
+    for (struct guest *d = g->first; d; d = d->next)
+        for (size_t i = 0; guest_active(d) && i < d->info.n_disks; i++)
+            if (strcmp(d->paths[i], path) == 0 && !d->read_only[i])
+                return true;
+    return false;
+}

@@ -1,0 +1,39 @@
+/*
+ * guests - a hypervisor made of a table: domains that survive the core.
+ *
+ * A domain is a state and lists of devices.  Its guest takes its time, and
+ * now and then ignores what it is asked, powers itself off or crashes.
+ * Events come late and may get lost while there is chaos.
+ */
+#ifndef CAIRN_SIM_GUESTS_H
+#define CAIRN_SIM_GUESTS_H
+
+#include "compute/hypervisor.h"
+#include "world.h"
+
+struct guests *guests_new(struct world *w);
+void guests_free(struct guests *g);
+/* The core's handle; it ends with close. */
+struct hypervisor *guests_open(struct guests *g);
+/* The next due thing: an event is delivered, a guest does what it was asked. */
+bool guests_step(struct guests *g);
+int64_t guests_due(struct guests *g);
+void guests_power_lost(struct guests *g);
+
+struct guest {
+    struct guest *next;
+    struct domain_info info;
+    char id[UUID_SIZE];
+    char paths[DOMAIN_DISKS_MAX][160]; /* beside info.disks */
+    bool read_only[DOMAIN_DISKS_MAX];
+};
+struct guest *guests_first(struct guests *g);
+struct guest *guest_find(struct guests *g, const char *id);
+/* Does a running guest have the file? */
+bool guests_use(struct guests *g, const char *path);
+static inline bool guest_active(const struct guest *g)
+{
+    return domain_active(&g->info);
+}
+
+#endif

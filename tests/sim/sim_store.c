@@ -1,0 +1,337 @@
+#include "sim_store.h"
+
+#include "common/alloc.h"
+
+#include <string.h>
+
+/* One thing that the store says: events of a watch, or an answer. */
+struct said {
+    struct said *next;
+    struct sim_watch *watch; /* NULL: an answer */
+    enum watch_what what;
+    int64_t revision;
+    struct kv *events;
+    size_t n;
+    txn_done_fn *done;
+    void *arg;
+    struct txn_result result;
+};
+
+struct sent {
+    struct sent *next;
+    struct txn txn;
+    txn_done_fn *done;
+    void *arg;
+};
+
+struct sim_watch {
+    struct sim_watch *next;
+    struct sim_end *end;
+    struct watch *inner;
+    watch_fn *fn;
+    void *arg;
+    bool gone;
+};
+
+struct sim_end {
+    struct store store;
+    struct world *w;
+    const char *name;
+    bool sync;
+    struct said *said, **last_said;
+    struct sent *sent, **last_sent;
+    struct sim_watch *watches;
+};
+
+#define end_of(store_) container_of(store_, struct sim_end, store)
+
+/* ---- the queue of what is said --------------------------------------------- */
+
+static struct said *say(struct sim_end *e)
+{
+    struct said *s = xcalloc(1, sizeof(*s));
+    *e->last_said = s;
+    e->last_said = &s->next;
+    return s;
+}
+
+static void said_free(struct said *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        free((char *)s->events[i].key);
+        free((void *)s->events[i].value);
+    }
+    free(s->events);
+    free(s);
+}
+
+static void on_events(void *arg, enum watch_what what, int64_t revision,
+                      const struct kv *events, size_t n)
+{
+    struct sim_watch *sw = arg;
+    struct said *s = say(sw->end);
+    s->watch = sw;
+    s->what = what;
+    s->revision = revision;
+    s->events = xcalloc(n, sizeof(*s->events));
+    s->n = n;
+    for (size_t i = 0; i < n; i++) {
+        s->events[i] = events[i];
+        s->events[i].key = xstrdup(events[i].key);
+        if (!events[i].value)
+            continue;
+        s->events[i].value = memcpy(xmalloc(events[i].len + 1),
+                                    events[i].value, events[i].len);
+    }
+}
+
+bool sim_end_waiting(const struct sim_end *e)
+{
+    return e->said != NULL;
+}
+
+bool sim_end_deliver(struct sim_end *e)
+{
+    struct said *s = e->said;
+    if (!s)
+        return false;
+    e->said = s->next;
+    if (!e->said)
+        e->last_said = &e->said;
+    if (s->watch && !s->watch->gone)
+        s->watch->fn(s->watch->arg, s->what, s->revision, s->events, s->n);
+    else if (s->done)
+        s->done(s->arg, &s->result);
+    said_free(s);
+    return true;
+}
+
+static void deliver_all(struct sim_end *e)
+{
+    while (sim_end_deliver(e))
+        ;
+}
+
+/* ---- transactions ------------------------------------------------------------ */
+
+static void keep_result(void *arg, const struct txn_result *result)
+{
+    *(struct txn_result *)arg = *result;
+}
+
+static struct txn_result unknown(void)
+{
+    struct error err;
+    error_set(&err, ERR_UNKNOWN, "simulated: the answer got lost");
+    return txn_failed(TXN_UNKNOWN, &err);
+}
+
+static struct txn_result carry_out(struct sim_end *e, struct txn *t)
+{
+    struct txn_result result = { 0 };
+    char key[80];
+    snprintf(key, sizeof(key), "%s", t->n_writes ? t->writes[0].key : "-");
+    store_submit(e->w->store, t, keep_result, &result);
+    e->w->stats.commits += result.status == TXN_COMMITTED;
+    world_event(e->w, "%s txn %s.. -> %s %lld", e->name, key,
+                result.status == TXN_COMMITTED  ? "committed"
+                : result.status == TXN_CONFLICT ? "conflict"
+                                                : "failed",
+                (long long)result.revision);
+    return result;
+}
+
+/* What chance makes of a transaction before it is carried out. */
+static bool lost_before(struct sim_end *e, struct txn *t,
+                        struct txn_result *result)
+{
+    struct world *w = e->w;
+    struct error err;
+    if (!w->chaos || !chance_permille(w, 25))
+        return false;
+    w->stats.faults++;
+    switch (chance(w, 3)) {
+    case 0:
+        *result = unknown();
+        break;
+    case 1:
+        error_set(&err, ERR_UNAVAILABLE, "simulated: the store is away");
+        *result = txn_failed(TXN_FAILED, &err);
+        break;
+    default:
+        if (t->n_compares == 0)
+            return false;
+        *result = txn_conflict(&t->compares[0], cache_revision(w->truth));
+    }
+    world_event(w, "%s txn lost before: %s", e->name, result->err.text);
+    txn_reset(t);
+    return true;
+}
+
+static bool lost_after(struct sim_end *e, struct txn_result *result)
+{
+    if (!e->w->chaos || !chance_permille(e->w, 15))
+        return false;
+    e->w->stats.faults++;
+    world_event(e->w, "%s txn done, answer lost", e->name);
+    *result = unknown();
+    return true;
+}
+
+static void submit_sync(struct sim_end *e, struct txn *t, txn_done_fn *done,
+                        void *arg)
+{
+    struct txn_result result;
+    struct error err = { 0 };
+    if (!effect_begin(e->w, "commit",
+                      t->n_writes ? t->writes[0].key : "nothing", &err)) {
+        txn_reset(t);
+        result = txn_failed(TXN_UNKNOWN, &err);
+        done(arg, &result);
+        return;
+    }
+    if (!lost_before(e, t, &result)) {
+        result = carry_out(e, t);
+        /* After its death nobody hears of what was done. */
+        if (!effect_end(e->w, &err))
+            result = txn_failed(TXN_UNKNOWN, &err);
+        else if (!lost_after(e, &result))
+            deliver_all(e);
+    }
+    done(arg, &result);
+}
+
+static void end_submit(struct store *store, struct txn *t, txn_done_fn *done,
+                       void *arg)
+{
+    struct sim_end *e = end_of(store);
+    if (e->sync) {
+        submit_sync(e, t, done, arg);
+        return;
+    }
+    struct sent *s = xcalloc(1, sizeof(*s));
+    s->txn = *t;
+    *t = TXN_INIT;
+    s->done = done;
+    s->arg = arg;
+    *e->last_sent = s;
+    e->last_sent = &s->next;
+}
+
+static struct sent *pop_sent(struct sim_end *e)
+{
+    struct sent *s = e->sent;
+    if (!s)
+        return NULL;
+    e->sent = s->next;
+    if (!e->sent)
+        e->last_sent = &e->sent;
+    return s;
+}
+
+bool sim_end_sent(const struct sim_end *e)
+{
+    return e->sent != NULL;
+}
+
+bool sim_end_take(struct sim_end *e)
+{
+    struct sent *s = pop_sent(e);
+    struct txn_result result;
+    if (!s)
+        return false;
+    if (!lost_before(e, &s->txn, &result)) {
+        result = carry_out(e, &s->txn);
+        lost_after(e, &result);
+    }
+    struct said *answer = say(e);
+    answer->done = s->done;
+    answer->arg = s->arg;
+    answer->result = result;
+    txn_reset(&s->txn);
+    free(s);
+    return true;
+}
+
+/* ---- the rest of the table ----------------------------------------------------- */
+
+static bool end_range(struct store *store, const char *prefix, range_fn *fn,
+                      void *arg, int64_t *revision, struct error *err)
+{
+    return store_range(end_of(store)->w->store, prefix, fn, arg, revision, err);
+}
+
+static struct watch *end_watch(struct store *store, const char *prefix,
+                               int64_t from, watch_fn *fn, void *arg,
+                               struct error *err)
+{
+    struct sim_end *e = end_of(store);
+    struct sim_watch *sw = xcalloc(1, sizeof(*sw));
+    sw->end = e;
+    sw->fn = fn;
+    sw->arg = arg;
+    sw->next = e->watches;
+    e->watches = sw;
+    sw->inner = store_watch(e->w->store, prefix, from, on_events, sw, err);
+    return (struct watch *)(void *)sw;
+}
+
+/* What is queued for it stays, and is dropped when its turn comes. */
+static void end_unwatch(struct store *store, struct watch *watch)
+{
+    struct sim_watch *sw = (struct sim_watch *)(void *)watch;
+    if (!sw->gone)
+        store_unwatch(end_of(store)->w->store, sw->inner);
+    sw->gone = true;
+}
+
+static const struct store_ops end_ops = {
+    .range = end_range,
+    .submit = end_submit,
+    .watch = end_watch,
+    .unwatch = end_unwatch,
+};
+
+struct sim_end *sim_end_open(struct world *w, const char *name, bool sync)
+{
+    struct sim_end *e = xcalloc(1, sizeof(*e));
+    e->store.ops = &end_ops;
+    e->w = w;
+    e->name = name;
+    e->sync = sync;
+    e->last_said = &e->said;
+    e->last_sent = &e->sent;
+    return e;
+}
+
+struct store *sim_end_store(struct sim_end *e)
+{
+    return &e->store;
+}
+
+/* Some of what a dead process has sent is still on its way. */
+static void drain_sent(struct sim_end *e)
+{
+    bool arrives = true;
+    for (struct sent *s; (s = pop_sent(e)); free(s)) {
+        arrives = arrives && chance_percent(e->w, 60);
+        if (arrives)
+            carry_out(e, &s->txn);
+        txn_reset(&s->txn);
+    }
+}
+
+void sim_end_close(struct sim_end *e)
+{
+    drain_sent(e);
+    for (struct sim_watch *sw = e->watches, *next; sw; sw = next) {
+        next = sw->next;
+        end_unwatch(&e->store, (struct watch *)(void *)sw);
+        free(sw);
+    }
+    for (struct said *s = e->said, *next; s; s = next) {
+        next = s->next;
+        said_free(s);
+    }
+    free(e);
+}
