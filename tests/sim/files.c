@@ -19,7 +19,8 @@ struct files {
 
 #define files_of(v_) (((struct sim_volumes *)(v_))->files)
 
-/* ---- the table of files --------------------------------------------------------- */
+/* ---- the table of files
+ * --------------------------------------------------------- */
 
 const char *stored_kind_name(enum stored_kind kind)
 {
@@ -105,7 +106,8 @@ void files_upload(struct files *f, const char *upload_id, int64_t bytes,
     x->upload = upload;
 }
 
-/* ---- images ------------------------------------------------------------------------ */
+/* ---- images
+ * ------------------------------------------------------------------------ */
 
 static void blob_name(const char *upload_id, char out[STORAGE_NAME_MAX])
 {
@@ -181,7 +183,8 @@ static bool vol_image_delete(struct volumes *v, const char *blob,
     return effect_end(f->w, err);
 }
 
-/* ---- disks, volumes, snapshots ----------------------------------------------------- */
+/* ---- disks, volumes, snapshots
+ * ----------------------------------------------------- */
 
 /* Makes a file from a source; what exists is found. */
 static bool make(struct files *f, enum stored_kind kind, const char *id,
@@ -200,9 +203,9 @@ static bool make(struct files *f, enum stored_kind kind, const char *id,
     return effect_end(f->w, err);
 }
 
-static bool vol_disk_create(struct volumes *v, const char *id,
-                            const char *blob, int64_t size,
-                            char path[STORAGE_PATH_MAX], struct error *err)
+static bool vol_disk_create(struct volumes *v, const char *id, const char *blob,
+                            int64_t size, char path[STORAGE_PATH_MAX],
+                            struct error *err)
 {
     struct files *f = files_of(v);
     const struct file *from = files_find(f, STORED_IMAGE, blob);
@@ -234,9 +237,8 @@ static bool vol_disk_delete(struct volumes *v, const char *id,
     return remove_file(v, STORED_DISK, "disk_delete", id, err);
 }
 
-static bool free_source(struct files *f, enum stored_kind kind,
-                        const char *id, const struct file **out,
-                        struct error *err)
+static bool free_source(struct files *f, enum stored_kind kind, const char *id,
+                        const struct file **out, struct error *err)
 {
     *out = files_find(f, kind, id);
     if (!*out)
@@ -286,8 +288,7 @@ static bool vol_extend(struct volumes *v, const char *id, int64_t size,
 
 static bool vol_snapshot_create(struct volumes *v, const char *id,
                                 const char *volume_id,
-                                char path[STORAGE_PATH_MAX],
-                                struct error *err)
+                                char path[STORAGE_PATH_MAX], struct error *err)
 {
     struct files *f = files_of(v);
     const struct file *x = NULL;
@@ -374,7 +375,9 @@ static const struct volume_ops ops = {
     .close = vol_close,
 };
 
-/* ---- public --------------------------------------------------------------------------- */
+/* ---- public
+ * ---------------------------------------------------------------------------
+ */
 
 struct files *files_new(struct world *w)
 {

@@ -30,7 +30,8 @@ struct guests {
     struct sim_hypervisor *open; /* NULL: nobody listens */
 };
 
-/* ---- what comes later ---------------------------------------------------------- */
+/* ---- what comes later
+ * ---------------------------------------------------------- */
 
 static void later(struct guests *g, enum todo_type type, const char *id,
                   const char *device, int64_t us)
@@ -64,7 +65,8 @@ static void set_state(struct guests *g, struct guest *d,
     changed(g, d);
 }
 
-/* ---- devices --------------------------------------------------------------------- */
+/* ---- devices
+ * --------------------------------------------------------------------- */
 
 static size_t disk_index(const struct guest *d, const char *device)
 {
@@ -112,11 +114,12 @@ static void drop_nic(struct guest *d, size_t i)
             rest * sizeof(d->info.nics[i]));
 }
 
-/* ---- time ------------------------------------------------------------------------- */
+/* ---- time
+ * ------------------------------------------------------------------------- */
 
 static void do_todo(struct guests *g, const struct todo *t)
 {
-    struct guest *d = guest_find(g, t->id);
+    struct guest *d = guests_find(g, t->id);
     if (t->type == TODO_EVENT) {
         world_event(g->w, "event of %s", t->id);
         if (g->open && g->open->fn)
@@ -183,7 +186,8 @@ void guests_power_lost(struct guests *g)
     }
 }
 
-/* ---- the table: asking ------------------------------------------------------------- */
+/* ---- the table: asking
+ * ------------------------------------------------------------- */
 
 #define guests_of(h_) (((struct sim_hypervisor *)(h_))->guests)
 
@@ -199,7 +203,7 @@ static bool hv_info(struct hypervisor *h, const char *id,
                     struct domain_info *info, struct error *err)
 {
     struct guests *g = guests_of(h);
-    const struct guest *d = guest_find(g, id);
+    const struct guest *d = guests_find(g, id);
     if (g->w->core_dying)
         return error_set(err, ERR_CANCELLED, "simulated: the core is dead");
     if (g->w->chaos && chance_permille(g->w, 10))
@@ -215,13 +219,14 @@ static bool hv_stats(struct hypervisor *h, const char *id,
     return true;
 }
 
-/* ---- the table: doing --------------------------------------------------------------- */
+/* ---- the table: doing
+ * --------------------------------------------------------------- */
 
 /* The domain that a call needs; begins its effect. */
 static struct guest *begin(struct hypervisor *h, const char *what,
                            const char *id, struct error *err)
 {
-    struct guest *d = guest_find(guests_of(h), id);
+    struct guest *d = guests_find(guests_of(h), id);
     if (!effect_begin(guests_of(h)->w, what, id, err))
         return NULL;
     if (!d)
@@ -231,7 +236,7 @@ static struct guest *begin(struct hypervisor *h, const char *what,
 
 static struct guest *define(struct guests *g, const char *id)
 {
-    struct guest *d = guest_find(g, id);
+    struct guest *d = guests_find(g, id);
     if (d)
         return d;
     d = xcalloc(1, sizeof(*d));
@@ -259,7 +264,7 @@ static bool hv_define_start(struct hypervisor *h, const struct domain_spec *s,
                             struct error *err)
 {
     struct guests *g = guests_of(h);
-    struct guest *d = guest_find(g, s->id);
+    struct guest *d = guests_find(g, s->id);
     if (!effect_begin(g->w, "define_start", s->id, err))
         return false;
     if (d && guest_active(d))
@@ -290,8 +295,7 @@ static bool hv_start(struct hypervisor *h, const char *id, struct error *err)
     return effect_end(guests_of(h)->w, err);
 }
 
-static bool hv_shutdown(struct hypervisor *h, const char *id,
-                        struct error *err)
+static bool hv_shutdown(struct hypervisor *h, const char *id, struct error *err)
 {
     struct world *w = guests_of(h)->w;
     if (!effect_begin(w, "shutdown", id, err))
@@ -304,7 +308,7 @@ static bool hv_shutdown(struct hypervisor *h, const char *id,
 
 static bool hv_destroy(struct hypervisor *h, const char *id, struct error *err)
 {
-    struct guest *d = guest_find(guests_of(h), id);
+    struct guest *d = guests_find(guests_of(h), id);
     if (!effect_begin(guests_of(h)->w, "destroy", id, err))
         return false;
     if (d && guest_active(d))
@@ -312,8 +316,7 @@ static bool hv_destroy(struct hypervisor *h, const char *id, struct error *err)
     return effect_end(guests_of(h)->w, err);
 }
 
-static bool hv_undefine(struct hypervisor *h, const char *id,
-                        struct error *err)
+static bool hv_undefine(struct hypervisor *h, const char *id, struct error *err)
 {
     struct guests *g = guests_of(h);
     if (!effect_begin(g->w, "undefine", id, err))
@@ -390,8 +393,7 @@ static bool hv_detach_disk(struct hypervisor *h, const char *id,
 }
 
 static bool hv_resize_disk(struct hypervisor *h, const char *id,
-                           const char *device, int64_t bytes,
-                           struct error *err)
+                           const char *device, int64_t bytes, struct error *err)
 {
     struct guests *g = guests_of(h);
     struct guest *d = begin(h, "resize_disk", id, err);
@@ -462,7 +464,8 @@ static const struct hypervisor_ops ops = {
     .close = hv_close,
 };
 
-/* ---- public ------------------------------------------------------------------------- */
+/* ---- public
+ * ------------------------------------------------------------------------- */
 
 struct guests *guests_new(struct world *w)
 {
@@ -499,7 +502,7 @@ struct guest *guests_first(struct guests *g)
     return g->first;
 }
 
-struct guest *guest_find(struct guests *g, const char *id)
+struct guest *guests_find(struct guests *g, const char *id)
 {
     struct guest *d = g->first;
     while (d && strcmp(d->id, id) != 0)

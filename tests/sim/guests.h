@@ -28,7 +28,7 @@ struct guest {
     bool read_only[DOMAIN_DISKS_MAX];
 };
 struct guest *guests_first(struct guests *g);
-struct guest *guest_find(struct guests *g, const char *id);
+struct guest *guests_find(struct guests *g, const char *id);
 /* Does a running guest have the file? */
 bool guests_use(struct guests *g, const char *path);
 static inline bool guest_active(const struct guest *g)

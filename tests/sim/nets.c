@@ -40,16 +40,15 @@ static bool net_apply(struct net_driver *d, const struct snapshot *s,
     if (!effect_begin(n->w, "net_apply", "all", err))
         return false;
     n->n = 0;
-    n->ports = xrealloc(n->ports,
-                        (snap_count(s, &kind_port) + 1) * sizeof(*n->ports));
+    n->ports =
+        xrealloc(n->ports, (snap_count(s, &kind_port) + 1) * sizeof(*n->ports));
     struct snap_iter it = snap_all(s, &kind_port);
     for (const struct port *p; (p = snap_next(&it));)
         snprintf(n->ports[n->n++], UUID_SIZE, "%s", p->rec.id);
     return effect_end(n->w, err);
 }
 
-static enum port_state net_port_state(struct net_driver *d,
-                                      const char *port_id)
+static enum port_state net_port_state(struct net_driver *d, const char *port_id)
 {
     struct nets *n = nets_of(d);
     if (n->w->chaos && chance_permille(n->w, 20))

@@ -45,7 +45,8 @@ struct sim_end {
 
 #define end_of(store_) container_of(store_, struct sim_end, store)
 
-/* ---- the queue of what is said --------------------------------------------- */
+/* ---- the queue of what is said ---------------------------------------------
+ */
 
 static struct said *say(struct sim_end *e)
 {
@@ -80,8 +81,8 @@ static void on_events(void *arg, enum watch_what what, int64_t revision,
         s->events[i].key = xstrdup(events[i].key);
         if (!events[i].value)
             continue;
-        s->events[i].value = memcpy(xmalloc(events[i].len + 1),
-                                    events[i].value, events[i].len);
+        s->events[i].value =
+            memcpy(xmalloc(events[i].len + 1), events[i].value, events[i].len);
     }
 }
 
@@ -112,7 +113,8 @@ static void deliver_all(struct sim_end *e)
         ;
 }
 
-/* ---- transactions ------------------------------------------------------------ */
+/* ---- transactions
+ * ------------------------------------------------------------ */
 
 static void keep_result(void *arg, const struct txn_result *result)
 {
@@ -253,7 +255,8 @@ bool sim_end_take(struct sim_end *e)
     return true;
 }
 
-/* ---- the rest of the table ----------------------------------------------------- */
+/* ---- the rest of the table
+ * ----------------------------------------------------- */
 
 static bool end_range(struct store *store, const char *prefix, range_fn *fn,
                       void *arg, int64_t *revision, struct error *err)

@@ -15,7 +15,8 @@
 
 #define START_US (INT64_C(1795000000) * SECOND_US) /* November 2026 */
 
-/* ---- chance ---------------------------------------------------------------- */
+/* ---- chance ----------------------------------------------------------------
+ */
 
 /* splitmix64 */
 static uint64_t next_random(uint64_t *state)
@@ -53,7 +54,8 @@ static void world_random(void *self, void *out, size_t len)
         ((unsigned char *)out)[i] = (unsigned char)next_random(&w->chance_env);
 }
 
-/* ---- events ------------------------------------------------------------------ */
+/* ---- events
+ * ------------------------------------------------------------------ */
 
 static uint64_t fnv(uint64_t h, const char *s)
 {
@@ -91,20 +93,21 @@ void world_broken(struct world *w, const char *fmt, ...)
 
 void world_print_events(const struct world *w, FILE *out)
 {
-    unsigned long from = w->n_events > SIM_EVENTS ? w->n_events - SIM_EVENTS
-                                                  : 0;
+    unsigned long from =
+        w->n_events > SIM_EVENTS ? w->n_events - SIM_EVENTS : 0;
     for (unsigned long i = from; i < w->n_events; i++)
         fprintf(out, "  %s\n", w->events[i % SIM_EVENTS]);
 }
 
-/* ---- effects -------------------------------------------------------------------- */
+/* ---- effects
+ * -------------------------------------------------------------------- */
 
 static bool effect_fails(struct world *w, const char *what, const char *id,
                          struct error *err)
 {
     static const enum error_code codes[] = { ERR_UNAVAILABLE, ERR_UNAVAILABLE,
                                              ERR_UNAVAILABLE, ERR_TIMEOUT,
-                                             ERR_BUSY, ERR_INTERNAL };
+                                             ERR_BUSY,        ERR_INTERNAL };
     enum error_code code = codes[chance(w, ARRAY_SIZE(codes))];
     world_event(w, "core %s %s fails: %s", what, id, error_code_name(code));
     return error_set(err, code, "simulated: %s %s failed", what, id);
@@ -147,7 +150,8 @@ bool effect_end(struct world *w, struct error *err)
     return error_set(err, ERR_TIMEOUT, "simulated: the answer got lost");
 }
 
-/* ---- dying and coming back --------------------------------------------------------- */
+/* ---- dying and coming back
+ * --------------------------------------------------------- */
 
 static void stop_face(struct world *w)
 {
@@ -210,7 +214,8 @@ static bool disaster(struct world *w)
     return true;
 }
 
-/* ---- steps ------------------------------------------------------------------------- */
+/* ---- steps
+ * ------------------------------------------------------------------------- */
 
 static bool step_clients(struct world *w)
 {
@@ -248,7 +253,7 @@ static bool step_guests(struct world *w)
 }
 
 static bool (*const steps[])(struct world *) = {
-    step_clients, step_calls, step_calls,  step_store,  step_store, step_face,
+    step_clients, step_calls, step_calls,  step_store,  step_store,  step_face,
     step_face,    step_core,  step_queues, step_queues, step_guests,
 };
 
@@ -311,7 +316,8 @@ void world_calm(struct world *w, int64_t us)
     }
 }
 
-/* ---- a pool ------------------------------------------------------------------------ */
+/* ---- a pool
+ * ------------------------------------------------------------------------ */
 
 static bool follow_truth(struct world *w)
 {

@@ -63,7 +63,8 @@ struct world {
     bool core_dying, face_dying; /* effects are void; to be torn down */
     bool effect_lost;            /* effect_end fails after the effect */
 
-    uint64_t hash; /* of all events */
+    int64_t checked; /* revision that the invariants have seen */
+    uint64_t hash;   /* of all events */
     char events[SIM_EVENTS][SIM_EVENT_MAX];
     unsigned long n_events;
     bool broken;
@@ -83,11 +84,12 @@ void world_calm(struct world *w, int64_t us);
 
 /* ---- chance -------------------------------------------------------------- */
 
-uint64_t chance(struct world *w, uint64_t n);            /* 0 .. n - 1 */
+uint64_t chance(struct world *w, uint64_t n); /* 0 .. n - 1 */
 bool chance_percent(struct world *w, unsigned percent);
 bool chance_permille(struct world *w, unsigned permille);
 
-/* ---- events and failures -------------------------------------------------- */
+/* ---- events and failures --------------------------------------------------
+ */
 
 void world_event(struct world *w, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -96,7 +98,8 @@ void world_broken(struct world *w, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void world_print_events(const struct world *w, FILE *out);
 
-/* ---- effects --------------------------------------------------------------- */
+/* ---- effects ---------------------------------------------------------------
+ */
 
 /* An effect of the core on the world.  False: it must not happen, err is
  * set.  After the effect `return effect_end(w, err)`: false if the answer

@@ -1,0 +1,239 @@
+#include "core.h"
+
+#include "common/alloc.h"
+#include "compute/server_reconcile.h"
+#include "engine/scheduler.h"
+#include "files.h"
+#include "guests.h"
+#include "model/image.h"
+#include "nets.h"
+#include "network/net_reconcile.h"
+#include "openstack-compat/bootstrap.h"
+#include "sim_store.h"
+#include "storage/storage_reconcile.h"
+
+#define BEAT_US  (10 * SECOND_US)
+#define N_QUEUES 6
+
+struct core {
+    struct world *w;
+    struct sim_end *end;
+    struct store *store;
+    struct cache *cache;
+    struct hypervisor *hypervisor;
+    struct volumes *volumes;
+    struct net_driver *net;
+    struct server_reconciler *servers;
+    struct net_reconcile *networks;
+    struct scheduler *scheduler;
+    struct storage *storage;
+    struct reconciler *beat;
+    struct reconciler *queues[N_QUEUES];
+};
+
+/* ---- first content ----------------------------------------------------------
+ */
+
+static void put(struct world *w, void *draft)
+{
+    struct txn_result result;
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_put_record(&t, draft);
+    if (!store_commit(w->store, &t, &result))
+        world_broken(w, "first content: %s", result.err.text);
+    record_unref(draft);
+}
+
+static void put_node(struct world *w)
+{
+    struct node *n = record_new(&kind_node, SIM_NODE);
+    n->hypervisor_id = "11111111-0000-4000-8000-000000000001";
+    n->availability_zone = "nova";
+    n->hypervisor_type = "QEMU";
+    n->vcpus = 8;
+    n->ram_mb = 16384;
+    n->ram_reserved_mb = 1024;
+    n->disk_gb = 300;
+    n->cpu_overcommit = 4;
+    n->ram_overcommit = 1;
+    n->seen = n->created = w->time;
+    put(w, n);
+}
+
+static void put_image(struct world *w)
+{
+    struct image *im =
+        record_new(&kind_image, "22222222-0000-4000-8000-000000000001");
+    _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
+    const struct pool *pool = snap_get(s, &kind_pool, "pool");
+    im->name = "cairn-guest";
+    im->owner = rec_str(im, pool->admin_project_id);
+    im->visibility = "public";
+    im->container_format = "bare";
+    im->disk_format = "qcow2";
+    im->is_protected = true;
+    im->status = IMAGE_QUEUED;
+    files_upload(w->files, "first", 1 << 20, UPLOAD_GOOD);
+    im->status = IMAGE_CHECKING;
+    im->upload_id = "first";
+    im->size = 1 << 20;
+    im->created = im->updated = w->time;
+    put(w, im);
+}
+
+void core_first_content(struct world *w)
+{
+    struct error err = { 0 };
+    struct bootstrap_opts opts = {
+        .env = &w->env,
+        .public_url = "https://cairn.test",
+        .admin_password = SIM_ADMIN_PASSWORD,
+        .demo_password = SIM_DEMO_PASSWORD,
+        .password_cost = SIM_PASSWORD_COST,
+        .external_cidr = "203.0.113.0/26",
+        .external_gateway = "203.0.113.1",
+    };
+    _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
+    if (!bootstrap(w->store, s, &opts, &err)) {
+        world_broken(w, "bootstrap: %s", err.text);
+        return;
+    }
+    put_node(w);
+    put_image(w);
+}
+
+/* ---- the sign of life (daemon/node_record.c needs a real libvirt)
+ * ------------ */
+
+static enum reconcile_verdict beat(void *self, const char *key,
+                                   int64_t *delay_us, struct error *err)
+{
+    struct core *c = self;
+    struct txn_result result;
+    _autotxn_ struct txn t = TXN_INIT;
+    _autosnap_ struct snapshot *s = cache_snapshot(c->cache);
+    _autorecord_ struct node *node =
+        record_copy(snap_get(s, &kind_node, SIM_NODE));
+    node->seen = c->w->time;
+    txn_change_record(&t, node);
+    if (!store_commit(c->store, &t, &result)) {
+        error_copy(err, &result.err);
+        return RECONCILE_RETRY;
+    }
+    *delay_us = BEAT_US;
+    return RECONCILE_AGAIN;
+}
+
+/* ---- life
+ * --------------------------------------------------------------------- */
+
+static void make_parts(struct core *c)
+{
+    const struct env *env = &c->w->env;
+    struct server_reconciler_config servers = {
+        .store = c->store,
+        .cache = c->cache,
+        .hypervisor = c->hypervisor,
+        .env = env,
+        .node = SIM_NODE,
+    };
+    struct scheduler_config scheduler = {
+        .store = c->store,
+        .cache = c->cache,
+        .env = env,
+    };
+    struct storage_config storage = {
+        .node = SIM_NODE,
+        .volumes = c->volumes,
+        .store = c->store,
+        .cache = c->cache,
+        .env = env,
+    };
+    c->servers = server_reconciler_new(&servers);
+    c->networks = net_reconcile_new(c->cache, c->store, c->net, env, 0);
+    c->scheduler = scheduler_new(&scheduler);
+    c->storage = storage_new(&storage);
+    c->beat = reconciler_new("beat", beat, c, env, 0);
+}
+
+static void start_parts(struct core *c)
+{
+    server_reconciler_resync(c->servers);
+    net_reconcile_start(c->networks);
+    scheduler_start(c->scheduler);
+    storage_start(c->storage);
+    reconciler_add(c->beat, SIM_NODE);
+    struct reconciler *queues[N_QUEUES] = {
+        server_reconciler_queue(c->servers), net_reconcile_queue(c->networks),
+        scheduler_queue(c->scheduler),       storage_queue(c->storage, 0),
+        storage_queue(c->storage, 1),        c->beat,
+    };
+    for (int i = 0; i < N_QUEUES; i++)
+        c->queues[i] = queues[i];
+}
+
+struct core *core_start(struct world *w)
+{
+    struct core *c = xcalloc(1, sizeof(*c));
+    struct error err;
+    c->w = w;
+    c->end = sim_end_open(w, "core", true);
+    c->store = sim_end_store(c->end);
+    c->cache = cache_new(model_kinds, N_KINDS);
+    c->hypervisor = guests_open(w->guests);
+    c->volumes = files_open(w->files);
+    c->net = nets_open(w->nets);
+    make_parts(c);
+    if (!cache_follow(c->cache, c->store, &err))
+        world_broken(w, "the core's cache: %s", err.text);
+    start_parts(c);
+    return c;
+}
+
+void core_stop(struct core *c)
+{
+    bool dying = c->w->core_dying;
+    c->w->core_dying = true; /* nothing that still runs has an effect */
+    cache_unfollow(c->cache);
+    server_reconciler_free(c->servers);
+    net_reconcile_free(c->networks);
+    scheduler_free(c->scheduler);
+    storage_free(c->storage);
+    reconciler_stop(c->beat);
+    c->hypervisor->ops->close(c->hypervisor);
+    c->volumes->ops->close(c->volumes);
+    network_close(c->net);
+    cache_free(c->cache);
+    sim_end_close(c->end);
+    c->w->core_dying = dying;
+    free(c);
+}
+
+void core_face_starts(struct core *c)
+{
+    storage_interrupted(c->storage);
+}
+
+bool core_hear(struct core *c)
+{
+    return sim_end_deliver(c->end);
+}
+
+bool core_step(struct core *c)
+{
+    uint64_t first = chance(c->w, N_QUEUES), pick = chance(c->w, 1 << 16);
+    for (uint64_t i = 0; i < N_QUEUES; i++)
+        if (reconciler_step(c->queues[(first + i) % N_QUEUES], pick))
+            return true;
+    return false;
+}
+
+int64_t core_due(struct core *c)
+{
+    int64_t due = INT64_MAX;
+    for (int i = 0; i < N_QUEUES; i++) {
+        int64_t d = reconciler_next_due(c->queues[i]);
+        due = d < due ? d : due;
+    }
+    return sim_end_waiting(c->end) ? c->w->time : due;
+}

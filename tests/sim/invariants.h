@@ -1,0 +1,19 @@
+/*
+ * invariants - what must hold after every step, and what once all is quiet.
+ *
+ * The first kind speaks of the store alone and is looked at whenever it has
+ * changed; the second compares records, guests and files.  What breaks is
+ * told to world_broken.
+ */
+#ifndef CAIRN_SIM_INVARIANTS_H
+#define CAIRN_SIM_INVARIANTS_H
+
+#include "world.h"
+
+void check_step(struct world *w);
+/* When nothing has failed and nobody has asked for anything for a while. */
+void check_quiet(struct world *w);
+/* And when, after that, everything has been deleted. */
+void check_empty(struct world *w);
+
+#endif
