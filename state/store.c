@@ -183,6 +183,16 @@ void txn_expect_record(struct txn *t, const void *record)
                ((const struct record *)record)->mod_rev);
 }
 
+void txn_touch_record(struct txn *t, const void *record)
+{
+    char key[STORE_KEY_MAX];
+    record_key(record, key);
+    for (size_t i = 0; i < t->n_writes; i++)
+        if (strcmp(t->writes[i].key, key) == 0)
+            return;
+    txn_change_record(t, record);
+}
+
 void txn_change_record(struct txn *t, const void *record)
 {
     txn_expect_record(t, record);

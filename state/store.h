@@ -104,6 +104,11 @@ void txn_put_record(struct txn *t, const void *record);
 /* put with a compare: create_rev == 0 -> absent, else mod_rev unchanged. */
 void txn_change_record(struct txn *t, const void *record);
 void txn_expect_record(struct txn *t, const void *record); /* unchanged */
+/* Writes the record as it is, unless the txn writes it anyway: for whoever
+ * makes something refer to it.  An expect alone is not enough: somebody who
+ * deletes the record has looked before that no one refers to it, and must
+ * now look again. */
+void txn_touch_record(struct txn *t, const void *record);
 /* delete with a compare on the record's mod_rev. */
 void txn_delete_record(struct txn *t, const void *record);
 char *record_key(const void *record, char out[STORE_KEY_MAX]);

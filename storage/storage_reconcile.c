@@ -543,6 +543,38 @@ static enum reconcile_verdict work_snapshot(struct run *r, const void *record)
     return RECONCILE_DONE;
 }
 
+/* ---- uploads that broke off ---------------------------------------------- */
+
+/* Is it a volume that fills the image? */
+static bool filled_by_volume(const struct snapshot *snap, const char *image_id)
+{
+    struct snap_iter it = snap_all(snap, &kind_volume);
+    for (const struct volume *v; (v = snap_next(&it));)
+        if (v->status == VOLUME_UPLOADING && v->upload_image_id &&
+            strcmp(v->upload_image_id, image_id) == 0)
+            return true;
+    return false;
+}
+
+static bool is_uploading(const struct snapshot *snap, const struct image *im)
+{
+    return im->status == IMAGE_SAVING && !filled_by_volume(snap, im->rec.id);
+}
+
+/* The upload has ended and nobody could say so. */
+static void interrupt(struct storage *s, const struct image *im)
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    _autorecord_ struct image *next = record_copy(im);
+    struct txn_result result;
+    next->status = IMAGE_QUEUED; /* upload_id stays: it is discarded */
+    next->fault = rec_str(next, "the upload was interrupted");
+    next->updated = env_now(s->c.env);
+    txn_change_record(&t, next);
+    if (!store_commit(s->c.store, &t, &result))
+        log_warn("storage", "image %s: %s", im->rec.id, result.err.text);
+}
+
 /* ---- audit ------------------------------------------------------------- */
 
 /* Does `name` begin with `id` and a dot (a blob made of an upload)? */
@@ -567,6 +599,7 @@ static bool image_names(const struct snapshot *snap, const char *name)
 struct orphan {
     struct orphan *next;
     enum stored_kind kind;
+    bool fresh; /* an upload that grows, or did so of late */
     char name[STORAGE_NAME_MAX];
 };
 
@@ -578,11 +611,12 @@ struct audit {
 static void audit_note(void *arg, const struct stored *what)
 {
     struct audit *a = arg;
-    if (what->changed == 0 || what->changed > a->before ||
-        !storage_name_ok(what->name))
+    bool fresh = what->changed == 0 || what->changed > a->before;
+    if ((fresh && what->kind != STORED_UPLOAD) || !storage_name_ok(what->name))
         return;
     struct orphan *o = xcalloc(1, sizeof(*o));
     o->kind = what->kind;
+    o->fresh = fresh;
     memcpy(o->name, what->name, strlen(what->name) + 1);
     o->next = a->found;
     a->found = o;
@@ -618,6 +652,27 @@ static void audit_remove(struct run *r, const struct orphan *o)
     removers[o->kind](v, o->name, r->err);
 }
 
+static bool audit_grows(const struct audit *a, const char *upload_id)
+{
+    for (const struct orphan *o = a->found; o; o = o->next)
+        if (o->kind == STORED_UPLOAD && o->fresh &&
+            strcmp(o->name, upload_id) == 0)
+            return true;
+    return false;
+}
+
+/* An upload whose end could not be written (its commit failed, or its answer
+ * got lost) stays SAVING while the face lives: nothing has arrived for long. */
+static void audit_uploads(struct run *r, const struct snapshot *snap,
+                          const struct audit *a)
+{
+    struct snap_iter it = snap_all(snap, &kind_image);
+    for (const struct image *im; (im = snap_next(&it));)
+        if (is_uploading(snap, im) && im->updated < a->before &&
+            !audit_grows(a, upload_of(im)))
+            interrupt(r->s, im);
+}
+
 /* The snapshot is taken after the list: whatever was listed had its record
  * long before. */
 static enum reconcile_verdict audit(struct run *r)
@@ -628,9 +683,11 @@ static enum reconcile_verdict audit(struct run *r)
     bool ok =
         v->ops->tidy(v, r->err) && v->ops->list(v, audit_note, &a, r->err);
     _autosnap_ struct snapshot *snap = cache_snapshot(r->s->c.cache);
+    if (ok)
+        audit_uploads(r, snap, &a);
     for (struct orphan *o; (o = a.found);) {
         a.found = o->next;
-        if (ok && !audit_named(snap, o))
+        if (ok && !o->fresh && !audit_named(snap, o))
             audit_remove(r, o);
         free(o);
     }
@@ -719,32 +776,11 @@ struct reconciler *storage_queue(struct storage *s, int i)
     return s->queues[i];
 }
 
-/* Is it a volume that fills the image? */
-static bool filled_by_volume(const struct snapshot *snap, const char *image_id)
-{
-    struct snap_iter it = snap_all(snap, &kind_volume);
-    for (const struct volume *v; (v = snap_next(&it));)
-        if (v->status == VOLUME_UPLOADING && v->upload_image_id &&
-            strcmp(v->upload_image_id, image_id) == 0)
-            return true;
-    return false;
-}
-
 void storage_interrupted(struct storage *s)
 {
     _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
     struct snap_iter it = snap_all(snap, &kind_image);
-    for (const struct image *im; (im = snap_next(&it));) {
-        if (im->status != IMAGE_SAVING || filled_by_volume(snap, im->rec.id))
-            continue;
-        _autotxn_ struct txn t = TXN_INIT;
-        _autorecord_ struct image *next = record_copy(im);
-        struct txn_result result;
-        next->status = IMAGE_QUEUED; /* upload_id stays: it is discarded */
-        next->fault = rec_str(next, "the upload was interrupted");
-        next->updated = env_now(s->c.env);
-        txn_change_record(&t, next);
-        if (!store_commit(s->c.store, &t, &result))
-            log_warn("storage", "image %s: %s", im->rec.id, result.err.text);
-    }
+    for (const struct image *im; (im = snap_next(&it));)
+        if (is_uploading(snap, im))
+            interrupt(s, im);
 }

@@ -18,7 +18,8 @@
  * others are written as a state and a `fault` for whoever asked.
  *
  * An audit, now and then, removes files that no record names (an hour old,
- * so that nothing in the making is taken for one).
+ * so that nothing in the making is taken for one), and gives up uploads of
+ * which nothing has arrived for an hour.
  *
  * Threads: `workers` for images (slow) and as many for the rest; with 0
  * workers the owner steps the queues (state/reconcile.h).

@@ -175,9 +175,8 @@ static bool associate(struct req *r, struct floating_ip *f)
     f->fixed_address = rec_str(f, ip->ip_address);
     f->router_id = rec_str(f, router->rec.id);
     f->status = NET_ACTIVE;
-    /* Neither may change under our feet. */
-    txn_expect_record(&r->txn, router);
-    txn_expect_record(&r->txn, p);
+    txn_touch_record(&r->txn, router);
+    txn_touch_record(&r->txn, p);
     return true;
 }
 

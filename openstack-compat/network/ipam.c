@@ -164,6 +164,26 @@ static void give_default_group(const struct snapshot *s, struct port *port)
         strs_add(port, &port->security_group_ids, g->rec.id);
 }
 
+/* The network and the subnets of a port must not be deleted meanwhile.
+ * Within one project the usage that both write sees to that. */
+static void hold_network(struct txn *t, const struct snapshot *s,
+                         const struct port *port)
+{
+    const struct network *n = snap_get(s, &kind_network, port->network_id);
+    if (n && n->project_id && port->project_id &&
+        strcmp(n->project_id, port->project_id) == 0)
+        return;
+    if (n)
+        txn_touch_record(t, n);
+    for (size_t i = 0; i < port->fixed_ips.n; i++) {
+        const struct subnet *sub =
+            snap_get(s, &kind_subnet,
+                     LIST_AT(port->fixed_ips, struct fixed_ip, i)->subnet_id);
+        if (sub)
+            txn_touch_record(t, sub);
+    }
+}
+
 bool port_place(struct txn *t, const struct snapshot *s, const struct env *env,
                 struct port *port, struct port_wish wish, struct error *err)
 {
@@ -180,6 +200,7 @@ bool port_place(struct txn *t, const struct snapshot *s, const struct env *env,
     if (port->project_id &&
         !quota_charge(t, s, "network", port->project_id, &one, 1, err))
         return false;
+    hold_network(t, s, port);
     port_take_claims(t, port);
     txn_change_record(t, port);
     return true;

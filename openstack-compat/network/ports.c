@@ -139,10 +139,12 @@ static bool set_groups(struct req *r, void *record, const struct attr *a,
     json_array_foreach((json_t *)value, i, item)
     {
         const char *id = json_string_value(item);
-        if (!resource_get(r, &neutron_security_groups, id))
+        const void *group = resource_get(r, &neutron_security_groups, id);
+        if (!group)
             return false;
         if (!strs_has(&p->security_group_ids, id))
             strs_add(p, &p->security_group_ids, id);
+        txn_touch_record(&r->txn, group);
     }
     return true;
 }
@@ -283,6 +285,8 @@ static bool resolve_ips(struct req *r, struct port *p, const struct port *was)
             r->fault_type = want->ip_address ? "IpAddressAlreadyAllocated"
                                              : "IpAddressGenerationFailure";
             return false;
+        } else {
+            txn_touch_record(&r->txn, s);
         }
     }
     return true;

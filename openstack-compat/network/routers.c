@@ -333,7 +333,7 @@ static enum outcome add_by_subnet(struct req *r, const struct router *router,
     if (!ipam_give(&r->txn, r->snap, r->env, p, s, s->gateway_ip, &r->err) ||
         !port_place(&r->txn, r->snap, r->env, p, wish, &r->err))
         return req_failed(r);
-    txn_expect_record(&r->txn, router);
+    txn_touch_record(&r->txn, router);
     return interface_reply(r, router, p);
 }
 
@@ -362,7 +362,7 @@ static enum outcome add_by_port(struct req *r, const struct router *router,
     p->status = NET_ACTIVE;
     p->updated = r->now;
     txn_change_record(&r->txn, p);
-    txn_expect_record(&r->txn, router);
+    txn_touch_record(&r->txn, router);
     return interface_reply(r, router, p);
 }
 

@@ -336,8 +336,13 @@ static bool check_remote(struct req *r, const struct security_group_rule *x)
                             "SecurityGroupMultipleRemoteEntities",
                             "Only one of remote_ip_prefix or remote_group_id "
                             "may be provided.");
-    if (x->remote_group_id &&
-        !resource_get(r, &neutron_security_groups, x->remote_group_id))
+    const void *remote =
+        x->remote_group_id
+            ? resource_get(r, &neutron_security_groups, x->remote_group_id)
+            : NULL;
+    if (remote)
+        txn_touch_record(&r->txn, remote);
+    else if (x->remote_group_id)
         return false;
     if (x->remote_ip_prefix && cidr_parse(x->remote_ip_prefix, &c) &&
         (c.ip.version == 6) != (strcmp(x->ethertype, "IPv6") == 0))
@@ -385,9 +390,7 @@ static bool rule_created(struct req *r, void *draft, const json_t *body)
         !check_duplicate(r, x))
         return false;
     /* Two equal rules at once: the second sees the group changed. */
-    _autorecord_ struct security_group *touched = record_copy(g);
-    touched->updated = r->now;
-    txn_change_record(&r->txn, touched);
+    txn_touch_record(&r->txn, g);
     x->project_id = rec_str(x, g->project_id);
     return neutron_charge(r, x->project_id, "security_group_rule", 1);
 }

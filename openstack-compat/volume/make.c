@@ -83,13 +83,6 @@ static bool settle_zone(const struct snapshot *s, struct volume *v,
 
 /* ---- sources ----------------------------------------------------------- */
 
-/* Somebody who deletes the source at the same time must look again. */
-static void touch(struct txn *t, const void *record)
-{
-    _autorecord_ void *again = record_copy(record);
-    txn_change_record(t, again);
-}
-
 static bool image_usable(const struct image *im, const char *project_id)
 {
     return im && im->status == IMAGE_ACTIVE &&
@@ -181,7 +174,7 @@ static bool from_snapshot(struct txn *t, const struct snapshot *s,
         return error_set(err, ERR_INVALID,
                          "Invalid snapshot: Originating snapshot status must "
                          "be one of 'available' values");
-    touch(t, sn);
+    txn_touch_record(t, sn);
     return inherit(v, of, sn->size_gb, "snapshot", err);
 }
 
@@ -197,7 +190,7 @@ static bool from_volume(struct txn *t, const struct snapshot *s,
                          "Invalid volume: the source volume's status must be "
                          "available, not %s: one in use cannot be copied",
                          volume_status_names[of->status]);
-    touch(t, of);
+    txn_touch_record(t, of);
     return inherit(v, of, of->size_gb, "source volume", err);
 }
 

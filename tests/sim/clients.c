@@ -981,17 +981,11 @@ static bool volume_quota(struct make *m)
 static bool hostile(struct make *m)
 {
     static const char *const paths[] = {
-        NET "/networks",
-        NET "/ports",
-        NET "/subnets",
-        NOVA "/servers",
-        NOVA "/flavors",
-        VOL "/volumes",
-        VOL "/snapshots",
-        IMG,
-        "/identity/v3/users",
-        "/identity/v3/projects",
-        NET "/security-group-rules",
+        NET "/networks",         NET "/ports",
+        NET "/subnets",          NOVA "/servers",
+        NOVA "/flavors",         VOL "/volumes",
+        VOL "/snapshots",        "/identity/v3/users",
+        "/identity/v3/projects", NET "/security-group-rules",
     };
     static const char *const bodies[] = {
         "{",

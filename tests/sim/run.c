@@ -52,12 +52,15 @@ bool run_seed(uint64_t seed, const struct run_options *o,
     for (int i = 0; !w->broken && i < ROUNDS; i++) {
         chaos(w, o->steps);
         world_calm(w, CALM_US);
-        check_quiet(w);
+        if (!w->broken)
+            check_quiet(w);
     }
     tidy(w);
     world_calm(w, LONG_US);
-    check_quiet(w);
-    check_empty(w);
+    if (!w->broken) {
+        check_quiet(w);
+        check_empty(w);
+    }
     bool ok = !w->broken;
     if (!ok)
         report(w);

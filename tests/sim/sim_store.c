@@ -135,11 +135,12 @@ static struct txn_result carry_out(struct sim_end *e, struct txn *t)
     snprintf(key, sizeof(key), "%s", t->n_writes ? t->writes[0].key : "-");
     store_submit(e->w->store, t, keep_result, &result);
     e->w->stats.commits += result.status == TXN_COMMITTED;
-    world_event(e->w, "%s txn %s.. -> %s %lld", e->name, key,
-                result.status == TXN_COMMITTED  ? "committed"
-                : result.status == TXN_CONFLICT ? "conflict"
-                                                : "failed",
-                (long long)result.revision);
+    if (strncmp(key, "node/", 5) != 0) /* signs of life say nothing */
+        world_event(e->w, "%s txn %s.. -> %s %lld", e->name, key,
+                    result.status == TXN_COMMITTED  ? "committed"
+                    : result.status == TXN_CONFLICT ? "conflict"
+                                                    : "failed",
+                    (long long)result.revision);
     return result;
 }
 

@@ -135,7 +135,8 @@ bool effect_begin(struct world *w, const char *what, const char *id,
             return effect_fails(w, what, id, err);
         w->effect_lost = true;
     }
-    world_event(w, "core %s %s", what, id);
+    if (strncmp(id, "node/", 5) != 0)
+        world_event(w, "core %s %s", what, id);
     return true;
 }
 
