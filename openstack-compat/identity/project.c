@@ -129,7 +129,14 @@ static bool project_updated(struct req *r, const void *old, void *draft,
 static bool group_in_use(const struct snapshot *s, const char *project_id)
 {
     const struct security_group *g = security_group_default_find(s, project_id);
-    return g && snap_find(s, &kind_port, "security_group_ids", g->rec.id);
+    if (!g)
+        return false;
+    struct snap_iter it =
+        snap_by(s, &kind_security_group_rule, "remote_group_id", g->rec.id);
+    for (const struct security_group_rule *x; (x = snap_next(&it));)
+        if (strcmp(x->security_group_id, g->rec.id) != 0)
+            return true;
+    return snap_find(s, &kind_port, "security_group_ids", g->rec.id);
 }
 
 static void drop_id(struct req *r, const struct kind *kind, const char *service,

@@ -1144,12 +1144,24 @@ static struct memory *remembered(struct clients *cs, const struct kind *kind,
     return m;
 }
 
+static void remember(struct clients *cs, const struct kind *kind,
+                     const char *id)
+{
+    if (remembered(cs, kind, id))
+        return;
+    struct memory *m = xcalloc(1, sizeof(*m));
+    m->kind = kind;
+    snprintf(m->id, sizeof(m->id), "%s", id);
+    m->next = cs->memory;
+    cs->memory = m;
+}
+
 static void submit(struct clients *cs, struct call *c)
 {
-    struct memory *known =
-        c->gone_id ? remembered(cs, c->kind, c->gone_id) : NULL;
-    if (known)
-        known->leaving = true;
+    if (c->gone_id) { /* its making may not have been answered yet */
+        remember(cs, c->kind, c->gone_id);
+        remembered(cs, c->kind, c->gone_id)->leaving = true;
+    }
     c->number = ++cs->calls;
     cs->w->stats.calls++;
     cs->in_flight++;
@@ -1280,18 +1292,6 @@ bool clients_tidy(struct clients *cs)
 /* ---- answers
  * ------------------------------------------------------------------------------
  */
-
-static void remember(struct clients *cs, const struct kind *kind,
-                     const char *id)
-{
-    if (remembered(cs, kind, id))
-        return;
-    struct memory *m = xcalloc(1, sizeof(*m));
-    m->kind = kind;
-    snprintf(m->id, sizeof(m->id), "%s", id);
-    m->next = cs->memory;
-    cs->memory = m;
-}
 
 static const char *text_at(const json_t *json, const char *path)
 {

@@ -105,7 +105,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = { 200, 1, false, { 3000, false } };
+    struct options o = { 200, 1, false, { 900, false } };
     struct tally t = { { 0 }, 0 };
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: sim [--seeds N] [--first S] [--steps K] "

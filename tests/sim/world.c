@@ -193,7 +193,7 @@ static bool start_what_is_down(struct world *w)
 
 static bool disaster(struct world *w)
 {
-    if (!w->chaos || !w->core || !chance_permille(w, 4))
+    if (!w->chaos || !w->core || !chance_permille(w, 3))
         return false;
     w->stats.crashes++;
     switch (chance(w, 8)) {
