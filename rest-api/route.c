@@ -121,7 +121,8 @@ bool route_match(struct req *r)
     if (!r->service)
         return error_set(&r->err, ERR_NOT_FOUND,
                          "The resource could not be found.");
-    if (!route_negotiate(r))
+    /* The list of versions is there for whoever asks for one too high. */
+    if (path[strspn(path, "/")] && !route_negotiate(r))
         return false;
     bool known = false;
     path = without_project(r, path);

@@ -154,6 +154,7 @@ static void test_discovery(void **state)
                         "https://cairn.test/volume/v3/");
     json_decref(j);
     version(c, "volume 3.99");
+    api_status(c, 300, "GET", "/volume/", c->demo, NULL);
     api_status(c, 406, "GET", "/volume/v3/volumes", c->demo, NULL);
     version(c, "volume x");
     api_status(c, 400, "GET", "/volume/v3/volumes", c->demo, NULL);
