@@ -289,15 +289,15 @@ static bool has_body(struct call *c)
                                        "Transfer-Encoding");
 }
 
-/* Answered before the body: a small one is read first, so that the
- * connection may live on and the client sees the answer. */
+/* Answered before the body: one of bearable size is read first, so that the
+ * client sees the answer instead of a broken connection. */
 static void refuse(struct call *c)
 {
     bool expects =
         MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Expect") != NULL;
     int64_t len = content_length(c);
-    c->stage = has_body(c) && !expects && len <= STREAM_QUANTUM ? STAGE_SWALLOW
-                                                                : STAGE_ANSWER;
+    c->stage = has_body(c) && !expects && len <= SWALLOW_MAX ? STAGE_SWALLOW
+                                                             : STAGE_ANSWER;
 }
 
 static void gather(struct call *c, const char *data, size_t len)
@@ -398,7 +398,7 @@ static void begin(struct call *c, const char *method)
         c->stage = STAGE_STREAM;
     } else if (content_length(c) > HTTP_BODY_MAX) {
         fail(c, ERR_TOO_LARGE, "Request is too large.");
-        c->stage = STAGE_ANSWER;
+        refuse(c);
     } else {
         c->stage = has_body(c) ? STAGE_JSON : STAGE_RUN;
     }

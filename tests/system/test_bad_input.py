@@ -56,9 +56,9 @@ def test_tokens(call, demo):
     token = demo.session.get_token()
     middle = len(token) // 2
     flipped = "B" if token[middle] != "B" else "C"
-    for bad in ("x", "", token[:-4], token[:middle] + flipped +
+    for bad in ("x", token[:-4], token[:middle] + flipped +
                 token[middle + 1:], "A" * 20000):
-        answer = call("GET", "compute", "/servers", token=bad or " ")
+        answer = call("GET", "compute", "/servers", token=bad)
         assert answer.status_code in (400, 401, 431), answer.status_code
     revoked = requests_token(demo)
     assert call("GET", "compute", "/servers",
