@@ -30,7 +30,16 @@ void buf_reset(struct buf *b);                 /* empty, memory kept */
 bool buf_reserve(struct buf *b, size_t extra); /* room for extra more bytes */
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
-void buf_addc(struct buf *b, char c);
+void buf_addc_slow(struct buf *b, char c);
+static inline void buf_addc(struct buf *b, char c)
+{
+    if (b->overflow || b->len + 1 >= b->cap || b->len >= b->max) {
+        buf_addc_slow(b, c);
+        return;
+    }
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
+}
 void buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void buf_addi(struct buf *b, int64_t n);  /* decimal, fast */

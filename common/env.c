@@ -101,23 +101,58 @@ bool uuid_valid(const char *s)
     return true;
 }
 
+static char *put_digits(char *p, unsigned value, int n)
+{
+    for (int i = n - 1; i >= 0; i--, value /= 10)
+        p[i] = (char)('0' + value % 10);
+    return p + n;
+}
+
+/* The date of a day since 1970, by the Gregorian calendar's eras of 400
+ * years that begin in March. */
+static char *put_date(char *p, int64_t day)
+{
+    int64_t z = day + 719468;
+    int64_t era = (z >= 0 ? z : z - 146096) / 146097;
+    unsigned doe = (unsigned)(z - era * 146097);
+    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    unsigned mp = (5 * doy + 2) / 153;
+    unsigned month = mp < 10 ? mp + 3 : mp - 9;
+    int64_t year = (int64_t)yoe + era * 400 + (month <= 2);
+    p = put_digits(p, (unsigned)((year % 10000 + 10000) % 10000), 4);
+    *p++ = '-';
+    p = put_digits(p, month, 2);
+    *p++ = '-';
+    return put_digits(p, doy - (153 * mp + 2) / 5 + 1, 2);
+}
+
 char *time_format(int64_t us, enum time_style style, char out[TIME_TEXT_MAX])
 {
-    time_t seconds = (time_t)(us / SECOND_US);
-    int micro = (int)(us % SECOND_US);
-    struct tm tm;
-    char base[TIME_TEXT_MAX];
-    gmtime_r(&seconds, &tm);
-    snprintf(base, sizeof(base), "%04d-%02d-%02dT%02d:%02d:%02d",
-             (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-             tm.tm_min, tm.tm_sec);
-    if (style == TIME_MICRO_Z || style == TIME_MICRO)
-        snprintf(out, TIME_TEXT_MAX,
-                 style == TIME_MICRO ? "%.19s.%06d" : "%.19s.%06dZ", base,
-                 micro);
-    else
-        snprintf(out, TIME_TEXT_MAX, style == TIME_Z ? "%.19sZ" : "%.19s",
-                 base);
+    int64_t micro = us % SECOND_US, seconds = us / SECOND_US;
+    if (micro < 0) {
+        micro += SECOND_US;
+        seconds--;
+    }
+    int64_t second = seconds % 86400, day = seconds / 86400;
+    if (second < 0) {
+        second += 86400;
+        day--;
+    }
+    char *p = put_date(out, day);
+    *p++ = 'T';
+    p = put_digits(p, (unsigned)(second / 3600), 2);
+    *p++ = ':';
+    p = put_digits(p, (unsigned)(second / 60 % 60), 2);
+    *p++ = ':';
+    p = put_digits(p, (unsigned)(second % 60), 2);
+    if (style == TIME_MICRO_Z || style == TIME_MICRO) {
+        *p++ = '.';
+        p = put_digits(p, (unsigned)micro, 6);
+    }
+    if (style == TIME_Z || style == TIME_MICRO_Z)
+        *p++ = 'Z';
+    *p = '\0';
     return out;
 }
 

@@ -6,11 +6,33 @@
 #include <stdarg.h>
 #include <string.h>
 
-static void quote(struct buf *out, const char *s, size_t n)
+/* Eight bytes at once: has any of them its upper bit set in the result? */
+#define EACH(c)       (UINT64_C(0x0101010101010101) * (uint64_t)(c))
+#define ZERO_BYTES(x) (((x)-EACH(1)) & ~(x)&EACH(0x80))
+#define BELOW(x, c)   (((x)-EACH(c)) & ~(x)&EACH(0x80))
+
+/* Does nothing in it need an escape? */
+static bool is_plain(const char *s, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t x;
+        memcpy(&x, s + i, 8);
+        if (BELOW(x, 0x20) | ZERO_BYTES(x ^ EACH('"')) |
+            ZERO_BYTES(x ^ EACH('\\')))
+            return false;
+    }
+    for (; i < n; i++)
+        if ((unsigned char)s[i] < 0x20 || s[i] == '"' || s[i] == '\\')
+            return false;
+    return true;
+}
+
+/* The inside of a string that is_plain does not hold for. */
+static void escape(struct buf *out, const char *s, size_t n)
 {
     static const char hex[] = "0123456789abcdef";
     size_t from = 0;
-    buf_addc(out, '"');
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s[i];
         if (c >= 0x20 && c != '"' && c != '\\')
@@ -34,7 +56,31 @@ static void quote(struct buf *out, const char *s, size_t n)
         }
     }
     buf_add(out, s + from, n - from);
-    buf_addc(out, '"');
+}
+
+static void add_inside(struct buf *out, const char *s, size_t n)
+{
+    if (is_plain(s, n))
+        buf_add(out, s, n);
+    else
+        escape(out, s, n);
+}
+
+/* Nearly every string is plain: one reservation, one copy. */
+static void quote(struct buf *out, const char *s, size_t n)
+{
+    if (!is_plain(s, n)) {
+        buf_addc(out, '"');
+        escape(out, s, n);
+        buf_addc(out, '"');
+    } else if (buf_reserve(out, n + 2)) {
+        char *p = out->data + out->len;
+        p[0] = '"';
+        memcpy(p + 1, s, n);
+        p[n + 1] = '"';
+        p[n + 2] = '\0';
+        out->len += n + 2;
+    }
 }
 
 /* What stands before a value: the comma and the key. */
@@ -99,6 +145,18 @@ void jw_strf(struct jw *w, const char *key, const char *fmt, ...)
     if (n < 0 || (size_t)n >= sizeof(text))
         w->out->overflow = true;
     jw_str(w, key, text);
+}
+
+void jw_join(struct jw *w, const char *key, const char *first, ...)
+{
+    va_list args;
+    lead(w, key);
+    buf_addc(w->out, '"');
+    va_start(args, first);
+    for (const char *s = first; s; s = va_arg(args, const char *))
+        add_inside(w->out, s, strlen(s));
+    va_end(args);
+    buf_addc(w->out, '"');
 }
 
 void jw_int(struct jw *w, const char *key, int64_t n)

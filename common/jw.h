@@ -36,6 +36,9 @@ void jw_str(struct jw *w, const char *key, const char *s); /* NULL -> null */
 void jw_strn(struct jw *w, const char *key, const char *s, size_t n);
 void jw_strf(struct jw *w, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The strings up to NULL, one after the other: links, without printf. */
+void jw_join(struct jw *w, const char *key, const char *first, ...)
+    __attribute__((sentinel));
 void jw_int(struct jw *w, const char *key, int64_t n);
 void jw_real(struct jw *w, const char *key, double d);
 void jw_bool(struct jw *w, const char *key, bool v);

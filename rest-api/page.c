@@ -154,18 +154,51 @@ static void gather_add(struct req *r, struct gather *g, const void *record)
     g->v[g->n++] = record;
 }
 
-static bool after_marker(struct req *r, struct gather *g, size_t *from)
+static void swap(const void **v, size_t i, size_t k)
+{
+    const void *x = v[i];
+    v[i] = v[k];
+    v[k] = x;
+}
+
+/* Brings the first `k` of the order to the front, in no order themselves:
+ * a page costs a look at each record and not a sort of all. */
+static void select_first(const void **v, size_t n, size_t k, struct order *o)
+{
+    size_t lo = 0, hi = n;
+    while (hi - lo > 1 && k > lo && k < hi) {
+        swap(v, lo + (hi - lo) / 2, hi - 1);
+        size_t at = lo;
+        for (size_t i = lo; i + 1 < hi; i++)
+            if (compare_records(&v[i], &v[hi - 1], o) < 0)
+                swap(v, i, at++);
+        swap(v, at, hi - 1);
+        if (at < k)
+            lo = at + 1;
+        else
+            hi = at;
+    }
+}
+
+/* Drops all up to and with the marker. */
+static bool after_marker(struct req *r, struct gather *g, struct order *o)
 {
     const char *marker = req_query(r, "marker");
-    *from = 0;
+    const void *found = NULL;
     if (!marker || !*marker)
         return true;
+    for (size_t i = 0; i < g->n && !found; i++)
+        if (strcmp(((const struct record *)g->v[i])->id, marker) == 0)
+            found = g->v[i];
+    if (!found)
+        return error_set(&r->err, ERR_INVALID, "marker [%.64s] not found",
+                         marker);
+    size_t n = 0;
     for (size_t i = 0; i < g->n; i++)
-        if (strcmp(((const struct record *)g->v[i])->id, marker) == 0) {
-            *from = i + 1;
-            return true;
-        }
-    return error_set(&r->err, ERR_INVALID, "marker [%.64s] not found", marker);
+        if (compare_records(&g->v[i], &found, o) > 0)
+            g->v[n++] = g->v[i];
+    g->n = n;
+    return true;
 }
 
 bool page_collect(struct req *r, const struct page_spec *spec,
@@ -173,7 +206,7 @@ bool page_collect(struct req *r, const struct page_spec *spec,
 {
     struct order order;
     struct gather g = { 0 };
-    size_t limit, from;
+    size_t limit;
     if (!parse_order(r, spec, &order) || !parse_limit(r, spec, &limit))
         return false;
     struct snap_iter it =
@@ -182,14 +215,15 @@ bool page_collect(struct req *r, const struct page_spec *spec,
     for (const void *record; (record = snap_next(&it));)
         if (!spec->filter || spec->filter(r, record, spec->arg))
             gather_add(r, &g, record);
-    if (order.n && g.n > 1)
-        qsort_r(g.v, g.n, sizeof(*g.v), compare_records, &order);
-    if (!after_marker(r, &g, &from))
+    if (!after_marker(r, &g, &order))
         return false;
-    size_t left = g.n - from;
-    page->v = g.v ? g.v + from : NULL; /* nothing listed at all */
-    page->n = left < limit ? left : limit;
-    page->more = left > limit;
+    page->v = g.v; /* NULL: nothing listed at all */
+    page->n = g.n < limit ? g.n : limit;
+    page->more = g.n > limit;
+    if (order.n && page->more)
+        select_first(g.v, g.n, limit, &order);
+    if (order.n && page->n > 1)
+        qsort_r(g.v, page->n, sizeof(*g.v), compare_records, &order);
     return true;
 }
 

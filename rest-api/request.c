@@ -315,7 +315,7 @@ static bool host_is_sane(const char *host)
     return *host && !host[ok] && ok < 256;
 }
 
-const char *req_base_url(struct req *r)
+static const char *base_url(struct req *r)
 {
     const char *host = req_header(r, "Host");
     const char *url = r->api->public_url;
@@ -324,6 +324,13 @@ const char *req_base_url(struct req *r)
         return req_strf(r, "%s%s", url, prefix);
     int scheme = (int)(strstr(url, "://") - url);
     return req_strf(r, "%.*s://%s%s", scheme, url, host, prefix);
+}
+
+const char *req_base_url(struct req *r)
+{
+    if (!r->base_url)
+        r->base_url = base_url(r);
+    return r->base_url;
 }
 
 const char *req_uuid(struct req *r)

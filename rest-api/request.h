@@ -121,6 +121,7 @@ struct req {
     struct waited waited;
     void *state; /* the handler's own between steps, in the arena */
 
+    const char *base_url; /* req_base_url's, once it was asked for */
     unsigned tries;
     int phase; /* private to request.c */
     enum outcome outcome;

@@ -19,11 +19,11 @@ void nova_links(struct req *r, struct jw *w, const char *collection,
     jw_arr(w, "links");
     jw_obj(w, NULL);
     jw_str(w, "rel", "self");
-    jw_strf(w, "href", "%s/v2.1/%s/%s", base, collection, id);
+    jw_join(w, "href", base, "/v2.1/", collection, "/", id, NULL);
     jw_obj_end(w);
     jw_obj(w, NULL);
     jw_str(w, "rel", "bookmark");
-    jw_strf(w, "href", "%s/%s/%s", base, collection, id);
+    jw_join(w, "href", base, "/", collection, "/", id, NULL);
     jw_obj_end(w);
     jw_arr_end(w);
 }

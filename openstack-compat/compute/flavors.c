@@ -62,7 +62,7 @@ void flavor_write_embedded(struct req *r, struct jw *w, const struct server *s)
         jw_arr(w, "links");
         jw_obj(w, NULL);
         jw_str(w, "rel", "bookmark");
-        jw_strf(w, "href", "%s/flavors/%s", req_base_url(r), s->flavor_id);
+        jw_join(w, "href", req_base_url(r), "/flavors/", s->flavor_id, NULL);
         jw_obj_end(w);
         jw_arr_end(w);
     } else {

@@ -1,7 +1,6 @@
 /* Servers as clients see them: show, list, addresses. */
 #include "openstack-compat/compute/nova.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* ---- addresses --------------------------------------------------------- */
@@ -124,7 +123,7 @@ static void write_image(struct req *r, struct jw *w, const struct server *s)
     jw_arr(w, "links");
     jw_obj(w, NULL);
     jw_str(w, "rel", "bookmark");
-    jw_strf(w, "href", "%s/images/%s", req_base_url(r), s->image_id);
+    jw_join(w, "href", req_base_url(r), "/images/", s->image_id, NULL);
     jw_obj_end(w);
     jw_arr_end(w);
     jw_obj_end(w);
@@ -216,9 +215,17 @@ static void write_newer(struct req *r, struct jw *w, const struct server *s)
         jw_str(w, "OS-EXT-SRV-ATTR:hostname", s->hostname);
 }
 
+static char *put_hex(char *p, uint64_t v, int digits)
+{
+    for (int i = digits - 1; i >= 0; i--, v >>= 4)
+        p[i] = "0123456789abcdef"[v & 15];
+    return p + digits;
+}
+
 /* Nova's hostId: the same for servers of one project on one host. */
 static void write_host_id(struct req *r, struct jw *w, const struct server *s)
 {
+    char text[56];
     if (!s->node) {
         jw_str(w, "hostId", "");
         return;
@@ -228,8 +235,11 @@ static void write_host_id(struct req *r, struct jw *w, const struct server *s)
         h[0] = (h[0] ^ (unsigned char)*c) * 1099511628211u;
     for (const char *c = s->node; *c; c++)
         h[1] = (h[1] ^ (unsigned char)*c ^ h[0]) * 1099511628211u;
-    jw_strf(w, "hostId", "%016" PRIx64 "%016" PRIx64 "%016" PRIx64 "%08x", h[0],
-            h[1], h[0] ^ h[1], (unsigned)(h[0] >> 32));
+    char *p = put_hex(text, h[0], 16);
+    p = put_hex(p, h[1], 16);
+    p = put_hex(p, h[0] ^ h[1], 16);
+    put_hex(p, h[0] >> 32, 8);
+    jw_strn(w, "hostId", text, sizeof(text));
 }
 
 static void write_detail(struct req *r, struct jw *w, const struct server *s)
