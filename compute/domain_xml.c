@@ -22,11 +22,30 @@ DEFINE_CLEANUP(xmlTextWriterPtr, cleanup_writer, xmlFreeTextWriter);
 DEFINE_CLEANUP(xmlBufferPtr, cleanup_xmlbuf, xmlBufferFree);
 DEFINE_CLEANUP(xmlDocPtr, cleanup_doc, xmlFreeDoc);
 
-/* Length of the well-formed character at s that XML 1.0 allows, or 0. */
+/* Length of the well-formed character at s (RFC 3629) that XML 1.0 allows,
+ * or 0.  libxml's own decoder takes more than its own writer does. */
 static int xml_char(const char *s)
 {
-    int len = 4, c = xmlGetUTF8Char((const unsigned char *)s, &len);
-    return c > 0 && xmlIsCharQ(c) ? len : 0;
+    static const struct {
+        unsigned char mask, lead;
+        uint32_t least;
+    } forms[] = { { 0x80, 0x00, 0 },
+                  { 0xe0, 0xc0, 0x80 },
+                  { 0xf0, 0xe0, 0x800 },
+                  { 0xf8, 0xf0, 0x10000 } };
+    const unsigned char *u = (const unsigned char *)s;
+    for (int more = 0; more < 4; more++) {
+        if ((u[0] & forms[more].mask) != forms[more].lead)
+            continue;
+        uint32_t c = u[0] & ~forms[more].mask & 0xff;
+        for (int i = 1; i <= more; i++) {
+            if ((u[i] & 0xc0) != 0x80)
+                return 0; /* also at the end of the text */
+            c = c << 6 | (u[i] & 0x3f);
+        }
+        return c >= forms[more].least && xmlIsCharQ(c) ? more + 1 : 0;
+    }
+    return 0;
 }
 
 /* The text with what XML cannot hold replaced; malloced. */

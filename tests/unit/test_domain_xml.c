@@ -250,6 +250,8 @@ static void hostile_text(void **state)
         { "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f "
                                                  "\xf0\x9f\x98\x80" },
         { "\xc3", "\xef\xbf\xbd" },
+        { "\x94\x9a", "\xef\xbf\xbd\xef\xbf\xbd" },
+        { "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" },
         { "", "" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
