@@ -11,21 +11,49 @@
 #define ZERO_BYTES(x) (((x)-EACH(1)) & ~(x)&EACH(0x80))
 #define BELOW(x, c)   (((x)-EACH(c)) & ~(x)&EACH(0x80))
 
-/* Does nothing in it need an escape? */
-static bool is_plain(const char *s, size_t n)
+static inline bool special8(const char *s)
 {
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        uint64_t x;
-        memcpy(&x, s + i, 8);
-        if (BELOW(x, 0x20) | ZERO_BYTES(x ^ EACH('"')) |
-            ZERO_BYTES(x ^ EACH('\\')))
-            return false;
+    uint64_t x;
+    memcpy(&x, s, 8);
+    return BELOW(x, 0x20) | ZERO_BYTES(x ^ EACH('"')) |
+           ZERO_BYTES(x ^ EACH('\\'));
+}
+
+static inline bool special1(char c)
+{
+    return (unsigned char)c < 0x20 || c == '"' || c == '\\';
+}
+
+/* Does nothing in it need an escape?  The last eight bytes overlap. */
+static inline bool is_plain(const char *s, size_t n)
+{
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8)
+            if (special8(s + i))
+                return false;
+        return !special8(s + n - 8);
     }
-    for (; i < n; i++)
-        if ((unsigned char)s[i] < 0x20 || s[i] == '"' || s[i] == '\\')
+    for (size_t i = 0; i < n; i++)
+        if (special1(s[i]))
             return false;
     return true;
+}
+
+/* memcpy for the short strings that nearly all are. */
+static inline void copy(char *to, const char *from, size_t n)
+{
+    if (n > 32) {
+        memcpy(to, from, n);
+    } else if (n >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            to[i] = from[i];
+    }
 }
 
 /* The inside of a string that is_plain does not hold for. */
@@ -76,7 +104,7 @@ static void quote(struct buf *out, const char *s, size_t n)
     } else if (buf_reserve(out, n + 2)) {
         char *p = out->data + out->len;
         p[0] = '"';
-        memcpy(p + 1, s, n);
+        copy(p + 1, s, n);
         p[n + 1] = '"';
         p[n + 2] = '\0';
         out->len += n + 2;
@@ -86,12 +114,29 @@ static void quote(struct buf *out, const char *s, size_t n)
 /* What stands before a value: the comma and the key. */
 static void lead(struct jw *w, const char *key)
 {
-    if (w->comma)
-        buf_addc(w->out, ',');
+    struct buf *out = w->out;
+    size_t n = key ? strlen(key) : 0;
+    bool comma = w->comma;
     w->comma = true;
-    if (key) {
-        quote(w->out, key, strlen(key));
-        buf_addc(w->out, ':');
+    if (!key) {
+        if (comma)
+            buf_addc(out, ',');
+    } else if (!is_plain(key, n)) {
+        if (comma)
+            buf_addc(out, ',');
+        quote(out, key, n);
+        buf_addc(out, ':');
+    } else if (buf_reserve(out, n + 3 + comma)) {
+        char *p = out->data + out->len;
+        if (comma)
+            *p++ = ',';
+        *p++ = '"';
+        copy(p, key, n);
+        p += n;
+        *p++ = '"';
+        *p++ = ':';
+        *p = '\0';
+        out->len += n + 3 + comma;
     }
 }
 

@@ -478,15 +478,33 @@ static bool all_projects(struct req *r)
     return all;
 }
 
-static bool listed(struct req *r, const void *record, void *arg)
+/* The filters that a request names, looked up once. */
+struct asked {
+    struct {
+        filter_fn *matches;
+        const char *value;
+    } v[HTTP_PARAMS_MAX];
+    size_t n;
+};
+
+static void find_asked(const struct params *q, struct asked *asked)
 {
-    const struct server *s = record;
-    const struct params *q = &r->http->query;
+    asked->n = 0;
     for (size_t i = 0; i < q->n; i++)
         for (size_t k = 0; k < ARRAY_SIZE(filters); k++)
             if (strcmp(q->v[i].name, filters[k].name) == 0 &&
-                !filters[k].matches(r, s, q->v[i].value))
-                return false;
+                asked->n < HTTP_PARAMS_MAX) {
+                asked->v[asked->n].matches = filters[k].matches;
+                asked->v[asked->n++].value = q->v[i].value;
+            }
+}
+
+static bool listed(struct req *r, const void *record, void *arg)
+{
+    const struct asked *asked = arg;
+    for (size_t i = 0; i < asked->n; i++)
+        if (!asked->v[i].matches(r, record, asked->v[i].value))
+            return false;
     return true;
 }
 
@@ -506,10 +524,13 @@ static const char *const server_sorts[][2] = {
 static enum outcome list(struct req *r, bool detail)
 {
     struct page page;
+    struct asked asked;
     bool all = all_projects(r);
+    find_asked(&r->http->query, &asked);
     struct page_spec spec = {
         .kind = &kind_server,
-        .filter = listed,
+        .filter = asked.n ? listed : NULL,
+        .arg = &asked,
         .default_sort = "created",
         .default_descending = true,
         .sort_names = server_sorts,
