@@ -353,15 +353,30 @@ static bool plan_networks(struct req *r, struct plan *p)
     return true;
 }
 
-/* By name or id, within the project. */
+/* By id, or by a name that is the only one of its kind in the project. */
 static const struct security_group *find_group(struct req *r, const char *name)
 {
+    const struct security_group *found = NULL;
     struct snap_iter it = snap_by(r->snap, &kind_security_group, "project_id",
                                   r->auth.project_id);
-    for (const struct security_group *g; (g = snap_next(&it));)
-        if (strcmp(g->name, name) == 0 || strcmp(g->rec.id, name) == 0)
+    for (const struct security_group *g; (g = snap_next(&it));) {
+        if (strcmp(g->rec.id, name) == 0)
             return g;
-    return NULL;
+        if (strcmp(g->name, name) != 0)
+            continue;
+        if (found) {
+            error_set(&r->err, ERR_CONFLICT,
+                      "Multiple security_group matches found for name '%.80s', "
+                      "use an ID to be more specific.",
+                      name);
+            return NULL;
+        }
+        found = g;
+    }
+    if (!found)
+        error_set(&r->err, ERR_INVALID, "Security group %.80s not found.",
+                  name);
+    return found;
 }
 
 static bool plan_groups(struct req *r, struct plan *p)
@@ -373,11 +388,11 @@ static bool plan_groups(struct req *r, struct plan *p)
     json_array_foreach(v, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
-        const struct security_group *g = name ? find_group(r, name) : NULL;
+        if (!name)
+            return invalid(r, "security_groups: a name is expected");
+        const struct security_group *g = find_group(r, name);
         if (!g)
-            return error_set(&r->err, ERR_INVALID,
-                             "Security group %.80s not found.",
-                             name ? name : "");
+            return false;
         strs_add(p->scratch, &p->groups, g->rec.id);
     }
     return true;

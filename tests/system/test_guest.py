@@ -25,6 +25,11 @@ def lan(demo, key):
             security_group_id=group.id, direction="ingress",
             protocol=protocol)
     yield {"net": net, "public": public, "group": group}
+    for fip in demo.network.ips(project_id=demo.current_project_id):
+        demo.network.delete_ip(fip)
+    for server in list(demo.compute.servers()):  # a test that failed
+        demo.compute.delete_server(server)
+        demo.compute.wait_for_delete(server, wait=60, interval=0.3)
     demo.compute.delete_keypair("guests")
     demo.network.remove_interface_from_router(router, subnet_id=subnet.id)
     demo.network.delete_router(router)
@@ -54,10 +59,11 @@ def drop(demo, server, fip):
 
 
 def fetch(ssh, path):
-    """HTTP GET by nc: what the guest's own init does."""
+    """HTTP GET by nc: what the guest's own init does.  Line ends come as
+    "\\n": subprocess reads text."""
     answer = ssh(f"printf 'GET {path} HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n' | "
                  "nc -w 5 169.254.169.254 80")
-    head, _, body = answer.partition("\r\n\r\n")
+    head, _, body = answer.partition("\n\n")
     return head.split()[1], body
 
 
