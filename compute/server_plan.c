@@ -432,6 +432,9 @@ void server_observe(struct server *draft, const struct server_view *v,
         observe_settled(draft, v, now);
         observe_volumes(draft, v);
         observe_ports(draft, v);
+    } else if (step == STEP_SAVE) {
+        observe_volumes(draft, v);
+        observe_ports(draft, v);
     } else if (v->server->vm_state == VM_BUILDING && step == STEP_WAIT)
         draft->task_state = build_task(v);
     else
@@ -449,11 +452,22 @@ static bool record_differs(const struct server_view *v)
 
 /* ---- the plan ---------------------------------------------------------- */
 
+/* Saved memory keeps its devices: what is coming or going is done first. */
+static struct server_plan save(const struct server_view *v)
+{
+    if (record_differs(v))
+        return PLAN(RECORD);
+    struct server_plan p = devices(v);
+    return p.step == STEP_NONE ? PLAN(SAVE) : p;
+}
+
 struct server_plan server_plan(const struct server_view *v)
 {
     if (v->server->goal == GOAL_DELETED)
         return domain_active(&v->domain) ? PLAN(DESTROY) : PLAN(RELEASE);
     struct server_plan p = life(v);
+    if (p.step == STEP_SAVE)
+        return save(v);
     if (p.step != STEP_NONE && p.step != STEP_WAIT)
         return p;
     if (record_differs(v))

@@ -168,6 +168,13 @@ static const struct server_volume *volume_of(const struct server *server,
     return NULL;
 }
 
+/* One with snapshots stays, as cinder refuses to delete it. */
+static bool goes_too(const struct snapshot *s, const struct server_volume *sv)
+{
+    return sv && sv->delete_on_termination &&
+           !snap_find(s, &kind_snapshot, "volume_id", sv->volume_id);
+}
+
 static void release_volumes(struct txn *t, const struct snapshot *s,
                             const struct server *server, int64_t now)
 {
@@ -175,8 +182,7 @@ static void release_volumes(struct txn *t, const struct snapshot *s,
         snap_by(s, &kind_volume, "attachments.server_id", server->rec.id);
     for (const struct volume *v; (v = snap_next(&it));) {
         const struct server_volume *sv = volume_of(server, v->rec.id);
-        volume_release(t, v, server->rec.id, sv && sv->delete_on_termination,
-                       now);
+        volume_release(t, v, server->rec.id, goes_too(s, sv), now);
     }
     /* Ones that the server names but that do not name it yet. */
     for (size_t i = 0; i < server->volumes.n; i++) {
@@ -184,8 +190,7 @@ static void release_volumes(struct txn *t, const struct snapshot *s,
             LIST_AT(server->volumes, struct server_volume, i);
         const struct volume *v = snap_get(s, &kind_volume, sv->volume_id);
         if (v && v->attachments.n == 0)
-            volume_release(t, v, server->rec.id, sv->delete_on_termination,
-                           now);
+            volume_release(t, v, server->rec.id, goes_too(s, sv), now);
     }
 }
 

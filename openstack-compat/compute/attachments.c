@@ -90,7 +90,7 @@ static const struct server *changeable(struct req *r, const char *what)
     if (!s)
         return NULL;
     bool state = s->vm_state == VM_ACTIVE || s->vm_state == VM_STOPPED ||
-                 s->vm_state == VM_PAUSED || s->vm_state == VM_SUSPENDED;
+                 s->vm_state == VM_PAUSED; /* saved memory keeps its devices */
     if (s->locked && !r->auth.is_admin)
         error_set(&r->err, ERR_CONFLICT, "Instance %s is locked", s->rec.id);
     else if (s->goal == GOAL_DELETED || !state)
@@ -99,6 +99,10 @@ static const struct server *changeable(struct req *r, const char *what)
                   s->rec.id,
                   s->goal == GOAL_DELETED ? "deleted"
                                           : vm_state_names[s->vm_state]);
+    else if (s->task_state != TASK_NONE)
+        error_set(&r->err, ERR_CONFLICT,
+                  "Cannot '%s' instance %s while it is in task_state %s", what,
+                  s->rec.id, task_state_names[s->task_state]);
     else
         return s;
     return NULL;

@@ -47,6 +47,20 @@ static void later(struct guests *g, enum todo_type type, const char *id,
     *at = t;
 }
 
+/* What was asked of a guest is void once it is done, or the guest is off. */
+static void forget_todos(struct guests *g, const char *id, const char *device)
+{
+    for (struct todo **at = &g->todos, *t; (t = *at);) {
+        if (t->type == TODO_EVENT || strcmp(t->id, id) != 0 ||
+            (device && strcmp(t->device, device) != 0)) {
+            at = &t->next;
+            continue;
+        }
+        *at = t->next;
+        free(t);
+    }
+}
+
 static void changed(struct guests *g, const struct guest *d)
 {
     nets_changed(g->w->nets);
@@ -59,6 +73,8 @@ static void set_state(struct guests *g, struct guest *d,
                       enum domain_state state)
 {
     d->info.state = state;
+    if (!guest_active(d))
+        forget_todos(g, d->id, NULL);
     d->info.vnc_port = domain_active(&d->info) ? 5900 : 0;
     snprintf(d->info.vnc_host, sizeof(d->info.vnc_host), "%s",
              domain_active(&d->info) ? "127.0.0.1" : "");
@@ -137,6 +153,7 @@ static void do_todo(struct guests *g, const struct todo *t)
         drop_disk(d, disk);
     else if (t->type == TODO_DROP_NIC && nic < d->info.n_nics)
         drop_nic(d, nic);
+    forget_todos(g, t->id, t->device);
     changed(g, d);
 }
 

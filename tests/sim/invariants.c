@@ -387,10 +387,7 @@ static void check_server(struct look *l, const struct server *s)
                      g ? (int)g->info.state : -1);
     else if (s->vm_state == VM_ACTIVE && s->reboots_done < s->reboot)
         world_broken(l->w, "quiet: server %s has not been rebooted", s->rec.id);
-    else if (s->vm_state == VM_ERROR && !s->fault)
-        world_broken(l->w, "quiet: server %s is in error and does not say why",
-                     s->rec.id);
-    else if (s->vm_state != VM_ERROR)
+    else if (s->vm_state != VM_ERROR && s->vm_state != VM_SUSPENDED)
         check_server_devices(l, s, g);
 }
 

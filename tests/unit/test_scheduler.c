@@ -1,0 +1,443 @@
+/* placement and scheduler: who goes where, why not, and no overbooking. */
+#include "server_world.h"
+
+#include "engine/placement.h"
+#include "engine/scheduler.h"
+
+/* ---- records ------------------------------------------------------------- */
+
+static void put_node(const char *name, int64_t vcpus, int64_t ram_mb,
+                     int64_t disk_gb)
+{
+    struct node *n = record_new(&kind_node, name);
+    n->vcpus = vcpus;
+    n->ram_mb = ram_mb;
+    n->disk_gb = disk_gb;
+    n->cpu_overcommit = 2;
+    n->ram_overcommit = 1;
+    n->seen = world_time;
+    world_put(n);
+}
+
+static struct node *edit_node(const char *name)
+{
+    return world_edit(&kind_node, name);
+}
+
+static struct server *new_server(const char *id)
+{
+    struct server *s = record_new(&kind_server, id);
+    s->name = rec_str(s, id);
+    s->project_id = rec_str(s, "p1");
+    s->image_id = rec_str(s, "image");
+    s->vcpus = 1;
+    s->ram_mb = 1024;
+    s->disk_gb = 10;
+    return s;
+}
+
+static void put_placed(const char *id, const char *node, const char *group)
+{
+    struct server *s = new_server(id);
+    s->node = rec_str(s, node);
+    s->server_group_id = rec_str(s, group);
+    world_put(s);
+}
+
+static void put_group(const char *policy, int64_t most)
+{
+    struct server_group *g = record_new(&kind_server_group, "g");
+    g->policy = rec_str(g, policy);
+    g->max_server_per_host = most;
+    world_put(g);
+}
+
+static int setup(void **state)
+{
+    world_open();
+    world_follow();
+    put_node("a", 4, 8192, 100);
+    put_node("b", 4, 8192, 100);
+    put_node("c", 4, 8192, 100);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_close();
+    return 0;
+}
+
+/* ---- choosing ------------------------------------------------------------ */
+
+/* The node, or "" ; `explanation` and `err` of the newest call. */
+static char explained[4096];
+static struct error why;
+
+static const char *choose(const struct server *s)
+{
+    static char name[64];
+    const char *node = "";
+    struct buf b = BUF_INIT(sizeof(explained) - 1);
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    error_clear(&why);
+    if (!placement_choose(snap, s, world_time, &node, &b, &why))
+        node = "";
+    snprintf(explained, sizeof(explained), "%s", buf_str(&b));
+    snprintf(name, sizeof(name), "%s", node);
+    buf_free(&b);
+    return name;
+}
+
+static void test_spreads(void **state)
+{
+    _autorecord_ struct server *s = new_server("s");
+    assert_string_equal(choose(s), "a");
+    put_placed("s1", "a", NULL);
+    assert_string_equal(choose(s), "b");
+    put_placed("s2", "b", NULL);
+    assert_string_equal(choose(s), "c");
+    put_placed("s3", "c", NULL);
+    assert_string_equal(choose(s), "a");
+}
+
+static void test_resources(void **state)
+{
+    _autorecord_ struct server *s = new_server("s");
+    s->ram_mb = 8193;
+    assert_string_equal(choose(s), "");
+    assert_int_equal(why.code, ERR_NOT_FOUND);
+    assert_string_equal(why.text, "3 nodes without enough memory");
+    assert_non_null(strstr(
+        explained, "b: 8193 MB of memory wanted, 0 of 8192 in use; c: "));
+    s->ram_mb = 8192;
+    assert_string_equal(choose(s), "a");
+    s->vcpus = 5; /* more than the machine has, overcommit or not */
+    assert_string_equal(choose(s), "");
+    assert_non_null(strstr(explained, "a: 5 vCPUs wanted, the machine has 4"));
+    s->vcpus = 1;
+    s->disk_gb = 101;
+    assert_string_equal(choose(s), "");
+    s->disk_gb = 99;
+    s->swap_mb = 1025; /* takes two */
+    assert_string_equal(choose(s), "");
+    s->swap_mb = 1024;
+    assert_string_equal(choose(s), "a");
+}
+
+static void test_overcommit_and_reserve(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        struct node *n = edit_node(i ? "b" : "c");
+        n->disabled = true;
+        n->disabled_reason = rec_str(n, "repair");
+        world_put(n);
+    }
+    _autorecord_ struct server *s = new_server("s");
+    s->vcpus = 4;
+    s->ram_mb = 100;
+    s->disk_gb = 1;
+    put_placed("s1", "a", NULL);
+    assert_string_equal(choose(s), "a"); /* 1 + 4 of 4 * 2 */
+    put_placed("s2", "a", NULL);
+    put_placed("s3", "a", NULL);
+    put_placed("s4", "a", NULL);
+    assert_string_equal(choose(s), "a"); /* 8 of 8 */
+    put_placed("s5", "a", NULL);
+    assert_string_equal(choose(s), "");
+    assert_non_null(strstr(explained, "a: 4 vCPUs wanted, 5 of 8 in use"));
+    assert_non_null(strstr(explained, "b: disabled: repair"));
+    assert_string_equal(why.text,
+                        "2 nodes disabled, 1 node without enough vCPUs");
+    struct node *n = edit_node("a");
+    n->ram_reserved_mb = 8192 - 5 * 1024;
+    n->cpu_overcommit = 0; /* the default */
+    world_put(n);
+    s->ram_mb = 0;
+    assert_string_equal(choose(s), "a");
+    s->ram_mb = 1;
+    assert_string_equal(choose(s), "");
+}
+
+static void test_where(void **state)
+{
+    struct node *n = edit_node("b");
+    n->availability_zone = rec_str(n, "east");
+    world_put(n);
+    struct aggregate *a = record_new(&kind_aggregate, "1");
+    strs_add(a, &a->hosts, "c");
+    map_put(a, &a->metadata, "availability_zone", "west");
+    world_put(a);
+    _autorecord_ struct server *s = new_server("s");
+    s->requested_zone = "east";
+    assert_string_equal(choose(s), "b");
+    s->requested_zone = "west";
+    assert_string_equal(choose(s), "c");
+    s->requested_zone = "nova";
+    assert_string_equal(choose(s), "a");
+    s->requested_host = "b";
+    assert_string_equal(choose(s), "");
+    s->requested_zone = NULL;
+    assert_string_equal(choose(s), "b");
+    assert_non_null(strstr(explained, "a: host b is requested"));
+}
+
+static void test_silent_nodes(void **state)
+{
+    world_time += PLACEMENT_ALIVE_US + SECOND_US;
+    _autorecord_ struct server *s = new_server("s");
+    assert_string_equal(choose(s), "");
+    assert_int_equal(why.code, ERR_UNAVAILABLE);
+    assert_non_null(strstr(explained, "a: not heard of for 61 s"));
+    struct node *n = edit_node("c");
+    n->seen = world_time;
+    world_put(n);
+    assert_string_equal(choose(s), "c");
+    s->ram_mb = 9999; /* no use to wait */
+    choose(s);
+    assert_int_equal(why.code, ERR_NOT_FOUND);
+}
+
+static void test_anti_affinity(void **state)
+{
+    put_group("anti-affinity", 0);
+    _autorecord_ struct server *s = new_server("s");
+    s->server_group_id = "g";
+    put_placed("s1", "a", "g");
+    put_placed("s2", "b", "g");
+    assert_string_equal(choose(s), "c");
+    put_placed("s3", "c", "g");
+    assert_string_equal(choose(s), "");
+    assert_string_equal(why.text, "3 nodes excluded by the server group");
+    put_group("anti-affinity", 2);
+    assert_string_equal(choose(s), "a");
+}
+
+static void test_affinity(void **state)
+{
+    put_group("affinity", 0);
+    _autorecord_ struct server *s = new_server("s");
+    s->server_group_id = "g";
+    put_placed("s1", "b", "g");
+    assert_string_equal(choose(s), "b");
+    s->ram_mb = 8000;
+    assert_string_equal(choose(s), "");
+    put_group("soft-affinity", 0);
+    assert_string_equal(choose(s), "a");
+    s->ram_mb = 1;
+    assert_string_equal(choose(s), "b");
+    put_group("soft-anti-affinity", 0);
+    put_placed("s2", "a", NULL);
+    put_placed("s3", "c", NULL);
+    put_placed("s4", "c", NULL);
+    assert_string_equal(choose(s), "a");
+}
+
+static void test_volumes_bind(void **state)
+{
+    struct volume *v = a_volume(VOLUME_AVAILABLE);
+    v->node = rec_str(v, "c");
+    world_put(v);
+    _autorecord_ struct server *s = new_server("s");
+    with_volume(s, "/dev/vda", ATTACH_WANTED);
+    assert_string_equal(choose(s), "c");
+    assert_non_null(strstr(explained, "a: a volume is on node c"));
+    /* One that is yet to be made from it binds as well. */
+    struct volume *clone = record_new(&kind_volume, "clone");
+    clone->source_id = rec_str(clone, VOLUME_ID);
+    clone->size_gb = 1;
+    world_put(clone);
+    LIST_AT(s->volumes, struct server_volume, 0)->volume_id = "clone";
+    assert_string_equal(choose(s), "c");
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    const char *node;
+    assert_true(placement_choose_volume(snap,
+                                        snap_get(snap, &kind_volume, "clone"),
+                                        world_time, &node, NULL, &why));
+    assert_string_equal(node, "c");
+}
+
+/* ---- the scheduler ------------------------------------------------------- */
+
+static struct scheduler *scheduler;
+
+static int setup_scheduler(void **state)
+{
+    world_open();
+    struct scheduler_config config = {
+        .store = world_store,
+        .cache = world_cache,
+        .env = &world_env,
+    };
+    scheduler = scheduler_new(&config);
+    world_follow();
+    scheduler_start(scheduler);
+    put_node("a", 4, 8192, 100);
+    return 0;
+}
+
+static int teardown_scheduler(void **state)
+{
+    cache_unfollow(world_cache);
+    scheduler_free(scheduler);
+    cache_free(world_cache);
+    store_close(world_store);
+    return 0;
+}
+
+static void run_scheduler(void)
+{
+    for (int i = 0; i < 100; i++)
+        if (!reconciler_step(scheduler_queue(scheduler), 0))
+            return;
+    fail_msg("the scheduler does not come to rest");
+}
+
+static void test_places_all(void **state)
+{
+    world_put(a_disk(DISK_WANTED));
+    struct disk *d = world_edit(&kind_disk, SERVER_ID);
+    d->node = NULL;
+    world_put(d);
+    struct port *p = a_port(PORT_ID, "fa:16:3e:00:00:01", "10.0.0.5");
+    p->node = NULL;
+    world_put(p);
+    struct volume *v = a_volume(VOLUME_CREATING);
+    v->node = NULL;
+    world_put(v);
+    struct server *s = a_server();
+    s->node = s->zone = NULL;
+    with_volume(s, "/dev/vdb", ATTACH_WANTED);
+    with_port(s, PORT_ID, ATTACH_WANTED);
+    world_put(s);
+    run_scheduler();
+    _autorecord_ const struct server *server =
+        world_get(&kind_server, SERVER_ID);
+    _autorecord_ const struct disk *disk = world_get(&kind_disk, SERVER_ID);
+    _autorecord_ const struct port *port = world_get(&kind_port, PORT_ID);
+    _autorecord_ const struct volume *volume =
+        world_get(&kind_volume, VOLUME_ID);
+    assert_string_equal(server->node, "a");
+    assert_string_equal(server->zone, "nova");
+    assert_string_equal(disk->node, "a");
+    assert_string_equal(port->node, "a");
+    assert_string_equal(volume->node, "a");
+    assert_int_equal(server->rec.mod_rev, disk->rec.mod_rev); /* one txn */
+    assert_int_equal(server->rec.mod_rev, port->rec.mod_rev);
+}
+
+static void test_no_valid_host(void **state)
+{
+    struct server *s = new_server("big");
+    s->ram_mb = 1 << 20;
+    world_put(s);
+    run_scheduler();
+    _autorecord_ const struct server *server = world_get(&kind_server, "big");
+    assert_null(server->node);
+    assert_int_equal(server->vm_state, VM_ERROR);
+    assert_int_equal(server->task_state, TASK_NONE);
+    assert_int_equal(server->fault_code, 500);
+    assert_string_equal(
+        server->fault,
+        "No valid host was found. 1 node without enough memory.");
+}
+
+static void test_waits_for_a_silent_pool(void **state)
+{
+    struct node *n = edit_node("a");
+    n->seen = world_time - 2 * PLACEMENT_ALIVE_US;
+    world_put(n);
+    world_put(new_server("s"));
+    run_scheduler();
+    _autorecord_ const struct server *before = world_get(&kind_server, "s");
+    assert_int_equal(before->vm_state, VM_BUILDING);
+    world_time += 3 * SECOND_US;
+    n = edit_node("a");
+    n->seen = world_time;
+    world_put(n);
+    run_scheduler();
+    _autorecord_ const struct server *after = world_get(&kind_server, "s");
+    assert_string_equal(after->node, "a");
+}
+
+static void test_releases_unplaced(void **state)
+{
+    struct server *s = new_server("s");
+    s->goal = GOAL_DELETED;
+    world_put(s);
+    run_scheduler();
+    assert_null(world_get(&kind_server, "s"));
+}
+
+/* Two leaders that decide on the same old snapshot: one of them wins. */
+static void test_no_overbooking(void **state)
+{
+    struct cache *stale = cache_new(model_kinds, N_KINDS);
+    struct scheduler_config config = {
+        .store = world_store,
+        .cache = stale,
+        .env = &world_env,
+    };
+    struct scheduler *other = scheduler_new(&config);
+    struct error err;
+    for (int i = 0; i < 2; i++) {
+        struct server *s = new_server(i ? "s2" : "s1");
+        s->ram_mb = 5000; /* two do not fit */
+        world_put(s);
+    }
+    assert_true(cache_follow(stale, world_store, &err));
+    cache_unfollow(stale);
+    assert_true(reconciler_step(scheduler_queue(scheduler), 0));
+    for (int i = 0; i < 4; i++)
+        reconciler_step(scheduler_queue(other), (uint64_t)i);
+    run_scheduler();
+    _autorecord_ const struct server *s1 = world_get(&kind_server, "s1");
+    _autorecord_ const struct server *s2 = world_get(&kind_server, "s2");
+    assert_string_equal(s1->node, "a");
+    assert_null(s2->node);
+    assert_int_equal(s2->vm_state, VM_ERROR);
+    scheduler_free(other);
+    cache_free(stale);
+}
+
+static void test_volume_of_its_own(void **state)
+{
+    struct volume *v = a_volume(VOLUME_CREATING);
+    v->node = NULL;
+    world_put(v);
+    struct volume *big = record_new(&kind_volume, "big");
+    big->size_gb = 100 * PLACEMENT_THIN;
+    world_put(big);
+    run_scheduler();
+    _autorecord_ const struct volume *placed =
+        world_get(&kind_volume, VOLUME_ID);
+    _autorecord_ const struct volume *failed = world_get(&kind_volume, "big");
+    assert_string_equal(placed->node, "a");
+    assert_int_equal(failed->status, VOLUME_ERROR);
+    assert_null(failed->node);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define SCASE(f)                                                               \
+    cmocka_unit_test_setup_teardown(f, setup_scheduler, teardown_scheduler)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_spreads),
+        CASE(test_resources),
+        CASE(test_overcommit_and_reserve),
+        CASE(test_where),
+        CASE(test_silent_nodes),
+        CASE(test_anti_affinity),
+        CASE(test_affinity),
+        CASE(test_volumes_bind),
+        SCASE(test_places_all),
+        SCASE(test_no_valid_host),
+        SCASE(test_waits_for_a_silent_pool),
+        SCASE(test_releases_unplaced),
+        SCASE(test_no_overbooking),
+        SCASE(test_volume_of_its_own),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
