@@ -90,6 +90,13 @@ static const char *plain_name(const char *action)
     return strncmp(action, "os-", 3) == 0 ? action + 3 : action;
 }
 
+/* One that never got a node has nobody who would do anything for it. */
+static bool is_placed(struct req *r, const struct server *s)
+{
+    return s->node || error_set(&r->err, ERR_CONFLICT,
+                                "Instance %s is not ready", s->rec.id);
+}
+
 static bool may_start(struct req *r, const struct server *s, unsigned from,
                       const char *action)
 {
@@ -105,7 +112,7 @@ static bool may_start(struct req *r, const struct server *s, unsigned from,
                          "Cannot '%s' instance %s while it is in vm_state %s",
                          plain_name(action), s->rec.id,
                          vm_state_names[s->vm_state]);
-    return true;
+    return is_placed(r, s);
 }
 
 static enum outcome change_goal(struct req *r, const struct server *was,
@@ -223,6 +230,8 @@ static enum outcome reset_state(struct req *r, const struct server *was,
                         "reset_state to be performed.");
     if (!state || (strcmp(state, "active") != 0 && strcmp(state, "error") != 0))
         return req_fail(r, ERR_INVALID, "state must be active or error");
+    if (!is_placed(r, was))
+        return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
     s->vm_state = strcmp(state, "active") == 0 ? VM_ACTIVE : VM_ERROR;
     s->task_state = TASK_NONE;

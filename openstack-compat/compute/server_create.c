@@ -288,14 +288,28 @@ static bool plan_only_network(struct req *r, struct plan *p, bool must)
     return has_subnet(r, found);
 }
 
-static bool plan_port(struct req *r, struct nic *nic, const char *id)
+/* A port is one card of one server. */
+static bool is_planned(const struct plan *p, const struct port *port)
+{
+    for (size_t i = 0; i < p->n_nics; i++)
+        if (p->nics[i].port == port)
+            return true;
+    return false;
+}
+
+static bool plan_port(struct req *r, struct plan *p, struct nic *nic,
+                      const char *id)
 {
     const struct port *port = snap_get(r->snap, &kind_port, id);
     if (!port || !req_may_see(r, port->project_id))
         return error_set(&r->err, ERR_INVALID,
                          "Port id %.80s could not be found.", id);
-    if (port->device_id && *port->device_id)
+    if ((port->device_id && *port->device_id) || is_planned(p, port))
         return error_set(&r->err, ERR_CONFLICT, "Port %s is still in use.", id);
+    if (p->max_count > 1)
+        return invalid(r, "Unable to launch multiple instances with a single "
+                          "configured port ID. Please launch your instance "
+                          "one by one with different ports.");
     nic->port = port;
     return true;
 }
@@ -326,9 +340,11 @@ static bool plan_nic(struct req *r, struct plan *p, const json_t *item)
     if (nic->fixed_ip && !check_ip(nic->fixed_ip))
         return error_set(&r->err, ERR_INVALID, "Invalid fixed IP address %.64s",
                          nic->fixed_ip);
+    if (port && !plan_port(r, p, nic, port))
+        return false;
     p->n_nics++;
     if (port)
-        return plan_port(r, nic, port);
+        return true;
     return network ? plan_network(r, nic, network)
                    : invalid(r, "networks: uuid or port is expected");
 }
@@ -491,6 +507,13 @@ static bool plan_device(struct req *r, struct plan *p, const json_t *item)
     d.boot = boot_index == 0;
     if (d.boot && p->image) /* --image with --boot-from-volume's mapping */
         p->image = NULL;
+    for (size_t i = 0; i < p->n_devices; i++)
+        if (strcmp(d.source, "volume") == 0 && p->devices[i].id &&
+            strcmp(p->devices[i].id, d.id) == 0)
+            return error_set(&r->err, ERR_INVALID,
+                             "Block Device Mapping is Invalid: volume %.64s "
+                             "is in it twice.",
+                             d.id);
     if (p->n_devices == VOLUMES_MAX)
         return invalid(r, "block_device_mapping_v2: at most 16 are supported");
     p->devices[p->n_devices++] = d;
