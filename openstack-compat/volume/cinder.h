@@ -27,7 +27,7 @@
 #include "rest-api/route.h"
 
 #define CINDER_MIN MV(3, 0)
-#define CINDER_MAX MV(3, 59)
+#define CINDER_MAX MV(3, 60)
 
 extern const struct service_api cinder;
 /* Of volumes and snapshots only what metadata.c needs. */

@@ -23,6 +23,8 @@ static const char *const filters[][2] = {
     { "volume_id", "volume_id" },
     { "size", "size_gb" },
     { "description", "description" },
+    { "created_at", "created" },
+    { "updated_at", "updated" },
 };
 
 static const struct field *filter_field(const struct kind *kind,
@@ -43,6 +45,39 @@ static bool same_truth(const char *have, const char *want)
     return parse_bool(have, &a) && parse_bool(want, &b) && a == b;
 }
 
+/* "gte:2026-01-01T00:00:00Z" against a time (3.60). */
+static bool time_fits(int64_t have, const char *term)
+{
+    static const struct {
+        const char *op;
+        bool less, equal, more;
+    } ops[] = {
+        { "gt:", false, false, true }, { "gte:", false, true, true },
+        { "lt:", true, false, false }, { "lte:", true, true, false },
+        { "eq:", false, true, false }, { "neq:", true, false, true },
+    };
+    int64_t want;
+    for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+        size_t len = strlen(ops[i].op);
+        if (strncmp(term, ops[i].op, len) == 0 && time_parse(term + len, &want))
+            return have < want   ? ops[i].less
+                   : have > want ? ops[i].more
+                                 : ops[i].equal;
+    }
+    return false; /* no such term: nothing is like it */
+}
+
+/* "gt:...,lt:...": all of them. */
+static bool times_fit(struct req *r, int64_t have, const char *terms)
+{
+    char *list = arena_strdup(&r->arena, terms), *rest = NULL;
+    for (char *t = strtok_r(list, ",", &rest); t;
+         t = strtok_r(NULL, ",", &rest))
+        if (!time_fits(have, t))
+            return false;
+    return true;
+}
+
 /* Parameters that are no filter are none of ours, as in cinder. */
 static bool param_fits(struct req *r, const struct query *q, const void *record,
                        const struct param *p)
@@ -52,6 +87,9 @@ static bool param_fits(struct req *r, const struct query *q, const void *record,
     const struct field *f = filter_field(q->kind, p->name, &contains);
     if (!f)
         return true;
+    if (f->type == F_TIME)
+        return r->mv < MV(3, 60) ||
+               times_fit(r, *(int64_t *)field_ptr(record, f), p->value);
     const char *have = field_text(record, f, tmp);
     have = have ? have : "";
     if (f->type == F_BOOL)
