@@ -108,7 +108,7 @@ static bool rebuild_network(struct cloud *c, char **args, struct error *err)
 {
     _autojson_ json_t *v = cloud_call(c, "POST", "/network/rebuild", err);
     if (v)
-        puts("OVN's northbound database agrees with the records.");
+        puts("OVN's northbound database is being derived anew.");
     return v != NULL;
 }
 

@@ -118,6 +118,18 @@ static bool console_read(const struct broker *b, const json_t *in,
                        out, err);
 }
 
+/* ---- networks ---------------------------------------------------------- */
+
+static bool rebuild_networks(const struct broker *b, const json_t *in,
+                             struct buf *out, int *fd, struct error *err)
+{
+    if (!b->networks)
+        return error_set(err, ERR_UNAVAILABLE,
+                         "network.rebuild: no networks here");
+    net_reconcile_rebuild(b->networks);
+    return true;
+}
+
 /* ---- all --------------------------------------------------------------- */
 
 bool broker_call(const struct broker *b, const char *op, const char *json,
@@ -131,6 +143,7 @@ bool broker_call(const struct broker *b, const char *op, const char *json,
         { "image.write", image_write },
         { "image.read", image_read },
         { "console.read", console_read },
+        { "network.rebuild", rebuild_networks },
     };
     _autojson_ json_t *in = json_loads(json ? json : "{}", 0, NULL);
     for (size_t i = 0; in && i < ARRAY_SIZE(ops); i++)

@@ -5,6 +5,8 @@
  *   image.read    {"blob"}         an image's file
  *   console.read  {"id", "lines"}  the last lines of a server's console
  *                                  (-1: all), as UTF-8 text, not JSON
+ *   network.rebuild              OVN's northbound database is derived anew,
+ *                                soon
  *
  * The face is not trusted: what it names is looked up here and never taken
  * for a path, and there is no call beyond these.
@@ -16,13 +18,15 @@
 
 #include "common/buf.h"
 #include "compute/hypervisor.h"
+#include "network/net_reconcile.h"
 #include "storage/volumes.h"
 
 #define BROKER_CONSOLE_MAX (100 * 1024) /* bytes, as nova's */
 
 struct broker {
-    struct volumes *volumes;       /* NULL: none here */
-    struct hypervisor *hypervisor; /* NULL: none here */
+    struct volumes *volumes;        /* NULL: none here */
+    struct hypervisor *hypervisor;  /* NULL: none here */
+    struct net_reconcile *networks; /* NULL: none here */
 };
 
 bool broker_call(const struct broker *b, const char *op, const char *json,

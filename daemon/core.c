@@ -8,11 +8,13 @@
 #include "daemon/broker.h"
 #include "daemon/face_runner.h"
 #include "daemon/node.h"
+#include "engine/housekeeping.h"
 #include "engine/scheduler.h"
 #include "network/net_reconcile.h"
 #include "network/ovn.h"
 #include "openstack-compat/bootstrap.h"
 #include "rest-api/pki.h"
+#include "rest-api/token.h"
 #include "storage/local_driver.h"
 #include "storage/storage_reconcile.h"
 
@@ -56,6 +58,7 @@ struct core {
     struct storage *storage;
     struct net_reconcile *networks;
     struct scheduler *scheduler;
+    struct housekeeper *housekeeper;
     struct node_beat *beat;
     struct broker broker;
     pthread_mutex_t face_lock; /* face */
@@ -337,6 +340,13 @@ static void make_reconcilers(struct core *c)
         .env = c->env,
         .workers = 1,
     });
+    c->housekeeper = housekeeper_new(&(struct housekeeper_config){
+        .store = c->store,
+        .cache = c->cache,
+        .env = c->env,
+        .rotate = tokens_rotate,
+        .workers = 1,
+    });
 }
 
 static bool start_node(struct core *c, struct error *err)
@@ -360,6 +370,7 @@ static bool start_node(struct core *c, struct error *err)
     net_reconcile_start(c->networks);
     server_reconciler_resync(c->servers);
     scheduler_start(c->scheduler);
+    housekeeper_start(c->housekeeper);
     return true;
 }
 
@@ -390,7 +401,7 @@ static bool start_face(struct core *c, struct error *err)
     uid_t uid;
     gid_t gid;
     user_ids(c->config->face_user, NOBODY, &uid, &gid);
-    c->broker = (struct broker){ c->volumes, c->hypervisor };
+    c->broker = (struct broker){ c->volumes, c->hypervisor, c->networks };
     struct face_runner_config config = {
         .env = c->env,
         .store = c->store,
@@ -463,6 +474,7 @@ static void core_stop(struct core *c)
     if (c->following)
         cache_unfollow(c->cache);
     scheduler_free(c->scheduler);
+    housekeeper_free(c->housekeeper);
     server_reconciler_free(c->servers);
     storage_free(c->storage);
     net_reconcile_free(c->networks);

@@ -2,7 +2,13 @@
 #ifndef CAIRN_MODEL_IDENTITY_H
 #define CAIRN_MODEL_IDENTITY_H
 
+#include "common/env.h"
 #include "model/model.h"
+
+/* A token's life, and how long after its end it is still shown to a service
+ * that asks with ?allow_expired. */
+#define TOKEN_LIFE_US  (3600 * SECOND_US)
+#define TOKEN_SHOWN_US (48 * 3600 * SECOND_US)
 
 /* A key that seals tokens; id = key number in hex.  Newest `primary` one
  * seals, all open.  Secret. */
@@ -12,7 +18,8 @@ struct token_key {
     int64_t created;
 };
 
-/* A revoked token; id = its audit id.  Kept until the token's expiry. */
+/* A revoked token; id = its audit id.  Kept for
+ * TOKEN_SHOWN_US after the token's end (engine/housekeeping.h). */
 struct revocation {
     struct record rec;
     int64_t expires;

@@ -151,7 +151,7 @@ static enum outcome rebuild_network(struct req *r)
         error_copy(&r->err, &r->waited.err);
         return req_failed(r);
     }
-    return req_reply(r, 204);
+    return req_reply(r, 202);
 }
 
 static const struct route routes[] = {

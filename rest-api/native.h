@@ -7,7 +7,8 @@
  *   GET  /cairn/v1/nodes             the pool's nodes and what runs there
  *   GET  /cairn/v1/records/{kind}    every record of a kind, secrets left out
  *   GET  /cairn/v1/records/{kind}/{id}
- *   POST /cairn/v1/network/rebuild   derive OVN's northbound database anew
+ *   POST /cairn/v1/network/rebuild   derive OVN's northbound database anew,
+ *                                    soon (202)
  */
 #ifndef CAIRN_REST_API_NATIVE_H
 #define CAIRN_REST_API_NATIVE_H

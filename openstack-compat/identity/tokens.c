@@ -14,11 +14,6 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#define TOKEN_LIFETIME (3600 * SECOND_US)
-/* How long after its end a token is still shown to ?allow_expired. */
-#define EXPIRED_WINDOW (48 * 3600 * SECOND_US)
-#define SWEEP_MAX      64 /* old revocations taken away with a new one */
-
 enum { STEP_CLAIM, STEP_VERDICT };
 
 struct login {
@@ -373,7 +368,7 @@ static bool find_scope(struct req *r, const struct login *l,
 static void make_token(struct req *r, const struct login *l,
                        const struct wanted *w, struct token *t)
 {
-    auth_new_token(r->env, l->user_id, w->scope, w->target, TOKEN_LIFETIME, t);
+    auth_new_token(r->env, l->user_id, w->scope, w->target, TOKEN_LIFE_US, t);
     t->methods = l->methods;
     if (l->expires < t->expires)
         t->expires = l->expires;
@@ -480,22 +475,9 @@ enum outcome auth_token_show(struct req *r)
     const char *text, *late = req_query(r, "allow_expired");
     bool allow =
         late && strcmp(late, "0") != 0 && strcasecmp(late, "false") != 0;
-    if (!subject(r, allow ? r->now - EXPIRED_WINDOW : r->now, &text, &t, &a))
+    if (!subject(r, allow ? r->now - TOKEN_SHOWN_US : r->now, &text, &t, &a))
         return req_failed(r);
     return reply_token(r, &a, text, 200);
-}
-
-/* Revocations of tokens that have ended meanwhile say nothing any more. */
-static void sweep_revocations(struct req *r)
-{
-    int n = 0;
-    struct snap_iter it = snap_all(r->snap, &kind_revocation);
-    for (const struct revocation *x; (x = snap_next(&it)) && n < SWEEP_MAX;) {
-        if (x->expires + EXPIRED_WINDOW > r->now)
-            continue;
-        txn_delete_record(&r->txn, x);
-        n++;
-    }
 }
 
 enum outcome auth_token_delete(struct req *r)
@@ -508,7 +490,6 @@ enum outcome auth_token_delete(struct req *r)
     _autorecord_ struct revocation *x =
         record_new(&kind_revocation, t.audit_id);
     x->expires = t.expires;
-    sweep_revocations(r);
     txn_put_record(&r->txn, x);
     return req_reply(r, 204);
 }
