@@ -17,6 +17,19 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* A sanitizer's run-time calls what it likes: no filter there. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define JAIL_FILTERS 0
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define JAIL_FILTERS 0
+#endif
+#ifndef JAIL_FILTERS
+#define JAIL_FILTERS 1
+#endif
+
 struct jail {
     const char *root; /* an empty directory; becomes "/" */
     uid_t uid;        /* 0: stay who we are, without a jail (tests) */

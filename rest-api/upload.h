@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UPLOAD_BLOCK (256 * 1024)
+#define UPLOAD_BLOCK (1024 * 1024)
 
 struct upload;
 

@@ -5,6 +5,7 @@
 #include "rest-api/httpd.h"
 #include "rest-api/pki.h"
 #include "rest-api/route.h"
+#include "rest-api/upload.h"
 #include "tests/unit/locked_store.h"
 
 #include <arpa/inet.h>
@@ -675,7 +676,7 @@ static void description_of(const char *data, size_t len, char out[256])
 static void uploads(void **state)
 {
     static const size_t sizes[] = {
-        0, 1, 1000, 256 * 1024, 256 * 1024 + 1, 3000000, 8 * 1024 * 1024
+        0, 1, 1000, UPLOAD_BLOCK, UPLOAD_BLOCK + 1, 3000000, 8 * 1024 * 1024
     };
     struct house *h = *state;
     struct buf a = ANSWER_INIT;

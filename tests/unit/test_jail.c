@@ -105,13 +105,13 @@ static void inside(void **state)
     if (geteuid() != 0)
         skip();
     assert_int_equal(jailed(works), 0);
+    if (!JAIL_FILTERS)
+        return;
     assert_int_equal(jailed(files), 0);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     assert_true(killed(jailed(tries_exec)));
     assert_true(killed(jailed(tries_socket)));
     assert_true(killed(jailed(tries_root)));
     assert_int_equal(jailed(tries_fork), 0); /* clone is refused */
-#endif
 }
 
 static void none_for_tests(void **state)
