@@ -3,9 +3,11 @@
  * "per_core" is requests by our own CPU time alone.  Prints one JSON line.
  *
  *   http [seconds]          of each measurement (2)
- *   http --serve            go on serving: prints what to ask it with */
+ *   http --serve            go on serving: prints what to ask it with
+ *   http --dump             print answers: equal for equal builds */
+#include "bench/pool/pool.h"
 #include "common/jw.h"
-#include "model/compute.h"
+#include "openstack-compat/bootstrap.h"
 #include "openstack-compat/compute/nova.h"
 #include "rest-api/auth.h"
 #include "rest-api/httpd.h"
@@ -17,8 +19,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-
-#define SERVERS 1000
 
 /* The one service that is asked; the daemon's table has more before it. */
 const struct service_api *const api_services[] = { &nova, NULL };
@@ -32,71 +32,48 @@ struct house {
     struct api api;
     int listen_fd, port;
     char token[TOKEN_TEXT_MAX];
-    char server[UUID_SIZE];
+    struct pool_names names;
+    const char *version; /* header of the requests of ask() */
 };
 
 /* ---- records ----------------------------------------------------------- */
 
-static void put(struct house *h, void *record)
+/* The same ids and times at every run, so that two builds can be compared
+ * byte by byte (--dump). */
+static uint64_t seed = 1;
+
+static void seeded_random(void *self, void *out, size_t len)
 {
-    _autotxn_ struct txn t = TXN_INIT;
-    txn_put_record(&t, record);
-    record_unref(record);
-    if (!store_commit(h->store, &t, NULL))
-        abort();
+    for (size_t i = 0; i < len; i++) {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        ((uint8_t *)out)[i] = (uint8_t)(seed >> 24);
+    }
 }
 
-static void put_identity(struct house *h)
+static int64_t seeded_now(void *self)
 {
-    struct domain *d = record_new(&kind_domain, "default");
-    d->enabled = true;
-    put(h, d);
-    struct project *p = record_new(&kind_project, "p");
-    p->domain_id = "default";
-    p->enabled = true;
-    put(h, p);
-    struct user *u = record_new(&kind_user, "u");
-    u->domain_id = "default";
-    u->enabled = true;
-    put(h, u);
-    struct role *r = record_new(&kind_role, "r");
-    r->name = "admin";
-    put(h, r);
-    struct assignment *a = record_new(&kind_assignment, "u/p/r");
-    a->actor_id = "u";
-    a->target_id = "p";
-    a->role_id = "r";
-    put(h, a);
-    struct token_key *k = record_new(&kind_token_key, "00000001");
-    k->secret = "0123456789abcdef0123456789abcdef"
-                "0123456789abcdef0123456789abcdef";
-    put(h, k);
+    return INT64_C(1700000000123456);
 }
 
-static void put_server(struct house *h, int i)
+static const struct env env_seeded = { .now = seeded_now,
+                                       .mono = seeded_now,
+                                       .random = seeded_random };
+
+static void put_records(struct house *h)
 {
-    int64_t now = env_now(&env_system);
-    env_uuid(&env_system, h->server);
-    struct server *s = record_new(&kind_server, h->server);
-    s->name = rec_strf(s, "server-%d", i);
-    s->hostname = s->name;
-    s->project_id = "p";
-    s->user_id = "u";
-    s->flavor_id = "1";
-    s->flavor_name = "m1.small";
-    s->vcpus = 1;
-    s->ram_mb = 2048;
-    s->disk_gb = 20;
-    s->image_id = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
-    s->key_name = "key";
-    s->node = "node1";
-    s->zone = "nova";
-    s->vm_state = VM_ACTIVE;
-    s->power_state = 1;
-    s->root_device = "/dev/vda";
-    s->created = s->updated = s->launched = now;
-    map_put(s, &s->metadata, "role", "bench");
-    put(h, s);
+    const struct bootstrap_opts opts = { .env = &env_seeded,
+                                         .public_url = "http://127.0.0.1",
+                                         .admin_password = "secret",
+                                         .password_cost = 16 };
+    struct error err = { 0 };
+    _autosnap_ struct snapshot *snap = cache_snapshot(h->cache);
+    if (!bootstrap(h->store, snap, &opts, &err)) {
+        fprintf(stderr, "%s\n", err.text);
+        exit(1);
+    }
+    pool_fill(h->store, &env_seeded, &h->names);
 }
 
 /* ---- the face ---------------------------------------------------------- */
@@ -145,11 +122,9 @@ static void house_open(struct house *h)
     });
     if (!cache_follow(h->cache, h->store, &err))
         abort();
-    put_identity(h);
-    for (int i = 0; i < SERVERS; i++)
-        put_server(h, i);
-    auth_new_token(&env_system, "u", SCOPE_PROJECT, "p", 24 * 3600 * SECOND_US,
-                   &t);
+    put_records(h);
+    auth_new_token(&env_system, h->names.user, SCOPE_PROJECT, h->names.project,
+                   24 * 3600 * SECOND_US, &t);
     if (!token_seal(h->tokens, &t, h->token))
         abort();
     house_listen(h);
@@ -159,7 +134,31 @@ static void house_open(struct house *h)
     }
 }
 
-/* ---- wrk --------------------------------------------------------------- */
+/* ---- without connections ------------------------------------------------ */
+
+static const char *fake_header(void *rim, const char *name)
+{
+    const struct house *h = rim;
+    if (strcmp(name, "X-Auth-Token") == 0)
+        return h->token;
+    if (strcmp(name, "Host") == 0)
+        return "127.0.0.1:8774";
+    return strcmp(name, "OpenStack-API-Version") == 0 ? h->version : NULL;
+}
+
+/* One request through the handlers; its body. */
+static void ask(struct house *h, struct req *r, struct http_request *http,
+                const char *path)
+{
+    enum body_kind body;
+    http->method = "GET";
+    http->path = path;
+    http->header = fake_header;
+    http->rim = h;
+    req_init(r, &h->api, http);
+    if (api_begin(r, &body))
+        api_step(r);
+}
 
 static double cpu_s(void)
 {
@@ -168,6 +167,43 @@ static double cpu_s(void)
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
+
+/* Requests a second of one core by the handlers alone. */
+static void loop(struct house *h, struct jw *w, const char *name,
+                 const char *path, int rounds)
+{
+    struct req *r = xcalloc(1, sizeof(*r));
+    struct http_request *http = xcalloc(1, sizeof(*http));
+    double begun = cpu_s();
+    for (int i = 0; i < rounds; i++) {
+        ask(h, r, http, path);
+        if (r->resp.status != 200)
+            abort();
+        req_free(r);
+    }
+    jw_int(w, name, (int64_t)(rounds / (cpu_s() - begun)));
+    free(http);
+    free(r);
+}
+
+static void dump(struct house *h, const char *path)
+{
+    static const char *const versions[] = { NULL, "compute 2.1", "compute 2.60",
+                                            "compute 2.90" };
+    for (size_t i = 0; i < ARRAY_SIZE(versions); i++) {
+        struct req r;
+        struct http_request http = { 0 };
+        h->version = versions[i];
+        ask(h, &r, &http, path);
+        printf("%d %s\n", r.resp.status, buf_str(&r.resp.body));
+        for (size_t k = 1; k < r.resp.headers.n; k++)
+            printf("%s: %s\n", r.resp.headers.v[k].name,
+                   r.resp.headers.v[k].value);
+        req_free(&r);
+    }
+}
+
+/* ---- wrk --------------------------------------------------------------- */
 
 static void measure(struct house *h, struct jw *w, const char *name,
                     const char *path, int connections, int seconds)
@@ -200,9 +236,11 @@ static void measure_all(struct house *h, int seconds)
 {
     struct buf json = BUF_INIT(64 * 1024);
     struct jw w = JW_INIT(&json);
-    char *one = xasprintf("/compute/v2.1/servers/%s", h->server);
-    const char *list = "/compute/v2.1/servers/detail?limit=100";
+    char *one = xasprintf("/compute/v2.1/servers/%s", h->names.server);
+    const char *list = "/compute/v2.1/servers/detail";
     jw_obj(&w, NULL);
+    loop(h, &w, "handler_single", one, 20000 * seconds);
+    loop(h, &w, "handler_list100", list, 500 * seconds);
     measure(h, &w, "version_8", "/compute/v2.1", 8, seconds);
     measure(h, &w, "single_1", one, 1, seconds);
     measure(h, &w, "single_8", one, 8, seconds);
@@ -214,18 +252,38 @@ static void measure_all(struct house *h, int seconds)
     free(one);
 }
 
+static void serve(const struct house *h)
+{
+    printf("http://127.0.0.1:%d/compute/v2.1/servers/%s\n"
+           "X-Auth-Token: %s\n",
+           h->port, h->names.server, h->token);
+    fflush(stdout);
+    pause();
+}
+
+static void dump_all(struct house *h)
+{
+    char *one = xasprintf("/compute/v2.1/servers/%s", h->names.server);
+    dump(h, one);
+    dump(h, "/compute/v2.1/servers/detail");
+    dump(h, "/compute/v2.1/servers");
+    dump(h, "/compute/v2.1/flavors/detail");
+    dump(h, "/compute/v2.1");
+    dump(h, "/compute/v2.1/servers/none");
+    free(one);
+}
+
 int main(int argc, char **argv)
 {
     struct house h = { 0 };
+    const char *what = argc > 1 ? argv[1] : "2";
     house_open(&h);
-    if (argc > 1 && strcmp(argv[1], "--serve") == 0) {
-        printf("http://127.0.0.1:%d/compute/v2.1/servers/%s\n"
-               "X-Auth-Token: %s\n",
-               h.port, h.server, h.token);
-        fflush(stdout);
-        pause();
-    }
-    measure_all(&h, argc > 1 ? atoi(argv[1]) : 2);
+    if (strcmp(what, "--serve") == 0)
+        serve(&h);
+    else if (strcmp(what, "--dump") == 0)
+        dump_all(&h);
+    else
+        measure_all(&h, atoi(what));
     httpd_stop(h.httpd, SECOND_US);
     cache_unfollow(h.cache);
     password_queue_free(h.passwords);
