@@ -8,10 +8,8 @@
 #include "bench/pool/pool.h"
 #include "common/jw.h"
 #include "openstack-compat/bootstrap.h"
-#include "openstack-compat/compute/nova.h"
 #include "rest-api/auth.h"
 #include "rest-api/httpd.h"
-#include "rest-api/route.h"
 #include "tests/unit/locked_store.h"
 
 #include <arpa/inet.h>
@@ -19,9 +17,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-
-/* The one service that is asked; the daemon's table has more before it. */
-const struct service_api *const api_services[] = { &nova, NULL };
 
 struct house {
     struct store *store;
