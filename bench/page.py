@@ -38,7 +38,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROUNDS = 3
 WRK_SECONDS = 2
 STARTS = 5
-GUESTS = 7
+GUESTS = 11
+KILLS = 3
 LOGINS = 32
 DEADLINE = 60
 MIB = 1024 * 1024
@@ -465,7 +466,13 @@ def measure_guests():
            "bare_libvirt_ms": median(r[1] for r in runs),
            "own_ms": median(r[0] - r[1] for r in runs),
            "own_ms_all": [round(r[0] - r[1], 1) for r in runs]}
-    out["killed_s"] = median([pool.killed() for _ in range(STARTS)])
+    killed = []
+    for _ in range(KILLS):
+        # The node grants a service that has run for a while an immediate
+        # restart.
+        time.sleep(5.5)
+        killed.append(pool.killed())
+    out["killed_s"] = median(killed)
     return out
 
 
@@ -530,7 +537,9 @@ def print_page(r):
     row("define + start of the same guest by libvirt",
         f"{g['bare_libvirt_ms']:.0f} ms")
     row("  .. Cairn's own time", f"{g['own_ms']:.0f} ms",
-        aim(g["own_ms"] <= 50, "<= 50 ms"))
+        aim(g["own_ms"] <= 50, "<= 50 ms") +
+        f" (of {g['guests']} pairs: {min(g['own_ms_all']):.0f} to "
+        f"{max(g['own_ms_all']):.0f})")
     row("that pool: SIGKILL to answering again", f"{g['killed_s']:.2f} s",
         aim(g["killed_s"] < 1, "< 1 s"))
 

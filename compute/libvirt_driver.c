@@ -786,17 +786,6 @@ static struct driver *new_driver(const struct libvirt_config *config)
     return d;
 }
 
-static void await_first(struct driver *d, int wait_ms)
-{
-    struct timespec until;
-    deadline_in(&until, wait_ms);
-    pthread_mutex_lock(&d->lock);
-    while (!d->conn &&
-           pthread_cond_timedwait(&d->changed, &d->lock, &until) != ETIMEDOUT)
-        ;
-    pthread_mutex_unlock(&d->lock);
-}
-
 struct hypervisor *libvirt_open(const struct libvirt_config *config,
                                 int wait_ms, struct error *err)
 {
@@ -810,6 +799,20 @@ struct hypervisor *libvirt_open(const struct libvirt_config *config,
     if (pthread_create(&d->loop, NULL, loop_main, d) != 0 ||
         pthread_create(&d->keeper, NULL, keeper_main, d) != 0)
         abort(); /* as when there is no memory */
-    await_first(d, wait_ms);
+    libvirt_await(&d->base, wait_ms);
     return &d->base;
+}
+
+bool libvirt_await(struct hypervisor *h, int wait_ms)
+{
+    struct driver *d = driver_of(h);
+    struct timespec until;
+    deadline_in(&until, wait_ms);
+    pthread_mutex_lock(&d->lock);
+    while (!d->conn &&
+           pthread_cond_timedwait(&d->changed, &d->lock, &until) != ETIMEDOUT)
+        ;
+    bool there = d->conn != NULL;
+    pthread_mutex_unlock(&d->lock);
+    return there;
 }

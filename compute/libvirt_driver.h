@@ -26,10 +26,13 @@ struct libvirt_config {
 };
 
 /* Copies the configuration.  Waits for the first connection, `wait_ms` at
- * most; when there is none by then it goes on trying behind the scenes, and
- * that is no failure. */
+ * most (0: not at all); when there is none by then it goes on trying behind
+ * the scenes, and that is no failure. */
 struct hypervisor *libvirt_open(const struct libvirt_config *config,
                                 int wait_ms, struct error *err);
+
+/* Waits for a connection, `wait_ms` at most: false when there is none then. */
+bool libvirt_await(struct hypervisor *h, int wait_ms);
 
 /* What the machine offers to guests. */
 struct libvirt_facts {

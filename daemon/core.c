@@ -264,7 +264,7 @@ static bool open_drivers(struct core *c, struct error *err)
     };
     struct local_config local = { .dir = storage };
     user_ids(cf->guest_user, 0, &local.owner, &local.group);
-    c->hypervisor = libvirt_open(&lv, LIBVIRT_WAIT_MS, err);
+    c->hypervisor = libvirt_open(&lv, 0, err);
     c->volumes = c->hypervisor ? local_driver_open(&local, c->env, err) : NULL;
     return c->volumes != NULL;
 }
@@ -351,6 +351,7 @@ static void make_reconcilers(struct core *c)
 
 static bool start_node(struct core *c, struct error *err)
 {
+    libvirt_await(c->hypervisor, LIBVIRT_WAIT_MS); /* else as it comes */
     struct node_config node = {
         .env = c->env,
         .store = c->store,
@@ -365,7 +366,6 @@ static bool start_node(struct core *c, struct error *err)
     c->beat = node_beat_start(&node, err);
     if (!c->beat)
         return false;
-    storage_interrupted(c->storage);
     storage_start(c->storage);
     net_reconcile_start(c->networks);
     server_reconciler_resync(c->servers);
@@ -463,8 +463,11 @@ static bool core_start(struct core *c, struct error *err)
     if (!open_drivers(c, err) || !open_network(c, err))
         return false;
     make_reconcilers(c);
-    return follow(c, err) && make_content(c, err) && start_node(c, err) &&
-           start_face(c, err);
+    if (!follow(c, err) || !make_content(c, err))
+        return false;
+    /* The API answers before the node is at work, whatever that waits for. */
+    storage_interrupted(c->storage);
+    return start_face(c, err) && start_node(c, err);
 }
 
 static void core_stop(struct core *c)
