@@ -396,7 +396,7 @@ static void observe_volumes(struct server *draft, const struct server_view *v)
             sv->device ? sv->device : server_root_device(v->server));
         bool present =
             domain_active(&v->domain) && domain_has_disk(&v->domain, device);
-        if (sv->state == ATTACH_WANTED &&
+        if (sv->state == ATTACH_WANTED && !resting(v->server) &&
             (present || (is_off(v) && server_volume_ready(v->volumes[i])))) {
             sv->state = ATTACH_DONE;
             if (!sv->device)
@@ -413,7 +413,7 @@ static void observe_ports(struct server *draft, const struct server_view *v)
         struct server_port *sp = port_at(draft, i);
         bool present = domain_active(&v->domain) &&
                        domain_has_nic(&v->domain, sp->port_id);
-        if (sp->state == ATTACH_WANTED &&
+        if (sp->state == ATTACH_WANTED && !resting(v->server) &&
             (present || (is_off(v) && v->ports[i])))
             sp->state = ATTACH_DONE;
         else if (sp->state == ATTACH_LEAVING && !present &&
@@ -426,9 +426,11 @@ void server_observe(struct server *draft, const struct server_view *v,
                     int64_t now)
 {
     enum server_step step = life(v).step;
-    if (resting(v->server))
+    if (resting(v->server)) { /* what it has let go of is free */
         draft->power_state = power_of(&v->domain);
-    else if (step == STEP_NONE) {
+        observe_volumes(draft, v);
+        observe_ports(draft, v);
+    } else if (step == STEP_NONE) {
         observe_settled(draft, v, now);
         observe_volumes(draft, v);
         observe_ports(draft, v);

@@ -335,10 +335,14 @@ static enum reconcile_verdict volume_settle(struct run *r, struct volume *next,
     return change(r, next);
 }
 
-/* What a volume is when nothing is being done with it. */
+/* What a volume is when nothing is being done with it.  One that a server
+ * was promised is not for others, before it has it as well. */
 static int resting(const struct volume *v)
 {
-    return v->attachments.n > 0 ? VOLUME_IN_USE : VOLUME_AVAILABLE;
+    for (size_t i = 0; i < v->attachments.n; i++)
+        if (LIST_AT(v->attachments, struct volume_attachment, i)->attached)
+            return VOLUME_IN_USE;
+    return v->attachments.n > 0 ? VOLUME_RESERVED : VOLUME_AVAILABLE;
 }
 
 static bool volume_source(const struct run *r, const struct volume *v,
@@ -383,7 +387,7 @@ static enum reconcile_verdict volume_make(struct run *r, const struct volume *v)
     next->path = rec_str(next, path);
     next->real_size_gb = v->size_gb;
     next->bootable |= spec.from == SOURCE_IMAGE;
-    return volume_settle(r, next, VOLUME_AVAILABLE, NULL);
+    return volume_settle(r, next, resting(v), NULL);
 }
 
 static enum reconcile_verdict volume_remove(struct run *r,

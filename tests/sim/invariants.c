@@ -487,11 +487,26 @@ static bool has_volume(const struct server *s, const char *id)
     return false;
 }
 
+/* A server in error or with saved memory takes nothing and lets go of
+ * nothing: what it was to get or to lose waits with it. */
+static bool waits_for_server(struct look *l, const struct volume *v)
+{
+    for (size_t i = 0; i < v->attachments.n; i++) {
+        const struct server *s = snap_get(
+            l->s, &kind_server,
+            LIST_AT(v->attachments, struct volume_attachment, i)->server_id);
+        if (s && (s->vm_state == VM_ERROR || s->vm_state == VM_SUSPENDED))
+            return true;
+    }
+    return false;
+}
+
 static void check_attachments(struct look *l, const struct volume *v)
 {
     bool used = v->attachments.n > 0;
     if (used != (v->status == VOLUME_IN_USE) &&
-        v->status != VOLUME_ERROR_EXTENDING && v->status != VOLUME_ERROR)
+        v->status != VOLUME_ERROR_EXTENDING && v->status != VOLUME_ERROR &&
+        !waits_for_server(l, v))
         world_broken(l->w, "quiet: volume %s is %s with %zu attachments",
                      v->rec.id, volume_status_names[v->status],
                      v->attachments.n);
@@ -511,6 +526,7 @@ static void check_volume(struct look *l, const struct volume *v)
     switch (v->status) {
     case VOLUME_AVAILABLE:
     case VOLUME_IN_USE:
+    case VOLUME_RESERVED:
         need_file(l, STORED_VOLUME, v->rec.id, v->size_gb);
         break;
     case VOLUME_ERROR:
@@ -518,6 +534,8 @@ static void check_volume(struct look *l, const struct volume *v)
     case VOLUME_ERROR_EXTENDING:
         break;
     default:
+        if (waits_for_server(l, v))
+            return;
         world_broken(l->w, "quiet: volume %s is still %s", v->rec.id,
                      volume_status_names[v->status]);
         return;

@@ -602,7 +602,9 @@ static void volume_of_a_guest_grows_when_it_can(void **state)
     fake.fail = 3;
     fake.code = ERR_CONFLICT;
     struct volume *v = new_volume("v", VOLUME_EXTENDING);
-    list_add(v, &v->attachments, sizeof(struct volume_attachment));
+    struct volume_attachment *has =
+        list_add(v, &v->attachments, sizeof(struct volume_attachment));
+    has->attached = 1;
     put(v);
     run();
     const struct volume *now = look(&kind_volume, "v");
