@@ -10,8 +10,8 @@
 #include "model/pool.h"
 #include "openstack-compat/compute/nova.h"
 #include "openstack-compat/identity/identity.h"
-#include "openstack-compat/network/neutron.h"
 #include "openstack-compat/image/glance.h"
+#include "openstack-compat/network/neutron.h"
 #include "openstack-compat/placement/placement.h"
 #include "openstack-compat/volume/cinder.h"
 
@@ -70,13 +70,7 @@ static const struct service_api root_api = {
 /* ---- the table --------------------------------------------------------- */
 
 const struct service_api *const api_services[] = {
-    &identity_api,
-    &nova,
-    &neutron,
-    &glance,
-    &native_api,
-    &cinder,
-    &placement,
-    &root_api, /* last: its prefix fits every path */
+    &identity_api, &nova,      &neutron,  &glance, &native_api,
+    &cinder,       &placement, &root_api, /* last: its prefix fits every path */
     NULL,
 };
