@@ -47,6 +47,7 @@ struct cache {
     pthread_cond_t wake;
     pthread_t relister;
     bool has_relister, lost, stop;
+    bool manual;   /* the owner relists */
     bool starting; /* store_watch runs: `watch` is not set yet */
 };
 
@@ -474,7 +475,7 @@ static void start_relist(struct cache *c)
 {
     pthread_mutex_lock(&c->lock);
     c->lost = true;
-    if (!c->has_relister && !c->stop)
+    if (!c->has_relister && !c->stop && !c->manual)
         c->has_relister = !pthread_create(&c->relister, NULL, relister, c);
     pthread_cond_signal(&c->wake);
     pthread_mutex_unlock(&c->lock);
@@ -494,6 +495,22 @@ static void on_watch(void *arg, enum watch_what what, int64_t revision,
         apply_event(c, draft, &events[i], &ch);
     publish(c, draft, &ch);
     changes_free(&ch);
+}
+
+void cache_set_manual(struct cache *c)
+{
+    c->manual = true;
+}
+
+bool cache_relist(struct cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool lost = c->lost;
+    c->lost = false;
+    pthread_mutex_unlock(&c->lock);
+    if (lost)
+        relist(c);
+    return lost;
 }
 
 bool cache_follow(struct cache *c, struct store *s, struct error *err)

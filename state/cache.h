@@ -35,6 +35,12 @@ struct cache *cache_new(const struct kind *const *kinds, size_t n);
 /* NULL is fine.  Unfollowed, and all snapshots given back. */
 void cache_free(struct cache *c);
 
+/* Before cache_follow: no thread of the cache's own, whoever owns it calls
+ * cache_relist now and then (the simulation). */
+void cache_set_manual(struct cache *c);
+/* Relists if the watch was lost; was it? */
+bool cache_relist(struct cache *c);
+
 /* Range and watch; returns when the first snapshot is complete. */
 bool cache_follow(struct cache *c, struct store *s, struct error *err);
 void cache_unfollow(struct cache *c);

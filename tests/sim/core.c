@@ -180,6 +180,7 @@ struct core *core_start(struct world *w)
     c->end = sim_end_open(w, "core", true);
     c->store = sim_end_store(c->end);
     c->cache = cache_new(model_kinds, N_KINDS);
+    cache_set_manual(c->cache);
     c->hypervisor = guests_open(w->guests);
     c->volumes = files_open(w->files);
     c->net = nets_open(w->nets);
@@ -216,7 +217,11 @@ void core_face_starts(struct core *c)
 
 bool core_hear(struct core *c)
 {
-    return sim_end_deliver(c->end);
+    if (c->w->chaos && chance_permille(c->w, 3))
+        sim_end_lose(c->end);
+    if (chance_percent(c->w, 50) && cache_relist(c->cache))
+        return true;
+    return sim_end_deliver(c->end) || cache_relist(c->cache);
 }
 
 bool core_step(struct core *c)

@@ -263,7 +263,11 @@ bool face_take(struct face *f)
 
 bool face_hear(struct face *f)
 {
-    return sim_end_deliver(f->end);
+    if (f->w->chaos && chance_permille(f->w, 3))
+        sim_end_lose(f->end);
+    if (chance_percent(f->w, 50) && cache_relist(f->cache))
+        return true;
+    return sim_end_deliver(f->end) || cache_relist(f->cache);
 }
 
 int64_t face_due(struct face *f)
@@ -301,6 +305,7 @@ struct face *face_start(struct world *w)
     f->last = &f->calls;
     f->end = sim_end_open(w, "face", false);
     f->cache = cache_new(model_kinds, N_KINDS);
+    cache_set_manual(f->cache);
     f->api = (struct api){
         .env = &w->env,
         .cache = f->cache,

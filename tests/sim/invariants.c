@@ -350,11 +350,14 @@ static void check_server_devices(struct look *l, const struct server *s,
         const struct server_volume *sv =
             LIST_AT(s->volumes, struct server_volume, i);
         const char *dev = sv->device ? sv->device + strlen("/dev/") : "?";
-        if (sv->state != ATTACH_DONE)
+        const struct volume *v = snap_get(l->s, &kind_volume, sv->volume_id);
+        bool never = v && v->status == VOLUME_ERROR; /* could not be made */
+        if (sv->state != ATTACH_DONE && !never)
             world_broken(l->w, "quiet: server %s: volume %s is still %s",
                          s->rec.id, sv->volume_id,
                          attach_state_names[sv->state]);
-        else if (g && guest_active(g) && !domain_has_disk(&g->info, dev))
+        else if (g && guest_active(g) && !never &&
+                 !domain_has_disk(&g->info, dev))
             world_broken(l->w, "quiet: guest %s has no disk %s", s->rec.id,
                          dev);
     }

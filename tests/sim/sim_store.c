@@ -30,7 +30,8 @@ struct sim_watch {
     struct watch *inner;
     watch_fn *fn;
     void *arg;
-    bool gone;
+    bool gone; /* ended by its owner */
+    bool lost; /* cut off */
 };
 
 struct sim_end {
@@ -284,9 +285,45 @@ static struct watch *end_watch(struct store *store, const char *prefix,
 static void end_unwatch(struct store *store, struct watch *watch)
 {
     struct sim_watch *sw = (struct sim_watch *)(void *)watch;
-    if (!sw->gone)
+    if (!sw->gone && !sw->lost)
         store_unwatch(end_of(store)->w->store, sw->inner);
     sw->gone = true;
+}
+
+/* Takes all events out of the queue; answers stay. */
+static void drop_events(struct sim_end *e)
+{
+    for (struct said **at = &e->said, *s; (s = *at);) {
+        if (!s->watch) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        said_free(s);
+    }
+    e->last_said = &e->said;
+    while (*e->last_said)
+        e->last_said = &(*e->last_said)->next;
+}
+
+void sim_end_lose(struct sim_end *e)
+{
+    bool live = false;
+    for (struct sim_watch *sw = e->watches; sw; sw = sw->next)
+        live |= !sw->gone && !sw->lost;
+    if (!live)
+        return;
+    world_event(e->w, "%s loses its watch", e->name);
+    drop_events(e);
+    for (struct sim_watch *sw = e->watches; sw; sw = sw->next) {
+        if (sw->gone || sw->lost)
+            continue;
+        store_unwatch(e->w->store, sw->inner);
+        sw->lost = true;
+        struct said *s = say(e);
+        s->watch = sw;
+        s->what = WATCH_LOST;
+    }
 }
 
 static const struct store_ops end_ops = {

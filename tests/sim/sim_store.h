@@ -26,6 +26,8 @@ void sim_end_close(struct sim_end *e);
 struct store *sim_end_store(struct sim_end *e);
 bool sim_end_deliver(struct sim_end *e); /* the next of the queue; or false */
 bool sim_end_waiting(const struct sim_end *e);
+/* The watches are cut off: what they had not heard is lost (LOST follows). */
+void sim_end_lose(struct sim_end *e);
 /* The store takes the oldest transaction that was sent; false: none. */
 bool sim_end_take(struct sim_end *e);
 bool sim_end_sent(const struct sim_end *e);
