@@ -4,6 +4,7 @@
  *
  *   http [seconds]          of each measurement (2)
  *   http --serve            go on serving: prints what to ask it with
+ *   http --loop             only the handlers, for a profiler
  *   http --dump             print answers: equal for equal builds */
 #include "bench/pool/pool.h"
 #include "common/jw.h"
@@ -247,6 +248,21 @@ static void measure_all(struct house *h, int seconds)
     free(one);
 }
 
+static void loop_all(struct house *h, int seconds)
+{
+    struct buf json = BUF_INIT(64 * 1024);
+    struct jw w = JW_INIT(&json);
+    char *one = xasprintf("/compute/v2.1/servers/%s", h->names.server);
+    jw_obj(&w, NULL);
+    loop(h, &w, "handler_single", one, 5000 * seconds);
+    loop(h, &w, "handler_list100", "/compute/v2.1/servers/detail",
+         500 * seconds);
+    jw_obj_end(&w);
+    puts(buf_str(&json));
+    buf_free(&json);
+    free(one);
+}
+
 static void serve(const struct house *h)
 {
     printf("http://127.0.0.1:%d/compute/v2.1/servers/%s\n"
@@ -277,6 +293,8 @@ int main(int argc, char **argv)
         serve(&h);
     else if (strcmp(what, "--dump") == 0)
         dump_all(&h);
+    else if (strcmp(what, "--loop") == 0)
+        loop_all(&h, 20);
     else
         measure_all(&h, atoi(what));
     httpd_stop(h.httpd, SECOND_US);
