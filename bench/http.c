@@ -10,6 +10,7 @@
 #include "common/jw.h"
 #include "openstack-compat/bootstrap.h"
 #include "rest-api/auth.h"
+#include "rest-api/fragments.h"
 #include "rest-api/httpd.h"
 #include "tests/unit/locked_store.h"
 
@@ -106,6 +107,7 @@ static void house_open(struct house *h)
         .cache = h->cache,
         .tokens = h->tokens,
         .auth_memory = auth_memory_new(h->cache),
+        .fragments = fragments_new(8 * 1024 * 1024),
         .authenticate = auth_request,
         .public_url = "http://127.0.0.1",
         .region = "RegionOne",
@@ -302,6 +304,7 @@ int main(int argc, char **argv)
     password_queue_free(h.passwords);
     httpd_free(h.httpd);
     auth_memory_free(h.api.auth_memory);
+    fragments_free(h.api.fragments);
     tokens_free(h.tokens);
     cache_free(h.cache);
     store_close(h.store);

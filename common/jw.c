@@ -244,6 +244,12 @@ void jw_raw(struct jw *w, const char *key, const char *json)
     buf_adds(w->out, json && *json ? json : "null");
 }
 
+void jw_rawn(struct jw *w, const char *key, const char *json, size_t n)
+{
+    lead(w, key);
+    buf_add(w->out, json, n);
+}
+
 void jw_json(struct jw *w, const char *key, const json_t *v)
 {
     _autofree_ char *text =

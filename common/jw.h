@@ -45,6 +45,7 @@ void jw_bool(struct jw *w, const char *key, bool v);
 void jw_null(struct jw *w, const char *key);
 /* `json` is JSON text already, written as it is; NULL or "" -> null */
 void jw_raw(struct jw *w, const char *key, const char *json);
+void jw_rawn(struct jw *w, const char *key, const char *json, size_t n);
 void jw_json(struct jw *w, const char *key, const json_t *v);
 
 #endif

@@ -8,6 +8,7 @@
 #include "daemon/metadata_server.h"
 #include "model/model.h"
 #include "rest-api/auth.h"
+#include "rest-api/fragments.h"
 #include "rest-api/httpd.h"
 #include "state/remote.h"
 
@@ -23,6 +24,7 @@
 /* Each connection has one, an upload one more. */
 #define FILES_PER_CONNECTION 2
 #define FILES_BESIDES        512
+#define FRAGMENTS_MAX        (8 * 1024 * 1024) /* bytes */
 
 /* ---- settings ---------------------------------------------------------- */
 
@@ -75,6 +77,7 @@ struct face {
     struct cache *cache;
     struct tokens *tokens;
     struct auth_memory *memory;
+    struct fragments *fragments;
     struct password_queue *passwords;
     struct metadata_server *metadata;
     struct httpd *httpd;
@@ -122,6 +125,7 @@ static void face_init(struct face *f, const struct face_settings *s)
     f->cache = cache_new(model_kinds, N_KINDS);
     f->tokens = tokens_new(env, f->cache);
     f->memory = auth_memory_new(f->cache);
+    f->fragments = fragments_new(FRAGMENTS_MAX);
     f->passwords = password_queue_new(env, PASSWORD_COST, 0);
     f->metadata = metadata_server_new(f->cache, env);
     f->api = (struct api){
@@ -129,6 +133,7 @@ static void face_init(struct face *f, const struct face_settings *s)
         .cache = f->cache,
         .tokens = f->tokens,
         .auth_memory = f->memory,
+        .fragments = f->fragments,
         .authenticate = auth_request,
         .public_url = s->public_url,
         .region = s->region,
@@ -154,6 +159,7 @@ static void face_free(struct face *f)
     metadata_server_free(f->metadata);
     store_close(f->store);
     auth_memory_free(f->memory);
+    fragments_free(f->fragments);
     tokens_free(f->tokens);
     cache_free(f->cache);
     pthread_mutex_destroy(&f->ready_lock);

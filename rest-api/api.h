@@ -10,11 +10,14 @@
 
 struct tokens;
 struct auth_memory;
+struct fragments;
 struct api {
     const struct env *env;
     struct cache *cache;
     struct tokens *tokens; /* token.h: sealing keys, kept by the cache */
     struct auth_memory *auth_memory; /* auth.h: what was found out before */
+    struct fragments *fragments; /* fragments.h: what was written before; may
+                                    be NULL */
     /* Finds who asks from the X-Auth-Token of r into r->auth; false: r->err
      * is UNAUTHENTICATED (token missing: true with auth.valid false). */
     bool (*authenticate)(struct req *r);

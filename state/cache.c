@@ -15,6 +15,7 @@ struct snapshot {
     atomic_uint refs;
     int64_t revision;
     const struct cache *cache;
+    int64_t *changed; /* of each kind; behind the maps */
     struct pmap maps[];
 };
 
@@ -66,16 +67,26 @@ static const struct pmap_type record_type = { record_ref, record_unref };
 
 static struct snapshot *snapshot_alloc(const struct cache *c)
 {
-    struct snapshot *s = xmalloc(sizeof(*s) + c->n_maps * sizeof(struct pmap));
+    struct snapshot *s = xmalloc(sizeof(*s) + c->n_maps * sizeof(struct pmap) +
+                                 c->n_kinds * sizeof(int64_t));
     atomic_init(&s->refs, 1);
     s->cache = c;
+    s->changed = (int64_t *)(s->maps + c->n_maps);
     return s;
+}
+
+/* All kinds may differ from what any other snapshot has. */
+static void set_revision(struct snapshot *s, int64_t revision)
+{
+    s->revision = revision;
+    for (size_t i = 0; i < s->cache->n_kinds; i++)
+        s->changed[i] = revision;
 }
 
 static struct snapshot *snapshot_empty(const struct cache *c)
 {
     struct snapshot *s = snapshot_alloc(c);
-    s->revision = 0;
+    set_revision(s, 0);
     for (size_t i = 0; i < c->n_maps; i++)
         s->maps[i] = PMAP_INIT(&record_type);
     return s;
@@ -89,6 +100,7 @@ static struct snapshot *snapshot_next(const struct snapshot *from,
     s->revision = revision;
     for (size_t i = 0; i < from->cache->n_maps; i++)
         s->maps[i] = pmap_copy(&from->maps[i]);
+    memcpy(s->changed, from->changed, s->cache->n_kinds * sizeof(int64_t));
     return s;
 }
 
@@ -146,6 +158,11 @@ const void *snap_get(const struct snapshot *s, const struct kind *kind,
 size_t snap_count(const struct snapshot *s, const struct kind *kind)
 {
     return by_id(s, kind)->count;
+}
+
+int64_t snap_changed(const struct snapshot *s, const struct kind *kind)
+{
+    return s->changed[kind->number];
 }
 
 struct snap_iter snap_all(const struct snapshot *s, const struct kind *kind)
@@ -228,7 +245,9 @@ static struct pmap *maps_of(struct snapshot *s, const struct kind *kind)
 static void draft_set(struct snapshot *draft, const struct record *old,
                       const struct record *now)
 {
-    struct pmap *maps = maps_of(draft, (old ? old : now)->kind);
+    const struct kind *kind = (old ? old : now)->kind;
+    struct pmap *maps = maps_of(draft, kind);
+    draft->changed[kind->number] = draft->revision;
     if (old)
         each_index(maps, old, index_drop);
     if (now) {
@@ -418,6 +437,7 @@ static bool list_and_watch(struct cache *c, struct error *err)
         snapshot_unref(draft);
         return false;
     }
+    set_revision(draft, draft->revision);
     int64_t from = draft->revision + 1;
     for (size_t i = 0; i < c->n_kinds; i++)
         diff(by_id(c->current, c->kinds[i]), by_id(draft, c->kinds[i]), &ch);

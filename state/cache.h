@@ -70,6 +70,10 @@ int64_t snapshot_revision(const struct snapshot *s);
 const void *snap_get(const struct snapshot *s, const struct kind *kind,
                      const char *id);
 size_t snap_count(const struct snapshot *s, const struct kind *kind);
+/* A revision at which the records of a kind were what they are in `s`, and
+ * since when none of them has changed: between two snapshots of one cache an
+ * equal answer means equal records. */
+int64_t snap_changed(const struct snapshot *s, const struct kind *kind);
 
 /* Walks in order; records are borrowed from the snapshot.
  *

@@ -1,5 +1,7 @@
 /* Servers as clients see them: show, list, addresses. */
 #include "openstack-compat/compute/nova.h"
+#include "rest-api/api.h"
+#include "rest-api/fragments.h"
 
 #include <string.h>
 
@@ -283,14 +285,47 @@ void server_write(struct req *r, struct jw *w, const char *key,
     jw_obj_end(w);
 }
 
+/* ---- as it was written before ------------------------------------------ */
+
+/* What the detail of any server depends on beside its own record: see
+ * write_port, label_of, write_security_groups; mv and is_admin in between. */
+static struct fragment_key detail_key(struct req *r)
+{
+    const struct kind *const kinds[] = { &kind_port, &kind_floating_ip,
+                                         &kind_network, &kind_security_group };
+    struct fragment_key key = { .variant = r->mv * 2 + r->auth.is_admin,
+                                .base_url = req_base_url(r) };
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        int64_t changed = snap_changed(r->snap, kinds[i]);
+        key.others = changed > key.others ? changed : key.others;
+    }
+    return key;
+}
+
+/* The detail of a server that is from the snapshot. */
+static void write_kept(struct req *r, struct jw *w, const char *name,
+                       const struct server *s, struct fragment_key *key)
+{
+    struct fragments *f = r->api->fragments;
+    key->id = s->rec.id;
+    key->revision = s->rec.mod_rev;
+    if (f && fragments_write(f, key, w, name))
+        return;
+    size_t from = w->out->len + w->comma + (name ? strlen(name) + 3 : 0);
+    server_write(r, w, name, s, true);
+    if (f && !w->out->overflow)
+        fragments_keep(f, key, w->out->data + from, w->out->len - from);
+}
+
 enum outcome server_show(struct req *r)
 {
     const struct server *s = server_get(r, r->param[0]);
     if (!s)
         return req_failed(r);
     struct jw w = req_json(r);
+    struct fragment_key key = detail_key(r);
     jw_obj(&w, NULL);
-    server_write(r, &w, "server", s, true);
+    write_kept(r, &w, "server", s, &key);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }
@@ -547,10 +582,14 @@ static enum outcome list(struct req *r, bool detail)
     if (!page_collect(r, &spec, &page))
         return req_failed(r);
     struct jw w = req_json(r);
+    struct fragment_key key = detail_key(r);
     jw_obj(&w, NULL);
     jw_arr(&w, "servers");
     for (size_t i = 0; i < page.n; i++)
-        server_write(r, &w, NULL, page.v[i], detail);
+        if (detail)
+            write_kept(r, &w, NULL, page.v[i], &key);
+        else
+            server_write(r, &w, NULL, page.v[i], false);
     jw_arr_end(&w);
     if (page.more && page.n) {
         jw_arr(&w, "servers_links");
