@@ -196,6 +196,31 @@ static void snapshots_stay(void **state)
     check_same(f);
 }
 
+/* It moves with each change of the kind, and only with these. */
+static void changed(void **state)
+{
+    struct fixture *f = *state;
+    follow(f);
+    for (int i = 0; i < 40; i++) {
+        _autotxn_ struct txn txn = TXN_INIT;
+        _autosnap_ struct snapshot *before = cache_snapshot(f->cache);
+        bool things = rand() % 2 == 0;
+        _autorecord_ struct thing *t = random_thing(i % 4);
+        if (things && i % 5 == 4 && snap_get(before, &kind_thing, t->rec.id))
+            txn_delete(&txn, "thing/t00");
+        if (things)
+            txn_put_record(&txn, t);
+        else
+            txn_put(&txn, "other/1", "{}", 2);
+        assert_true(store_commit(f->store, &txn, NULL));
+        _autosnap_ struct snapshot *now = cache_snapshot(f->cache);
+        assert_true(snapshot_revision(now) > snapshot_revision(before));
+        assert_int_equal(snap_changed(now, &kind_thing),
+                         things ? snapshot_revision(now)
+                                : snap_changed(before, &kind_thing));
+    }
+}
+
 static void walks(void **state)
 {
     struct fixture *f = *state;
@@ -331,9 +356,13 @@ static void relists(void **state)
         for (int i = 0; i < 10; i++)
             random_txn(f->store);
         cache_at(f->cache, cache_revision(f->cache) + 1, post, &reached);
+        _autosnap_ struct snapshot *before = cache_snapshot(f->cache);
         relay.fn(relay.arg, WATCH_LOST, 0, NULL, 0);
         while (!reached || relay.watches <= round)
             sched_yield();
+        _autosnap_ struct snapshot *after = cache_snapshot(f->cache);
+        assert_true(snap_changed(after, &kind_thing) >
+                    snap_changed(before, &kind_thing));
         random_txn(f->store); /* the new watch carries on */
         check_same(f);
     }
@@ -379,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(like_the_store, setup, teardown),
         cmocka_unit_test_setup_teardown(snapshots_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(changed, setup, teardown),
         cmocka_unit_test_setup_teardown(walks, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_record_is_absent, setup,
                                         teardown),
