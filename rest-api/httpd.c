@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #define CONNECTION_MEMORY (32 * 1024)
 #define URI_MAX           (HTTP_PATH_MAX + 8 * 1024)
 #define TICK_US           (SECOND_US / 20)
+#define NUDGE_TICKS       10
 #define JOB_THREADS       8
 #define JOBS_MAX          256
 /* A body that nobody wants any more is still read up to this length, so that
@@ -580,9 +582,26 @@ static void end_slow(struct httpd *h, int64_t now)
         }
 }
 
+/* MHD 0.9.75 misses the end of a stream that comes together with its last
+ * bytes: it takes a short read for an empty socket, and epoll tells of each
+ * change once.  Closing our side of what is closed already is a change. */
+static void nudge_closed(struct httpd *h)
+{
+    _autofree_ struct pollfd *p = xcalloc(h->n_conns, sizeof(*p));
+    nfds_t n = 0;
+    for (struct conn *c = h->conns; c; c = c->next)
+        if (atomic_load(&c->deadline) != NEVER)
+            p[n++] = (struct pollfd){ .fd = c->fd, .events = POLLRDHUP };
+    if (n && poll(p, n, 0) > 0)
+        for (nfds_t i = 0; i < n; i++)
+            if (p[i].revents & POLLRDHUP)
+                shutdown(p[i].fd, SHUT_RD);
+}
+
 static void *run_clock(void *arg)
 {
     struct httpd *h = arg;
+    unsigned ticks = 0;
     pthread_mutex_lock(&h->lock);
     while (!h->stop) {
         struct timespec until;
@@ -592,6 +611,8 @@ static void *run_clock(void *arg)
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&h->wake, &h->lock, &until);
         end_slow(h, mono(h));
+        if (++ticks % NUDGE_TICKS == 0)
+            nudge_closed(h);
         pthread_mutex_unlock(&h->lock);
         driver_tick(h->driver, env_now(h->c.driver.api->env));
         pthread_mutex_lock(&h->lock);
