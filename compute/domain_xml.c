@@ -265,6 +265,18 @@ static void write_clock(xmlTextWriterPtr w, const struct domain_spec *spec)
 
 /* ---- devices ----------------------------------------------------------- */
 
+/* Storage has made the file QEMU's user's already, and what it stands on
+ * readable only.  libvirt would make the whole chain that user's, images
+ * that other guests share included, and one broken guest could then write
+ * to all of them. */
+static void write_source(xmlTextWriterPtr w, const struct disk_spec *disk)
+{
+    begin(w, "source", "file", disk->path, NULL);
+    if (!disk->cdrom)
+        leaf(w, "seclabel", "model", "dac", "relabel", "no", NULL);
+    end(w);
+}
+
 /* `order`: place in the boot order, NULL: not booted from. */
 static void write_disk(xmlTextWriterPtr w, const struct disk_spec *disk,
                        const char *order)
@@ -274,7 +286,7 @@ static void write_disk(xmlTextWriterPtr w, const struct disk_spec *disk,
     leaf(w, "driver", "name", "qemu", "type", disk->format, "cache",
          disk->cdrom ? NULL : "writeback", "discard",
          disk->cdrom ? NULL : "unmap", NULL);
-    leaf(w, "source", "file", disk->path, NULL);
+    write_source(w, disk);
     leaf(w, "target", "dev", disk->device, "bus", disk->bus, NULL);
     if (disk->readonly || disk->cdrom)
         leaf(w, "readonly", NULL);

@@ -123,6 +123,7 @@ static void all_of_it(void **state)
         { "/domain/cpu/@mode", "maximum" },
         { "/domain/cpu/topology/@sockets", "2" },
         { "//disk[target/@dev='vda']/source/@file", "/d/root.qcow2" },
+        { "//disk[target/@dev='vda']/source/seclabel/@relabel", "no" },
         { "//disk[target/@dev='vda']/boot/@order", "1" },
         { "//disk[target/@dev='vdb']/serial", "vol1" },
         { "//disk[target/@dev='vdb']/driver/@type", "qcow2" },
