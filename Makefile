@@ -52,7 +52,7 @@ bench: ## measure; one page, and the same as build/bench.json
 fmt: ## format every C file
 	@scripts/fmt
 
-lint: ## format check, floors of the house, clang-tidy
+lint: ## format check, floors of the house, documents, clang-tidy
 	@scripts/lint
 
 fuzz: ## run each fuzzer for SECS=60 seconds

@@ -302,3 +302,24 @@ void config_describe(struct buf *out)
         buf_addf(out, "  %-20s %s (%s%s)\n", keys[i].name, keys[i].help,
                  *keys[i].dflt ? "default " : "no default", keys[i].dflt);
 }
+
+void config_page(struct buf *out)
+{
+    buf_adds(out,
+             "# The configuration file\n\n"
+             "<!-- Written by scripts/docs from daemon/config.c. -->\n\n"
+             "`" CONFIG_FILE "`, or what `cairnd --config FILE` names: lines "
+             "of `key = value`.\nBlank lines and lines that begin with `#` "
+             "are skipped; a value may stand in double\nquotes. Every key has "
+             "a default, an empty file is a configuration. A key that is\n"
+             "unknown, given twice or impossible is an error that names its "
+             "line;\n`cairnd --check-config` tells without starting "
+             "anything.\n\n"
+             "| key | value | default | meaning |\n|---|---|---|---|\n");
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const struct key *k = &keys[i];
+        const char *tick = *k->dflt ? "`" : "";
+        buf_addf(out, "| `%s` | %s | %s%s%s | %s |\n", k->name, k->wants, tick,
+                 k->dflt, tick, k->help);
+    }
+}

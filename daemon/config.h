@@ -55,5 +55,7 @@ void config_free(struct config *c);
 bool config_split_address(const char *text, char host[64], int *port);
 /* All keys with default and meaning, a line each. */
 void config_describe(struct buf *out);
+/* The same as a page of Markdown: docs/config.md. */
+void config_page(struct buf *out);
 
 #endif

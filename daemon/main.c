@@ -1,7 +1,9 @@
 /* cairnd - the daemon: both of its processes (core.h, face.h). */
 #include "common/buf.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "compute/kvm_probe.h"
+#include "daemon/api_page.h"
 #include "daemon/config.h"
 #include "daemon/core.h"
 #include "daemon/face.h"
@@ -19,6 +21,7 @@ static int usage(FILE *to, int code)
             "  cairnd [--config FILE]    run (FILE is %s unless given)\n"
             "  cairnd --check-config     is the file right? then end\n"
             "  cairnd --probe-kvm        do guests run with KVM here? 0: yes\n"
+            "  cairnd --page api|config  that page of docs/, in Markdown\n"
             "  cairnd --version\n\n"
             "Keys of the file:\n\n%s",
             CAIRN_VERSION, CONFIG_FILE, buf_str(&keys));
@@ -38,6 +41,24 @@ static int probe_kvm(void)
     printf("%s (%d ms)\n", result.usable ? "KVM works" : result.reason,
            result.ms);
     return result.usable ? 0 : 1;
+}
+
+static int print_page(const char *name)
+{
+    static const struct {
+        const char *name;
+        void (*write)(struct buf *out);
+    } pages[] = { { "api", api_page }, { "config", config_page } };
+    struct buf page = BUF_INIT(1024 * 1024);
+    size_t i = 0;
+    while (i < ARRAY_SIZE(pages) && strcmp(pages[i].name, name) != 0)
+        i++;
+    if (i == ARRAY_SIZE(pages))
+        return usage(stderr, 2);
+    pages[i].write(&page);
+    fputs(buf_str(&page), stdout);
+    buf_free(&page);
+    return 0;
 }
 
 static int run(const char *path, bool check_only)
@@ -69,6 +90,8 @@ int main(int argc, char **argv)
             return usage(stdout, 0);
         if (strcmp(argv[i], "--probe-kvm") == 0)
             return probe_kvm();
+        if (strcmp(argv[i], "--page") == 0 && i + 1 < argc)
+            return print_page(argv[i + 1]);
         if (strcmp(argv[i], "--check-config") == 0)
             check = true;
         else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
