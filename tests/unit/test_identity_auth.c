@@ -203,21 +203,6 @@ static void test_revocation(void **state)
     free(again);
 }
 
-static void test_old_revocations_go(void **state)
-{
-    struct api_client *c = *state;
-    subject(c, c->demo);
-    api_status(c, 204, "DELETE", TOKENS, c->demo, NULL);
-    api_sleep(c, 72 * 3600 * SECOND_US);
-    char *demo = api_login(c, "demo", API_DEMO_PASSWORD, "demo");
-    subject(c, demo);
-    api_status(c, 204, "DELETE", TOKENS, demo, NULL);
-    struct snapshot *s = api_snapshot(c);
-    assert_int_equal(snap_count(s, &kind_revocation), 1);
-    snapshot_unref(s);
-    free(demo);
-}
-
 static void patch_user(struct api_client *c, const char *id, const char *body)
 {
     char path[128];
@@ -517,7 +502,6 @@ int main(void)
         TEST(test_default_scope),   TEST(test_catalog_left_out),
         TEST(test_unscoped),        TEST(test_other_scopes),
         TEST(test_rescope),         TEST(test_expiry),
-        TEST(test_revocation),      TEST(test_old_revocations_go),
         TEST(test_disabled_user),   TEST(test_change_password),
         TEST(test_credential),      TEST(test_credential_choices),
         TEST(test_same_answer),     TEST(test_forged),
