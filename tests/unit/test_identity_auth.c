@@ -499,13 +499,21 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_default_scope),   TEST(test_catalog_left_out),
-        TEST(test_unscoped),        TEST(test_other_scopes),
-        TEST(test_rescope),         TEST(test_expiry),
-        TEST(test_disabled_user),   TEST(test_change_password),
-        TEST(test_credential),      TEST(test_credential_choices),
-        TEST(test_same_answer),     TEST(test_forged),
-        TEST(test_malformed),       TEST(test_bad_scopes),
+        TEST(test_default_scope),
+        TEST(test_catalog_left_out),
+        TEST(test_unscoped),
+        TEST(test_other_scopes),
+        TEST(test_rescope),
+        TEST(test_expiry),
+        TEST(test_revocation),
+        TEST(test_disabled_user),
+        TEST(test_change_password),
+        TEST(test_credential),
+        TEST(test_credential_choices),
+        TEST(test_same_answer),
+        TEST(test_forged),
+        TEST(test_malformed),
+        TEST(test_bad_scopes),
         TEST(test_endless_strings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
