@@ -90,3 +90,16 @@ bool volume_charge(struct txn *t, const struct snapshot *s,
                                   { "gigabytes", gigabytes } };
     return quota_charge(t, s, "volume", project_id, all, 3, err);
 }
+
+bool volume_is_copied(const struct snapshot *s, const struct volume *v)
+{
+    struct snap_iter it = snap_by(s, &kind_snapshot, "volume_id", v->rec.id);
+    for (const struct volume_snapshot *x; (x = snap_next(&it));)
+        if (x->status == SNAPSHOT_CREATING)
+            return true;
+    it = snap_by(s, &kind_volume, "source_id", v->rec.id);
+    for (const struct volume *x; (x = snap_next(&it));)
+        if (x->status == VOLUME_CREATING)
+            return true;
+    return false;
+}

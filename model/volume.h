@@ -108,4 +108,9 @@ bool volume_charge(struct txn *t, const struct snapshot *s,
                    const char *project_id, int64_t volumes, int64_t snapshots,
                    int64_t gigabytes, struct error *err);
 
+/* Is a snapshot or a clone of it being made just now?  Its file must not be
+ * opened by a guest meanwhile.  Whoever makes one rewrites the volume's
+ * record, so that to look here and to attach in one transaction is exact. */
+bool volume_is_copied(const struct snapshot *s, const struct volume *v);
+
 #endif

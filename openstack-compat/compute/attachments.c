@@ -137,6 +137,11 @@ static const struct volume *attachable(struct req *r, const char *id)
                   id);
         return NULL;
     }
+    if (volume_is_copied(r->snap, v)) {
+        error_set(&r->err, ERR_CONFLICT,
+                  "Volume %s is being copied, try again.", v->rec.id);
+        return NULL;
+    }
     if (v->status == VOLUME_AVAILABLE)
         return v;
     error_set(&r->err, ERR_INVALID,

@@ -480,6 +480,9 @@ static bool check_device(struct req *r, struct block_device *d)
                          "Block Device Mapping is Invalid: failed to get "
                          "volume %.64s.",
                          d->id);
+    if (volume_is_copied(r->snap, v))
+        return error_set(&r->err, ERR_CONFLICT,
+                         "Volume %s is being copied, try again.", v->rec.id);
     if (v->status != VOLUME_AVAILABLE)
         return error_set(&r->err, ERR_INVALID,
                          "Invalid volume: status must be 'available'. "
