@@ -11,14 +11,27 @@
 
 /* ---- who asks ---------------------------------------------------------- */
 
+/* A port's device_id is what its owner says; only a server that has the port
+ * among its own is told who it is. */
+static bool has_port(const struct server *server, const char *port_id)
+{
+    for (size_t i = 0; server && i < server->ports.n; i++)
+        if (strcmp(LIST_AT(server->ports, struct server_port, i)->port_id,
+                   port_id) == 0)
+            return true;
+    return false;
+}
+
 const struct server *guest_find(const struct snapshot *s,
                                 const char *network_id, const char *source_ip)
 {
     struct snap_iter it =
         snap_by(s, &kind_port, "fixed_ips.ip_address", source_ip);
     for (const struct port *p; (p = snap_next(&it));)
-        if (strcmp(p->network_id, network_id) == 0)
-            return snap_get(s, &kind_server, p->device_id);
+        if (strcmp(p->network_id, network_id) == 0) {
+            const struct server *of = snap_get(s, &kind_server, p->device_id);
+            return has_port(of, p->rec.id) ? of : NULL;
+        }
     return NULL;
 }
 

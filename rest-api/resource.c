@@ -192,9 +192,8 @@ const void *resource_get(struct req *r, const struct resource *res,
     return NULL;
 }
 
-/* As resource_get, for those who want to change it. */
-static const void *get_writable(struct req *r, const struct resource *res,
-                                const char *id)
+const void *resource_get_writable(struct req *r, const struct resource *res,
+                                  const char *id)
 {
     const void *record = resource_get(r, res, id);
     if (!record)
@@ -406,22 +405,67 @@ static bool charge(struct req *r, const struct resource *res,
                         &r->err);
 }
 
-enum outcome resource_create(struct req *r)
+/* A new record from the body, in the transaction; NULL: r->err is set. */
+static void *create_one(struct req *r, const struct resource *res,
+                        const json_t *body)
 {
-    const struct resource *res = resource_of(r);
-    const json_t *body = body_of(r, res);
-    if (!body)
-        return req_failed(r);
-    _autorecord_ void *draft =
+    void *draft =
         record_new(res->kind, res->hex_id ? req_hex_id(r) : req_uuid(r));
     own(r, res, draft);
     stamp(r, res, draft, "created");
     stamp(r, res, draft, "updated");
     if (!resource_fill(r, res, draft, body, true) ||
         !charge(r, res, draft, 1) ||
-        (res->created && !res->created(r, draft, body)))
-        return req_failed(r);
+        (res->created && !res->created(r, draft, body))) {
+        record_unref(draft);
+        return NULL;
+    }
     txn_change_record(&r->txn, draft);
+    return draft;
+}
+
+#define BULK_MAX 100
+
+/* Neutron's {"ports": [{..}, {..}]}: all of them or none. */
+static enum outcome create_many(struct req *r, const struct resource *res,
+                                const json_t *bodies)
+{
+    size_t i;
+    json_t *body;
+    struct jw w = req_json(r);
+    if (!json_array_size(bodies) || json_array_size(bodies) > BULK_MAX)
+        return req_fail(r, ERR_INVALID, "%s: a list of 1 to %d is expected",
+                        res->plural, BULK_MAX);
+    jw_obj(&w, NULL);
+    jw_arr(&w, res->plural);
+    json_array_foreach((json_t *)bodies, i, body)
+    {
+        if (!json_is_object(body))
+            return req_fail(r, ERR_INVALID, "%s: objects are expected",
+                            res->plural);
+        r->state = NULL; /* what a hook left there was of the one before */
+        _autorecord_ void *draft = create_one(r, res, body);
+        if (!draft)
+            return req_failed(r);
+        resource_write(r, res, &w, NULL, draft);
+    }
+    jw_arr_end(&w);
+    jw_obj_end(&w);
+    return req_reply(r, 201);
+}
+
+enum outcome resource_create(struct req *r)
+{
+    const struct resource *res = resource_of(r);
+    const json_t *many = r->service->style == STYLE_NEUTRON
+                             ? json_object_get(r->body, res->plural)
+                             : NULL;
+    if (many)
+        return create_many(r, res, many);
+    const json_t *body = body_of(r, res);
+    _autorecord_ void *draft = body ? create_one(r, res, body) : NULL;
+    if (!draft)
+        return req_failed(r);
     return reply_record(r, res, draft,
                         res->created_status ? res->created_status : 201);
 }
@@ -436,7 +480,7 @@ enum outcome resource_show(struct req *r)
 enum outcome resource_update(struct req *r)
 {
     const struct resource *res = resource_of(r);
-    const void *old = get_writable(r, res, r->param[0]);
+    const void *old = resource_get_writable(r, res, r->param[0]);
     const json_t *body = old ? body_of(r, res) : NULL;
     if (!body)
         return req_failed(r);
@@ -453,7 +497,7 @@ enum outcome resource_update(struct req *r)
 enum outcome resource_delete(struct req *r)
 {
     const struct resource *res = resource_of(r);
-    const void *record = get_writable(r, res, r->param[0]);
+    const void *record = resource_get_writable(r, res, r->param[0]);
     if (!record || (res->deleted && !res->deleted(r, record)) ||
         !charge(r, res, record, -1))
         return req_failed(r);

@@ -108,6 +108,11 @@ bool resource_fill(struct req *r, const struct resource *res, void *draft,
 const void *resource_get(struct req *r, const struct resource *res,
                          const char *id);
 
+/* The same for those who want to change it: ERR_FORBIDDEN when it is visible
+ * but another's. */
+const void *resource_get_writable(struct req *r, const struct resource *res,
+                                  const char *id);
+
 /* Listing for handlers that write their own items (servers): collects what
  * passes visible() and `filter`, sorts, cuts out the page.  The result lives
  * in the request's arena; *more says whether there is a next page. */

@@ -60,9 +60,48 @@ static struct strs *tags_of(struct req *r, const void *record)
     return field_ptr(record, f);
 }
 
+/* How many of the comma-separated tags does the record have? */
+static size_t tags_had(struct req *r, const void *record, const char *value,
+                       size_t *asked)
+{
+    const struct strs *tags = tags_of(r, record);
+    char *list = arena_strdup(&r->arena, value), *rest = NULL;
+    size_t had = 0;
+    *asked = 0;
+    for (char *t = strtok_r(list, ",", &rest); t;
+         t = strtok_r(NULL, ",", &rest)) {
+        ++*asked;
+        had += strs_has(tags, t);
+    }
+    return had;
+}
+
+bool neutron_tags_all(struct req *r, const void *record, const char *value)
+{
+    size_t asked;
+    return tags_had(r, record, value, &asked) == asked;
+}
+
+bool neutron_tags_any(struct req *r, const void *record, const char *value)
+{
+    size_t asked;
+    return tags_had(r, record, value, &asked) > 0;
+}
+
+bool neutron_tags_not_all(struct req *r, const void *record, const char *value)
+{
+    return !neutron_tags_all(r, record, value);
+}
+
+bool neutron_tags_not_any(struct req *r, const void *record, const char *value)
+{
+    return !neutron_tags_any(r, record, value);
+}
+
 static void *tags_draft(struct req *r)
 {
-    const void *record = resource_get(r, r->route->resource, r->param[0]);
+    const void *record =
+        resource_get_writable(r, r->route->resource, r->param[0]);
     return record ? record_copy(record) : NULL;
 }
 

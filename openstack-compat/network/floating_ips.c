@@ -31,7 +31,8 @@ static const struct attr attrs[] = {
     { "description", NULL, A_CU | A_FILTER, CHECK_NAME, .dflt = "\"\"" },
     { "floating_network_id", "network_id", A_CREATE | A_REQUIRED | A_FILTER,
       CHECK_ID },
-    { "floating_ip_address", "address", A_CREATE | A_FILTER, CHECK_IP },
+    { "floating_ip_address", "address", A_CREATE | A_FILTER | A_ADMIN_SET,
+      CHECK_IP },
     { "port_id", NULL, A_CU | A_NULL | A_FILTER, CHECK_ID },
     { "fixed_ip_address", "fixed_address", A_CU | A_NULL | A_FILTER, CHECK_IP },
     { "subnet_id", NULL, A_CREATE | A_NULL | A_HIDDEN, CHECK_ID },
@@ -40,7 +41,7 @@ static const struct attr attrs[] = {
     { "port_details", NULL, 0, .show = show_port_details },
     { .name = "port_forwardings", .show = neutron_show_empty_list },
     NEUTRON_OWNER_ATTRS,
-    { "tags", NULL, A_FILTER },
+    NEUTRON_TAG_ATTRS,
     NEUTRON_TAIL_ATTRS,
     ATTR_END,
 };
@@ -198,8 +199,14 @@ static bool updated(struct req *r, const void *old, void *draft,
 {
     const struct floating_ip *was = old;
     struct floating_ip *f = draft;
-    if (!json_object_get(body, "port_id"))
+    if (!json_object_get(body, "port_id") &&
+        !json_object_get(body, "fixed_ip_address"))
         return true;
+    if (!f->port_id && json_string_value(json_object_get(body, "fixed_ip_"
+                                                               "address")))
+        return neutron_fail(r, ERR_INVALID, "BadRequest",
+                            "Bad floatingip request: fixed_ip_address cannot "
+                            "be specified without a port_id.");
     bool moves =
         f->port_id && was->port_id && strcmp(f->port_id, was->port_id) != 0;
     if (moves && !json_object_get(body, "fixed_ip_address"))

@@ -65,9 +65,7 @@ static const struct attr attrs[] = {
       .show = show_segment },
     { .name = "availability_zone_hints", .show = neutron_show_empty_list },
     { .name = "availability_zones", .show = show_zones },
-    { .name = "ipv4_address_scope", .show = neutron_show_null },
-    { .name = "ipv6_address_scope", .show = neutron_show_null },
-    { "tags", NULL, A_FILTER },
+    NEUTRON_TAG_ATTRS,
     NEUTRON_TAIL_ATTRS,
     ATTR_END,
 };

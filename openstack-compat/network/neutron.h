@@ -33,6 +33,21 @@ void neutron_show_empty_object(struct req *r, struct jw *w, const char *name,
     {                                                                          \
         "tenant_id", "project_id", A_FILTER                                    \
     }
+/* tags=a,b: all of them; tags-any: one of them; not-..: the others. */
+bool neutron_tags_all(struct req *r, const void *record, const char *value);
+bool neutron_tags_any(struct req *r, const void *record, const char *value);
+bool neutron_tags_not_all(struct req *r, const void *record, const char *value);
+bool neutron_tags_not_any(struct req *r, const void *record, const char *value);
+#define NEUTRON_TAG_ATTRS                                                      \
+    { "tags", NULL, A_FILTER, .matches = neutron_tags_all },                   \
+        { "tags-any", "tags", A_HIDDEN | A_FILTER,                             \
+          .matches = neutron_tags_any },                                       \
+        { "not-tags", "tags", A_HIDDEN | A_FILTER,                             \
+          .matches = neutron_tags_not_all },                                   \
+    {                                                                          \
+        "not-tags-any", "tags", A_HIDDEN | A_FILTER,                           \
+            .matches = neutron_tags_not_any                                    \
+    }
 #define NEUTRON_TAIL_ATTRS                                                     \
     { "created_at", "created", A_FILTER },                                     \
         { "updated_at", "updated", A_FILTER },                                 \
@@ -54,6 +69,7 @@ handler_fn neutron_quota_list, neutron_quota_show, neutron_quota_default,
 handler_fn neutron_tags_show, neutron_tags_replace, neutron_tags_clear,
     neutron_tag_show, neutron_tag_add, neutron_tag_remove;
 handler_fn neutron_router_add_interface, neutron_router_remove_interface;
-handler_fn neutron_zones, neutron_agents, neutron_port_delete;
+handler_fn neutron_router_add_routes, neutron_router_remove_routes;
+handler_fn neutron_zones, neutron_agents, neutron_agent, neutron_port_delete;
 
 #endif

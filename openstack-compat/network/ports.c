@@ -58,18 +58,36 @@ static void show_text(struct req *r, struct jw *w, const char *name,
     jw_str(w, name, text ? text : "");
 }
 
-/* fixed_ips=ip_address=10.0.0.5 or fixed_ips=subnet_id=... */
+/* Does one of the values asked for with this key name the address? */
+static bool fits_asked(struct req *r, const char *key, const char *have)
+{
+    const struct params *q = &r->http->query;
+    size_t len = strlen(key);
+    bool any = false;
+    for (size_t i = 0; i < q->n; i++) {
+        const char *v = q->v[i].value;
+        if (strcmp(q->v[i].name, "fixed_ips") != 0 ||
+            strncmp(v, key, len) != 0 || v[len] != '=')
+            continue;
+        any = true;
+        if (strcmp(v + len + 1, have) == 0)
+            return true;
+    }
+    return !any;
+}
+
+/* fixed_ips=ip_address=10.0.0.5&fixed_ips=subnet_id=...: one of each. */
 static bool matches_fixed_ip(struct req *r, const void *record,
                              const char *value)
 {
     const struct port *p = record;
-    const char *eq = strchr(value, '=');
-    if (!eq)
+    if (strncmp(value, "ip_address=", 11) != 0 &&
+        strncmp(value, "subnet_id=", 10) != 0)
         return false;
-    bool by_subnet = strncmp(value, "subnet_id", (size_t)(eq - value)) == 0;
     for (size_t i = 0; i < p->fixed_ips.n; i++) {
         const struct fixed_ip *ip = LIST_AT(p->fixed_ips, struct fixed_ip, i);
-        if (strcmp(by_subnet ? ip->subnet_id : ip->ip_address, eq + 1) == 0)
+        if (fits_asked(r, "ip_address", ip->ip_address) &&
+            fits_asked(r, "subnet_id", ip->subnet_id))
             return true;
     }
     return false;
@@ -206,7 +224,7 @@ static const struct attr attrs[] = {
     { "binding:profile", NULL, A_ADMIN_SEE, .show = neutron_show_empty_object },
     { "project_id", NULL, A_FILTER, .show = show_text },
     { "tenant_id", "project_id", A_FILTER, .show = show_text },
-    { "tags", NULL, A_FILTER },
+    NEUTRON_TAG_ATTRS,
     NEUTRON_TAIL_ATTRS,
     ATTR_END,
 };
@@ -315,6 +333,53 @@ static bool check_security(struct req *r, const struct port *p)
     return true;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool is_pools_own(const struct port *p)
+{
+    return p->device_owner && strncmp(p->device_owner, "network:", 8) == 0;
+}
+
+static bool used_by_server(struct req *r, const struct port *p)
+{
+    const struct server *s = snap_get(r->snap, &kind_server, p->device_id);
+    for (size_t i = 0; s && i < s->ports.n; i++)
+        if (strcmp(LIST_AT(s->ports, struct server_port, i)->port_id,
+                   p->rec.id) == 0)
+            return true;
+    return false;
+}
+
+/* Who uses a port is for its project to note down, as long as it does not
+ * claim to be a router's or a server's: routers and nova do that. */
+static bool check_device(struct req *r, const struct port *was,
+                         const struct port *p)
+{
+    if (was && same_text(was->device_id, p->device_id) &&
+        same_text(was->device_owner, p->device_owner))
+        return true;
+    if (is_pools_own(p) || (was && is_pools_own(was)))
+        return r->auth.is_admin ||
+               error_set(&r->err, ERR_FORBIDDEN,
+                         "(rule:%s_port:device_owner) is disallowed by policy",
+                         was ? "update" : "create");
+    if (was && used_by_server(r, was))
+        return neutron_fail(r, ERR_CONFLICT, "PortInUse",
+                            "Unable to complete operation on port %s for "
+                            "network %s. Port already has an attached device "
+                            "%s.",
+                            p->rec.id, p->network_id, was->device_id);
+    if (snap_get(r->snap, &kind_server, p->device_id) ||
+        snap_get(r->snap, &kind_router, p->device_id))
+        return neutron_fail(r, ERR_INVALID, "InvalidInput",
+                            "Invalid input for device_id: servers and routers "
+                            "take their ports by their own API.");
+    return true;
+}
+
 static bool created(struct req *r, void *draft, const json_t *body)
 {
     struct port *p = draft;
@@ -323,13 +388,8 @@ static bool created(struct req *r, void *draft, const json_t *body)
         .any_address = !json_object_get(body, "fixed_ips"),
         .default_group = !json_object_get(body, "security_groups"),
     };
-    if (!check_network(r, p))
+    if (!check_network(r, p) || !check_device(r, NULL, p))
         return false;
-    if (p->device_owner && strncmp(p->device_owner, "network:", 8) == 0 &&
-        !r->auth.is_admin)
-        return error_set(&r->err, ERR_FORBIDDEN,
-                         "(rule:create_port:device_owner) is disallowed by "
-                         "policy");
     if (!json_object_get(body, "port_security_enabled"))
         p->port_security_enabled = n->port_security_enabled;
     p->status = NET_DOWN;
@@ -369,7 +429,7 @@ static bool updated(struct req *r, const void *old, void *draft,
     struct port *p = draft;
     if (json_object_get(body, "fixed_ips") && !resolve_ips(r, p, was))
         return false;
-    if (!check_security(r, p))
+    if (!check_device(r, was, p) || !check_security(r, p))
         return false;
     move_claims(r, was, p, false);
     move_claims(r, p, was, true);
@@ -396,7 +456,7 @@ enum outcome neutron_port_delete(struct req *r)
     const struct port *p = resource_get(r, &neutron_ports, r->param[0]);
     if (!p)
         return req_failed(r);
-    if (p->device_owner && strncmp(p->device_owner, "network:", 8) == 0)
+    if (is_pools_own(p))
         return req_fail_type(r, ERR_CONFLICT, "ServicePortInUse",
                              "Port %s cannot be deleted directly via the port "
                              "API: has device owner %s.",

@@ -107,6 +107,9 @@ static bool set_limit(struct req *r, struct quota *q, const char *name,
         amount_set(q, &q->limits, name, n);
         return true;
     }
+    /* OpenStackClient's --force and --check-limit */
+    if (strcmp(name, "force") == 0 || strcmp(name, "check_limit") == 0)
+        return true;
     return error_set(&r->err, ERR_INVALID, "Unrecognized attribute(s) '%.64s'",
                      name);
 }

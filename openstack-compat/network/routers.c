@@ -41,11 +41,26 @@ static void show_gateway(struct req *r, struct jw *w, const char *name,
     jw_obj_end(w);
 }
 
+/* Who may spend the pool's addresses and leave NAT out: as in neutron's
+ * default policy. */
+static bool may_give_details(struct req *r, const json_t *info)
+{
+    static const char *const ours[] = { "enable_snat", "external_fixed_ips" };
+    for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+        if (json_object_get(info, ours[i]) && !r->auth.is_admin)
+            return error_set(&r->err, ERR_FORBIDDEN,
+                             "(rule:update_router:external_gateway_info:%s) is "
+                             "disallowed by policy",
+                             ours[i]);
+    return true;
+}
+
 static bool set_gateway(struct req *r, void *record, const struct attr *a,
                         const json_t *value)
 {
     struct router *router = record;
-    if (json_is_null(value) || !json_object_size(value)) {
+    if (json_is_null(value) ||
+        (json_is_object(value) && !json_object_size(value))) {
         router->gateway_network_id = NULL;
         return true;
     }
@@ -61,34 +76,74 @@ static bool set_gateway(struct req *r, void *record, const struct attr *a,
                             "Invalid input for enable_snat: not a boolean.");
     router->gateway_network_id = rec_str(router, network);
     router->enable_snat = snat ? json_is_true(snat) : true;
+    return may_give_details(r, value);
+}
+
+#define ROUTES_MAX 30
+
+static bool same_route(const struct host_route *a, const struct host_route *b)
+{
+    return strcmp(a->destination, b->destination) == 0 &&
+           strcmp(a->nexthop, b->nexthop) == 0;
+}
+
+static int find_route(const struct router *router, const struct host_route *x)
+{
+    for (size_t i = 0; i < router->routes.n; i++)
+        if (same_route(LIST_AT(router->routes, struct host_route, i), x))
+            return (int)i;
+    return -1;
+}
+
+static bool read_route(struct req *r, void *record, const json_t *item,
+                       struct host_route *out)
+{
+    struct cidr c;
+    char text[CIDR_TEXT_MAX];
+    const char *to = json_string_value(json_object_get(item, "destination"));
+    const char *via = json_string_value(json_object_get(item, "nexthop"));
+    if (!to || !via || !check_cidr(to) || !cidr_parse(to, &c) || !check_ip(via))
+        return neutron_fail(r, ERR_INVALID, "InvalidRoutes",
+                            "Invalid format for routes: destination and "
+                            "nexthop are expected.");
+    out->destination = rec_str(record, cidr_format(c, text));
+    out->nexthop = rec_str(record, via);
     return true;
+}
+
+/* Adds the routes of a list that are not there yet. */
+static bool add_routes(struct req *r, struct router *router,
+                       const json_t *value)
+{
+    size_t i;
+    json_t *item;
+    struct host_route route;
+    if (!json_is_array(value) || json_array_size(value) > ROUTES_MAX)
+        return neutron_fail(r, ERR_INVALID, "InvalidRoutes",
+                            "Invalid format for routes: a list of at most %d "
+                            "is expected.",
+                            ROUTES_MAX);
+    json_array_foreach((json_t *)value, i, item)
+    {
+        if (!read_route(r, router, item, &route))
+            return false;
+        if (find_route(router, &route) >= 0)
+            continue;
+        struct host_route *to = list_add(router, &router->routes, sizeof(*to));
+        *to = route;
+    }
+    return router->routes.n <= ROUTES_MAX ||
+           neutron_fail(r, ERR_INVALID, "RoutesExhausted",
+                        "The number of routes exceeds the maximum %d.",
+                        ROUTES_MAX);
 }
 
 static bool set_routes(struct req *r, void *record, const struct attr *a,
                        const json_t *value)
 {
     struct router *router = record;
-    size_t i;
-    json_t *item;
-    if (!json_is_array(value) || json_array_size(value) > 30)
-        return neutron_fail(r, ERR_INVALID, "RoutesExhausted",
-                            "Invalid input for routes: at most 30.");
     router->routes = (struct list){ 0 };
-    json_array_foreach((json_t *)value, i, item)
-    {
-        const char *to =
-            json_string_value(json_object_get(item, "destination"));
-        const char *via = json_string_value(json_object_get(item, "nexthop"));
-        if (!to || !via || !check_cidr(to) || !check_ip(via))
-            return neutron_fail(r, ERR_INVALID, "InvalidRoutes",
-                                "Invalid format for routes: destination and "
-                                "nexthop are expected.");
-        struct host_route *route =
-            list_add(router, &router->routes, sizeof(*route));
-        route->destination = rec_str(router, to);
-        route->nexthop = rec_str(router, via);
-    }
-    return true;
+    return json_is_null(value) || add_routes(r, router, value);
 }
 
 static void show_false(struct req *r, struct jw *w, const char *name,
@@ -105,13 +160,13 @@ static const struct attr attrs[] = {
     { "status", NULL, A_FILTER },
     { "external_gateway_info", NULL, A_CU | A_NULL, .show = show_gateway,
       .set = set_gateway },
-    { "routes", NULL, A_UPDATE, .set = set_routes },
+    { "routes", NULL, A_UPDATE | A_NULL, .set = set_routes },
     { .name = "distributed", .show = show_false },
     { .name = "ha", .show = show_false },
     { .name = "availability_zone_hints", .show = neutron_show_empty_list },
     { .name = "availability_zones", .show = neutron_show_empty_list },
     NEUTRON_OWNER_ATTRS,
-    { "tags", NULL, A_FILTER },
+    NEUTRON_TAG_ATTRS,
     NEUTRON_TAIL_ATTRS,
     ATTR_END,
 };
@@ -204,6 +259,50 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+/* ---- extra routes ------------------------------------------------------ */
+
+static bool subnet_reaches(struct req *r, const char *subnet_id,
+                           const char *address)
+{
+    struct ip ip;
+    struct cidr c;
+    const struct subnet *s = snap_get(r->snap, &kind_subnet, subnet_id);
+    return s && cidr_parse(s->cidr, &c) && ip_parse(address, &ip) &&
+           cidr_contains(c, ip);
+}
+
+/* Is the address on a network of the router, and not the router itself? */
+static bool reaches(struct req *r, const char *router_id, const char *address,
+                    const struct port *without)
+{
+    bool found = false;
+    struct snap_iter it = snap_by(r->snap, &kind_port, "device_id", router_id);
+    for (const struct port *p; (p = snap_next(&it));)
+        for (size_t i = 0; p != without && i < p->fixed_ips.n; i++) {
+            const struct fixed_ip *ip =
+                LIST_AT(p->fixed_ips, struct fixed_ip, i);
+            if (strcmp(ip->ip_address, address) == 0)
+                return false;
+            found |= subnet_reaches(r, ip->subnet_id, address);
+        }
+    return found;
+}
+
+static bool check_routes(struct req *r, const struct router *router)
+{
+    for (size_t i = 0; i < router->routes.n; i++) {
+        const struct host_route *x =
+            LIST_AT(router->routes, struct host_route, i);
+        if (!reaches(r, router->rec.id, x->nexthop, NULL))
+            return neutron_fail(r, ERR_INVALID, "InvalidRoutes",
+                                "Invalid format for routes: the nexthop %s is "
+                                "not connected with the router, or is its own "
+                                "address.",
+                                x->nexthop);
+    }
+    return true;
+}
+
 /* ---- hooks ------------------------------------------------------------- */
 
 static bool created(struct req *r, void *draft, const json_t *body)
@@ -219,8 +318,12 @@ static bool updated(struct req *r, const void *old, void *draft,
 {
     const struct router *was = old;
     struct router *router = draft;
+    const json_t *info = json_object_get(body, "external_gateway_info");
     r->state = NULL;
-    if (same_text(was->gateway_network_id, router->gateway_network_id))
+    if (json_object_get(body, "routes") && !check_routes(r, router))
+        return false;
+    if (same_text(was->gateway_network_id, router->gateway_network_id) &&
+        !json_array_size(json_object_get(info, "external_fixed_ips")))
         return true;
     if (was->gateway_network_id && !drop_gateway(r, was))
         return false;
@@ -379,7 +482,7 @@ static bool interface_body(struct req *r, const char **subnet_id,
 
 static const struct router *own_router(struct req *r)
 {
-    return resource_get(r, &neutron_routers, r->param[0]);
+    return resource_get_writable(r, &neutron_routers, r->param[0]);
 }
 
 enum outcome neutron_router_add_interface(struct req *r)
@@ -442,6 +545,14 @@ enum outcome neutron_router_remove_interface(struct req *r)
     const struct port *p = find_interface(r, router, subnet_id, port_id);
     if (!p)
         return req_failed(r);
+    for (size_t i = 0; i < router->routes.n; i++)
+        if (!reaches(r, router->rec.id,
+                     LIST_AT(router->routes, struct host_route, i)->nexthop, p))
+            return req_fail_type(r, ERR_CONFLICT, "RouterInterfaceInUseByRoute",
+                                 "Router interface on router %s cannot be "
+                                 "deleted, as it is required by one or more "
+                                 "routes.",
+                                 router->rec.id);
     if (serves_floating_ip(r, router, p))
         return req_fail_type(r, ERR_CONFLICT,
                              "RouterInterfaceInUseByFloatingIP",
@@ -453,4 +564,57 @@ enum outcome neutron_router_remove_interface(struct req *r)
         return req_failed(r);
     txn_expect_record(&r->txn, router);
     return interface_reply(r, router, p);
+}
+
+/* ---- routes, a few at a time ------------------------------------------- */
+
+static bool remove_routes(struct req *r, struct router *router,
+                          const json_t *value)
+{
+    size_t i;
+    json_t *item;
+    struct host_route route;
+    json_array_foreach((json_t *)value, i, item)
+    {
+        if (!read_route(r, router, item, &route))
+            return false;
+        int at = find_route(router, &route);
+        if (at >= 0)
+            list_remove(&router->routes, sizeof(route), (size_t)at);
+    }
+    return true;
+}
+
+static enum outcome change_routes(struct req *r, bool add)
+{
+    const struct router *was =
+        resource_get_writable(r, &neutron_routers, r->param[0]);
+    const json_t *body = was ? req_envelope(r, "router") : NULL;
+    const json_t *routes = json_object_get(body, "routes");
+    if (!body)
+        return req_failed(r);
+    if (!json_is_array(routes))
+        return req_fail_type(r, ERR_INVALID, "InvalidInput",
+                             "Invalid input for routes: a list is expected.");
+    _autorecord_ struct router *router = record_copy(was);
+    if (!(add ? add_routes(r, router, routes) && check_routes(r, router)
+              : remove_routes(r, router, routes)))
+        return req_failed(r);
+    router->updated = r->now;
+    txn_change_record(&r->txn, router);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    resource_write(r, &neutron_routers, &w, "router", router);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+enum outcome neutron_router_add_routes(struct req *r)
+{
+    return change_routes(r, true);
+}
+
+enum outcome neutron_router_remove_routes(struct req *r)
+{
+    return change_routes(r, false);
 }

@@ -46,7 +46,7 @@ static const struct attr group_attrs[] = {
       .set = set_stateful },
     { .name = "security_group_rules", .show = show_rules },
     NEUTRON_OWNER_ATTRS,
-    { "tags", NULL, A_FILTER },
+    NEUTRON_TAG_ATTRS,
     NEUTRON_TAIL_ATTRS,
     ATTR_END,
 };

@@ -82,6 +82,9 @@ static const struct extension {
       "Adds external network attribute to network resource." },
     { "extraroute", "Neutron Extra Route",
       "Extra routes configuration for L3 router" },
+    { "extraroute-atomic", "Atomically add/remove extra routes",
+      "Edit extra routes of a router on server side by atomically "
+      "adding/removing extra routes" },
     { "fip-port-details", "Floating IP Port Details Extension",
       "Add port_details attribute to Floating IP resource" },
     { "net-mtu", "Network MTU", "Provides MTU attribute for a network." },
@@ -163,6 +166,22 @@ static const char *zone_of(const struct node *n)
     return n->availability_zone ? n->availability_zone : "nova";
 }
 
+static void write_zone(struct jw *w, const char *name, const char *resource)
+{
+    jw_obj(w, NULL);
+    jw_str(w, "name", name);
+    jw_str(w, "resource", resource);
+    jw_str(w, "state", "available");
+    jw_obj_end(w);
+}
+
+/* A filter of a list that no table drives. */
+static bool asked_for(struct req *r, const char *name, const char *have)
+{
+    const char *want = req_query(r, name);
+    return !want || strcmp(want, have) == 0;
+}
+
 enum outcome neutron_zones(struct req *r)
 {
     struct strs seen = { 0 };
@@ -172,14 +191,13 @@ enum outcome neutron_zones(struct req *r)
     jw_obj(&w, NULL);
     jw_arr(&w, "availability_zones");
     for (const struct node *n; (n = snap_next(&it));) {
-        if (strs_has(&seen, zone_of(n)))
+        if (strs_has(&seen, zone_of(n)) || !asked_for(r, "name", zone_of(n)))
             continue;
         strs_add(scratch, &seen, zone_of(n));
-        jw_obj(&w, NULL);
-        jw_str(&w, "name", zone_of(n));
-        jw_str(&w, "resource", "network");
-        jw_str(&w, "state", "available");
-        jw_obj_end(&w);
+        if (asked_for(r, "resource", "network"))
+            write_zone(&w, zone_of(n), "network");
+        if (asked_for(r, "resource", "router"))
+            write_zone(&w, zone_of(n), "router");
     }
     jw_arr_end(&w);
     jw_obj_end(&w);
@@ -189,27 +207,55 @@ enum outcome neutron_zones(struct req *r)
 /* A node's controller speaks for it; it is alive while its daemon is. */
 #define NODE_SILENT_US (60 * SECOND_US)
 
-enum outcome neutron_agents(struct req *r)
+#define AGENT_TYPE   "OVN Controller agent"
+#define AGENT_BINARY "ovn-controller"
+
+static void write_agent(struct req *r, struct jw *w, const char *key,
+                        const struct node *n)
 {
     char when[TIME_TEXT_MAX];
+    jw_obj(w, key);
+    jw_str(w, "id", n->hypervisor_id);
+    jw_str(w, "agent_type", AGENT_TYPE);
+    jw_str(w, "binary", AGENT_BINARY);
+    jw_str(w, "topic", "n/a");
+    jw_str(w, "host", n->rec.id);
+    jw_str(w, "availability_zone", zone_of(n));
+    jw_bool(w, "alive", r->now - n->seen < NODE_SILENT_US);
+    jw_bool(w, "admin_state_up", true);
+    jw_str(w, "heartbeat_timestamp", time_format(n->seen, TIME_SECONDS, when));
+    jw_obj(w, "configurations");
+    jw_obj_end(w);
+    jw_obj_end(w);
+}
+
+enum outcome neutron_agents(struct req *r)
+{
     struct snap_iter it = snap_all(r->snap, &kind_node);
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
     jw_arr(&w, "agents");
-    for (const struct node *n; (n = snap_next(&it));) {
-        jw_obj(&w, NULL);
-        jw_str(&w, "id", n->hypervisor_id);
-        jw_str(&w, "agent_type", "OVN Controller agent");
-        jw_str(&w, "binary", "ovn-controller");
-        jw_str(&w, "host", n->rec.id);
-        jw_str(&w, "availability_zone", zone_of(n));
-        jw_bool(&w, "alive", r->now - n->seen < NODE_SILENT_US);
-        jw_bool(&w, "admin_state_up", true);
-        jw_str(&w, "heartbeat_timestamp",
-               time_format(n->seen, TIME_SECONDS, when));
-        jw_obj_end(&w);
-    }
+    for (const struct node *n; (n = snap_next(&it));)
+        if (n->hypervisor_id && asked_for(r, "id", n->hypervisor_id) &&
+            asked_for(r, "host", n->rec.id) &&
+            asked_for(r, "agent_type", AGENT_TYPE) &&
+            asked_for(r, "binary", AGENT_BINARY))
+            write_agent(r, &w, NULL, n);
     jw_arr_end(&w);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+enum outcome neutron_agent(struct req *r)
+{
+    const struct node *n =
+        snap_find(r->snap, &kind_node, "hypervisor_id", r->param[0]);
+    if (!n)
+        return req_fail_type(r, ERR_NOT_FOUND, "AgentNotFound",
+                             "Agent %.64s could not be found.", r->param[0]);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    write_agent(r, &w, "agent", n);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }
@@ -264,6 +310,10 @@ static const struct route routes[] = {
       neutron_router_add_interface, M },
     { "PUT", "/v2.0/routers/{id}/remove_router_interface",
       neutron_router_remove_interface, M },
+    { "PUT", "/v2.0/routers/{id}/add_extraroutes", neutron_router_add_routes,
+      M },
+    { "PUT", "/v2.0/routers/{id}/remove_extraroutes",
+      neutron_router_remove_routes, M },
     COLLECTION("/v2.0/floatingips", neutron_floating_ips),
     COLLECTION("/v2.0/security-groups", neutron_security_groups),
     RESOURCE_ROUTES("/v2.0/security-group-rules", neutron_security_group_rules,
@@ -277,6 +327,7 @@ static const struct route routes[] = {
     { "DELETE", "/v2.0/quotas/{project}", neutron_quota_delete, A },
     { "GET", "/v2.0/availability_zones", neutron_zones, R },
     { "GET", "/v2.0/agents", neutron_agents, A },
+    { "GET", "/v2.0/agents/{id}", neutron_agent, A },
     ROUTE_END,
 };
 

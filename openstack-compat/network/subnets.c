@@ -101,7 +101,7 @@ static const struct attr attrs[] = {
     { .name = "subnetpool_id", .show = neutron_show_null },
     { .name = "service_types", .show = neutron_show_empty_list },
     NEUTRON_OWNER_ATTRS,
-    { "tags", NULL, A_FILTER },
+    NEUTRON_TAG_ATTRS,
     NEUTRON_TAIL_ATTRS,
     ATTR_END,
 };
@@ -198,6 +198,61 @@ static bool check_pools(struct req *r, const struct subnet *s, struct cidr c)
                                 s->gateway_ip, p->start, p->end);
     }
     return true;
+}
+
+/* Gateway, name servers and routes speak the subnet's protocol. */
+static bool check_family(struct req *r, const struct subnet *s)
+{
+    struct ip ip;
+    bool ok = !s->gateway_ip ||
+              (ip_parse(s->gateway_ip, &ip) && ip.version == s->ip_version);
+    for (size_t i = 0; i < s->dns_nameservers.n; i++)
+        ok &= ip_parse(s->dns_nameservers.v[i], &ip) &&
+              ip.version == s->ip_version;
+    for (size_t i = 0; i < s->host_routes.n; i++)
+        ok &= ip_parse(LIST_AT(s->host_routes, struct host_route, i)->nexthop,
+                       &ip) &&
+              ip.version == s->ip_version;
+    return ok || invalid(r, "gateway_ip, dns_nameservers and host_routes must "
+                            "be addresses of the subnet's ip_version");
+}
+
+/* A router holds the gateway's address: it cannot be another's meanwhile. */
+static bool gateway_free(struct req *r, const struct subnet *was,
+                         const struct subnet *s)
+{
+    if (!was->gateway_ip ||
+        (s->gateway_ip && strcmp(was->gateway_ip, s->gateway_ip) == 0))
+        return true;
+    struct snap_iter it =
+        snap_by(r->snap, &kind_port, "fixed_ips.subnet_id", s->rec.id);
+    for (const struct port *p; (p = snap_next(&it));)
+        for (size_t i = 0; i < p->fixed_ips.n; i++)
+            if (p->device_owner && strcmp(p->device_owner, OWNER_ROUTER) == 0 &&
+                strcmp(LIST_AT(p->fixed_ips, struct fixed_ip, i)->ip_address,
+                       was->gateway_ip) == 0)
+                return neutron_fail(r, ERR_CONFLICT, "GatewayIpInUse",
+                                    "Current gateway ip %s already in use by "
+                                    "port %s. Unable to update.",
+                                    was->gateway_ip, p->rec.id);
+    return true;
+}
+
+/* The metadata port and the overlap of ranges are worked out against what is
+ * there already, so two subnets of one network need two requests. */
+static bool alone_in_bulk(struct req *r, const struct subnet *s)
+{
+    size_t i, same = 0;
+    json_t *item;
+    json_array_foreach(json_object_get(r->body, "subnets"), i, item)
+    {
+        const char *id = json_string_value(json_object_get(item, "network_id"));
+        same += id && strcmp(id, s->network_id) == 0;
+    }
+    return same < 2 ||
+           error_set(&r->err, ERR_NOT_IMPLEMENTED,
+                     "Several subnets of one network in one request are not "
+                     "built: make them one by one.");
 }
 
 /* ---- the metadata port ------------------------------------------------- */
@@ -300,7 +355,8 @@ static bool created(struct req *r, void *draft, const json_t *body)
         s->gateway_ip = rec_str(s, ip_format(ip_add(cidr_network(c), 1), text));
     if (!json_object_get(body, "allocation_pools"))
         default_pools(s, c);
-    if (!check_pools(r, s, c) || !neutron_charge(r, s->project_id, "subnet", 1))
+    if (!check_family(r, s) || !alone_in_bulk(r, s) || !check_pools(r, s, c) ||
+        !neutron_charge(r, s->project_id, "subnet", 1))
         return false;
     return !s->enable_dhcp || s->ip_version != 4 || metadata_join(r, n, s);
 }
@@ -312,7 +368,8 @@ static bool updated(struct req *r, const void *old, void *draft,
     const struct network *n = snap_get(r->snap, &kind_network, s->network_id);
     struct cidr c;
     cidr_parse(s->cidr, &c);
-    if (!check_pools(r, s, c))
+    if (!check_family(r, s) || !check_pools(r, s, c) ||
+        !gateway_free(r, was, s))
         return false;
     if (was->enable_dhcp == s->enable_dhcp || s->ip_version != 4 || !n)
         return true;
