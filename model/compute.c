@@ -112,6 +112,16 @@ static const struct field server_port_fields[] = {
 static const struct schema server_port_schema = { sizeof(struct server_port),
                                                   server_port_fields };
 
+#define T struct server_event
+static const struct field server_event_fields[] = {
+    FIELD(T, action, F_STR),  FIELD(T, request_id, F_STR),
+    FIELD(T, user_id, F_STR), FIELD(T, project_id, F_STR),
+    FIELD(T, at, F_TIME),     FIELD_END,
+};
+#undef T
+static const struct schema server_event_schema = { sizeof(struct server_event),
+                                                   server_event_fields };
+
 #define T struct server
 static const struct field server_fields[] = {
     FIELD(T, name, F_STR),
@@ -134,6 +144,10 @@ static const struct field server_fields[] = {
     FIELD_S(T, admin_pass_hash, F_STR),
     FIELD(T, config_drive, F_BOOL),
     FIELD(T, locked, F_BOOL),
+    FIELD(T, locked_reason, F_STR),
+    FIELD(T, access_ipv4, F_STR),
+    FIELD(T, access_ipv6, F_STR),
+    FIELD_L(T, events, server_event_schema),
     FIELD(T, metadata, F_MAP),
     FIELD(T, image_properties, F_MAP),
     FIELD(T, tags, F_STRS),

@@ -150,6 +150,15 @@ struct server_file { /* injected through the config drive */
     const char *contents; /* base64 */
 };
 
+/* Something that was asked of a server: nova's "instance action". */
+struct server_event {
+    const char *action; /* "create", "reboot", "attach_volume" .. */
+    const char *request_id;
+    const char *user_id;
+    const char *project_id;
+    int64_t at;
+};
+
 struct server {
     struct record rec;
     const char *name;
@@ -175,6 +184,10 @@ struct server {
     const char *admin_pass_hash; /* unused by guests without an agent */
     bool config_drive;
     bool locked;
+    const char *locked_reason;
+    const char *access_ipv4; /* what its owner calls its address */
+    const char *access_ipv6;
+    struct list events; /* struct server_event, the newest at the end */
     struct map metadata;
     struct map image_properties; /* hw_* and os_* of the image */
     struct strs tags;

@@ -7,7 +7,7 @@
 /* A node is up while its daemon gives signs of life. */
 #define NODE_SILENT_US (60 * SECOND_US)
 
-static bool node_up(const struct req *r, const struct node *n)
+bool nova_node_up(const struct req *r, const struct node *n)
 {
     return r->now - n->seen < NODE_SILENT_US;
 }
@@ -29,7 +29,7 @@ static void write_zone_hosts(struct req *r, struct jw *w, const char *zone)
             continue;
         jw_obj(w, n->rec.id);
         jw_obj(w, "nova-compute");
-        jw_bool(w, "available", node_up(r, n));
+        jw_bool(w, "available", nova_node_up(r, n));
         jw_bool(w, "active", !n->disabled);
         jw_str(w, "updated_at", time_format(n->seen, TIME_MICRO, when));
         jw_obj_end(w);
@@ -47,6 +47,16 @@ static bool zone_seen_before(struct req *r, const struct node *upto)
     return false;
 }
 
+/* As nova: a zone is there while one of its hosts takes servers. */
+static bool zone_open(struct req *r, const char *zone)
+{
+    struct snap_iter it = snap_all(r->snap, &kind_node);
+    for (const struct node *n; (n = snap_next(&it));)
+        if (!n->disabled && strcmp(zone_of(n), zone) == 0)
+            return true;
+    return false;
+}
+
 static enum outcome list_zones(struct req *r, bool hosts)
 {
     struct snap_iter it = snap_all(r->snap, &kind_node);
@@ -59,7 +69,7 @@ static enum outcome list_zones(struct req *r, bool hosts)
         jw_obj(&w, NULL);
         jw_str(&w, "zoneName", zone_of(n));
         jw_obj(&w, "zoneState");
-        jw_bool(&w, "available", true);
+        jw_bool(&w, "available", zone_open(r, zone_of(n)));
         jw_obj_end(&w);
         if (hosts)
             write_zone_hosts(r, &w, zone_of(n));
@@ -97,7 +107,7 @@ static void write_service(struct req *r, struct jw *w, const char *key,
     jw_str(w, "host", n->rec.id);
     jw_str(w, "zone", zone_of(n));
     jw_str(w, "status", n->disabled ? "disabled" : "enabled");
-    jw_str(w, "state", node_up(r, n) ? "up" : "down");
+    jw_str(w, "state", nova_node_up(r, n) ? "up" : "down");
     jw_str(w, "updated_at", time_format(n->seen, TIME_MICRO, when));
     jw_str(w, "disabled_reason", n->disabled_reason);
     if (r->mv >= MV(2, 11))
@@ -157,6 +167,47 @@ enum outcome nova_service_update(struct req *r)
     return req_reply(r, 200);
 }
 
+/* What older versions call enable, disable, disable-log-reason and
+ * force-down: host and binary stand in the body. */
+enum outcome nova_service_update_named(struct req *r)
+{
+    const char *verb = r->param[0], *host, *binary, *reason;
+    bool enable = strcmp(verb, "enable") == 0;
+    bool log_reason = strcmp(verb, "disable-log-reason") == 0;
+    if (strcmp(verb, "force-down") == 0)
+        return req_fail(r, ERR_NOT_IMPLEMENTED, "force-down is not built yet.");
+    if (!enable && !log_reason && strcmp(verb, "disable") != 0)
+        return req_fail(r, ERR_NOT_FOUND, "Unknown action %.40s", verb);
+    if (!nova_string(r, r->body, "host", 1, 255, &host) ||
+        !nova_string(r, r->body, "binary", 1, 255, &binary) ||
+        !nova_string(r, r->body, "disabled_reason", 1, 255, &reason))
+        return req_failed(r);
+    if (!host || !binary || (log_reason && !reason))
+        return req_fail(r, ERR_INVALID, "host and binary%s are expected.",
+                        log_reason ? " and disabled_reason" : "");
+    const struct node *was = snap_get(r->snap, &kind_node, host);
+    if (!was || strcmp(binary, "nova-compute") != 0)
+        return req_fail(r, ERR_NOT_FOUND,
+                        "Could not find binary %.64s on host "
+                        "%.64s.",
+                        binary, host);
+    _autorecord_ struct node *n = record_copy(was);
+    n->disabled = !enable;
+    n->disabled_reason = log_reason ? rec_str(n, reason) : NULL;
+    txn_change_record(&r->txn, n);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_obj(&w, "service");
+    jw_str(&w, "host", host);
+    jw_str(&w, "binary", binary);
+    jw_str(&w, "status", enable ? "enabled" : "disabled");
+    if (log_reason)
+        jw_str(&w, "disabled_reason", n->disabled_reason);
+    jw_obj_end(&w);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
 /* ---- hypervisors ------------------------------------------------------- */
 
 struct use {
@@ -191,6 +242,31 @@ static void write_use(struct jw *w, const struct node *n, struct use u)
     jw_int(w, "current_workload", 0);
 }
 
+/* ?with_servers=true (2.53 on) */
+static void write_servers(struct req *r, struct jw *w, const struct node *n)
+{
+    bool asked = false;
+    const char *text = req_query(r, "with_servers");
+    if (r->mv < MV(2, 53) || !text || !parse_bool(text, &asked) || !asked)
+        return;
+    struct snap_iter it = snap_by(r->snap, &kind_server, "node", n->rec.id);
+    jw_arr(w, "servers");
+    for (const struct server *s; (s = snap_next(&it));) {
+        jw_obj(w, NULL);
+        jw_str(w, "uuid", s->rec.id);
+        jw_str(w, "name", s->domain_name ? s->domain_name : s->name);
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+}
+
+static const char *shown_id(struct req *r, const struct node *n)
+{
+    return r->mv >= MV(2, 53) && n->hypervisor_id
+               ? n->hypervisor_id
+               : req_strf(r, "%lld", (long long)n->rec.create_rev);
+}
+
 static void write_hypervisor(struct req *r, struct jw *w, const char *key,
                              const struct node *n, bool detail)
 {
@@ -200,8 +276,9 @@ static void write_hypervisor(struct req *r, struct jw *w, const char *key,
     else
         jw_int(w, "id", n->rec.create_rev);
     jw_str(w, "hypervisor_hostname", n->rec.id);
-    jw_str(w, "state", node_up(r, n) ? "up" : "down");
+    jw_str(w, "state", nova_node_up(r, n) ? "up" : "down");
     jw_str(w, "status", n->disabled ? "disabled" : "enabled");
+    write_servers(r, w, n);
     if (detail) {
         jw_str(w, "hypervisor_type", n->hypervisor_type);
         jw_int(w, "hypervisor_version", n->hypervisor_version);
@@ -229,18 +306,27 @@ static void write_hypervisor(struct req *r, struct jw *w, const char *key,
 
 static enum outcome list_hypervisors(struct req *r, bool detail)
 {
+    struct window page;
+    size_t found = 0;
     const char *pattern =
         r->mv >= MV(2, 53) ? req_query(r, "hypervisor_hostname_pattern") : NULL;
+    if (!window_open(r, &page))
+        return req_failed(r);
     struct snap_iter it = snap_all(r->snap, &kind_node);
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
     jw_arr(&w, "hypervisors");
     for (const struct node *n; (n = snap_next(&it));)
-        if (!pattern || strstr(n->rec.id, pattern))
+        if ((!pattern || strstr(n->rec.id, pattern)) && ++found &&
+            window_takes(&page, shown_id(r, n)))
             write_hypervisor(r, &w, NULL, n, detail);
     jw_arr_end(&w);
     jw_obj_end(&w);
-    return req_reply(r, 200);
+    if (pattern && !found)
+        return req_fail(r, ERR_NOT_FOUND,
+                        "No hypervisor matching '%.64s' could be found.",
+                        pattern);
+    return window_closed(r, &page) ? req_reply(r, 200) : req_failed(r);
 }
 
 enum outcome hypervisor_list(struct req *r)
@@ -368,27 +454,72 @@ enum outcome aggregate_show(struct req *r)
     return a ? reply_aggregate(r, a) : req_failed(r);
 }
 
-/* A node is in one zone at most; the zone of its aggregate becomes its own. */
-static bool move_host(struct req *r, const struct aggregate *a,
-                      const char *host, bool in)
+/* The zone that another aggregate puts the host into; or NULL. */
+static const char *zone_elsewhere(struct req *r, const struct aggregate *a,
+                                  const char *host)
 {
-    const char *zone = map_get(&a->metadata, "availability_zone");
+    struct snap_iter it = snap_by(r->snap, &kind_aggregate, "hosts", host);
+    for (const struct aggregate *o; (o = snap_next(&it));) {
+        const char *zone = map_get(&o->metadata, "availability_zone");
+        if (zone && strcmp(o->rec.id, a->rec.id) != 0)
+            return zone;
+    }
+    return NULL;
+}
+
+/* A node is in one zone at most: that of its aggregates.  NULL: none. */
+static bool set_zone(struct req *r, const struct aggregate *a, const char *host,
+                     const char *zone)
+{
     const struct node *was = snap_get(r->snap, &kind_node, host);
+    const char *elsewhere = zone_elsewhere(r, a, host);
     if (!was)
         return error_set(&r->err, ERR_NOT_FOUND,
                          "Compute host %.64s could not be found.", host);
-    if (!zone)
-        return true;
-    if (in && was->availability_zone &&
-        strcmp(was->availability_zone, zone) != 0 &&
-        strcmp(was->availability_zone, "nova") != 0)
+    if (zone && elsewhere && strcmp(elsewhere, zone) != 0)
         return error_set(&r->err, ERR_CONFLICT,
                          "Host %.64s is in availability zone %s already.", host,
-                         was->availability_zone);
+                         elsewhere);
+    if (!zone)
+        zone = elsewhere;
+    if (strcmp(zone ? zone : "nova", zone_of(was)) == 0)
+        return true;
+    if (snap_find(r->snap, &kind_server, "node", host))
+        return error_set(&r->err, ERR_CONFLICT,
+                         "Host %.64s has servers: its availability zone cannot "
+                         "change.",
+                         host);
     _autorecord_ struct node *n = record_copy(was);
-    n->availability_zone = in ? rec_str(n, zone) : NULL;
+    n->availability_zone = rec_str(n, zone);
     txn_change_record(&r->txn, n);
     return true;
+}
+
+static const char *own_zone(const struct aggregate *a)
+{
+    return map_get(&a->metadata, "availability_zone");
+}
+
+/* After the metadata changed: its hosts follow. */
+static bool zones_follow(struct req *r, const struct aggregate *a,
+                         const char *was)
+{
+    const char *zone = own_zone(a);
+    if (zone == was || (zone && was && strcmp(zone, was) == 0))
+        return true;
+    for (size_t i = 0; i < a->hosts.n; i++)
+        if (!set_zone(r, a, a->hosts.v[i], zone))
+            return false;
+    return true;
+}
+
+static bool name_free(struct req *r, const char *name, const char *own_id)
+{
+    const struct aggregate *o =
+        snap_find(r->snap, &kind_aggregate, "name", name);
+    return !o || (own_id && strcmp(o->rec.id, own_id) == 0) ||
+           error_set(&r->err, ERR_EXISTS, "Aggregate %.80s already exists.",
+                     name);
 }
 
 static int64_t next_number(struct req *r)
@@ -413,8 +544,8 @@ enum outcome aggregate_create(struct req *r)
         return req_failed(r);
     if (!name)
         return req_fail(r, ERR_INVALID, "'name' is a required property");
-    if (snap_find(r->snap, &kind_aggregate, "name", name))
-        return req_fail(r, ERR_EXISTS, "Aggregate %.80s already exists.", name);
+    if (!name_free(r, name, NULL))
+        return req_failed(r);
     _autorecord_ struct aggregate *a = record_new(
         &kind_aggregate, req_strf(r, "%lld", (long long)next_number(r)));
     a->name = rec_str(a, name);
@@ -428,16 +559,24 @@ enum outcome aggregate_create(struct req *r)
 
 enum outcome aggregate_update(struct req *r)
 {
-    static const char *const known[] = { "name", NULL };
+    static const char *const known[] = { "name", "availability_zone", NULL };
     const struct aggregate *was = get_aggregate(r);
     const json_t *body = was ? req_envelope(r, "aggregate") : NULL;
-    const char *name;
+    const char *name, *zone;
     if (!body || !nova_only(r, body, known) ||
-        !nova_string(r, body, "name", 1, 255, &name))
+        !nova_string(r, body, "name", 1, 255, &name) ||
+        !nova_string(r, body, "availability_zone", 1, 255, &zone) ||
+        (name && !name_free(r, name, was->rec.id)))
         return req_failed(r);
     _autorecord_ struct aggregate *a = record_copy(was);
     if (name)
         a->name = rec_str(a, name);
+    if (zone)
+        map_put(a, &a->metadata, "availability_zone", zone);
+    else if (json_object_get(body, "availability_zone"))
+        map_remove(&a->metadata, "availability_zone");
+    if (!zones_follow(r, a, own_zone(was)))
+        return req_failed(r);
     a->updated = r->now;
     txn_change_record(&r->txn, a);
     return reply_aggregate(r, a);
@@ -463,7 +602,7 @@ static bool change_hosts(struct req *r, struct aggregate *a, const char *host,
         return error_set(&r->err, add ? ERR_CONFLICT : ERR_NOT_FOUND,
                          "Aggregate %s %s host %.64s.", a->rec.id,
                          add ? "already has" : "has no", host);
-    if (!move_host(r, a, host, add))
+    if (!set_zone(r, a, host, add ? own_zone(a) : NULL))
         return false;
     if (add)
         strs_add(a, &a->hosts, host);
@@ -475,11 +614,8 @@ static bool change_hosts(struct req *r, struct aggregate *a, const char *host,
 static bool change_metadata(struct req *r, struct aggregate *a,
                             const json_t *items)
 {
-    const char *key;
+    const char *key, *zone = own_zone(a);
     json_t *value;
-    if (a->hosts.n && json_object_get(items, "availability_zone"))
-        return error_set(&r->err, ERR_CONFLICT,
-                         "The zone of an aggregate with hosts cannot change.");
     json_object_foreach((json_t *)items, key, value)
     {
         if (json_is_null(value))
@@ -491,7 +627,7 @@ static bool change_metadata(struct req *r, struct aggregate *a,
         else
             map_put(a, &a->metadata, key, json_string_value(value));
     }
-    return true;
+    return zones_follow(r, a, zone);
 }
 
 enum outcome aggregate_action(struct req *r)

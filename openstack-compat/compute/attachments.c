@@ -2,6 +2,7 @@
 #include "openstack-compat/compute/nova.h"
 #include "openstack-compat/network/ipam.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DEVICES_MAX 25 /* vdb to vdz */
@@ -30,6 +31,15 @@ static void write_attachment(struct req *r, struct jw *w, const char *key,
     jw_obj_end(w);
 }
 
+/* ?limit= and ?offset= */
+static bool on_page(struct req *r, size_t i)
+{
+    const char *limit = req_query(r, "limit"), *offset = req_query(r, "offset");
+    long long first = offset ? strtoll(offset, NULL, 10) : 0;
+    return (long long)i >= first &&
+           (!limit || (long long)i < first + strtoll(limit, NULL, 10));
+}
+
 enum outcome attachment_list(struct req *r)
 {
     const struct server *s = server_get(r, r->param[0]);
@@ -39,8 +49,9 @@ enum outcome attachment_list(struct req *r)
     jw_obj(&w, NULL);
     jw_arr(&w, "volumeAttachments");
     for (size_t i = 0; i < s->volumes.n; i++)
-        write_attachment(r, &w, NULL, s,
-                         LIST_AT(s->volumes, struct server_volume, i));
+        if (on_page(r, i))
+            write_attachment(r, &w, NULL, s,
+                             LIST_AT(s->volumes, struct server_volume, i));
     jw_arr_end(&w);
     jw_obj_end(&w);
     return req_reply(r, 200);
@@ -91,9 +102,9 @@ static const struct server *changeable(struct req *r, const char *what)
         return NULL;
     bool state = s->vm_state == VM_ACTIVE || s->vm_state == VM_STOPPED ||
                  s->vm_state == VM_PAUSED; /* saved memory keeps its devices */
-    if (s->locked && !r->auth.is_admin)
-        error_set(&r->err, ERR_CONFLICT, "Instance %s is locked", s->rec.id);
-    else if (s->goal == GOAL_DELETED || !state)
+    if (!server_unlocked(r, s))
+        return NULL;
+    if (s->goal == GOAL_DELETED || !state)
         error_set(&r->err, ERR_CONFLICT,
                   "Cannot '%s' instance %s while it is in vm_state %s", what,
                   s->rec.id,
@@ -166,6 +177,7 @@ static const struct server_volume *attach(struct req *r, struct server *s,
     sv->delete_on_termination =
         json_is_true(json_object_get(body, "delete_on_termination"));
     s->updated = r->now;
+    server_note(r, s, "attach_volume");
     _autorecord_ struct volume *v = record_copy(was);
     struct volume_attachment *a = list_add(v, &v->attachments, sizeof(*a));
     a->attachment_id = rec_str(v, sv->attachment_id);
@@ -191,12 +203,43 @@ enum outcome attachment_create(struct req *r)
         return req_failed(r);
     if (!id || !check_id(id))
         return req_fail(r, ERR_INVALID, "'volumeId' must be a UUID");
+    if ((tag && r->mv < MV(2, 49)) ||
+        (json_object_get(body, "delete_on_termination") && r->mv < MV(2, 79)))
+        return req_fail(r, ERR_INVALID,
+                        "tag needs microversion 2.49, delete_on_termination "
+                        "2.79");
     const struct volume *v = attachable(r, id);
     if (!v)
         return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
     const struct server_volume *sv = attach(r, s, v, body);
     return sv ? reply_attachment(r, s, sv) : req_failed(r);
+}
+
+/* 2.85: delete_on_termination may change; another volume (a swap) not. */
+enum outcome attachment_update(struct req *r)
+{
+    const struct server *was = changeable(r, "update_volume");
+    const json_t *body = was ? req_envelope(r, "volumeAttachment") : NULL;
+    const json_t *flag = json_object_get(body, "delete_on_termination");
+    const char *id;
+    if (!body || !nova_string(r, body, "volumeId", 1, 64, &id))
+        return req_failed(r);
+    if (!id || strcmp(id, r->param[1]) != 0)
+        return req_fail(r, ERR_NOT_IMPLEMENTED,
+                        "Swapping a volume for another is not built yet.");
+    if (flag && !json_is_boolean(flag))
+        return req_fail(r, ERR_INVALID,
+                        "delete_on_termination must be a boolean");
+    _autorecord_ struct server *s = record_copy(was);
+    struct server_volume *sv = find_volume(s, id);
+    if (!sv)
+        return not_attached(r);
+    if (flag)
+        sv->delete_on_termination = json_is_true(flag);
+    s->updated = r->now;
+    txn_change_record(&r->txn, s);
+    return req_reply(r, 202);
 }
 
 enum outcome attachment_delete(struct req *r)
@@ -218,6 +261,7 @@ enum outcome attachment_delete(struct req *r)
                         volume->rec.id, volume_status_names[volume->status]);
     sv->state = ATTACH_LEAVING;
     s->updated = r->now;
+    server_note(r, s, "detach_volume");
     _autorecord_ struct volume *v = record_copy(volume);
     v->status = VOLUME_DETACHING;
     v->updated = r->now;
@@ -229,7 +273,7 @@ enum outcome attachment_delete(struct req *r)
 /* ---- interfaces -------------------------------------------------------- */
 
 static void write_interface(struct req *r, struct jw *w, const char *key,
-                            const struct port *p)
+                            const struct port *p, const char *tag)
 {
     jw_obj(w, key);
     jw_str(w, "port_id", p->rec.id);
@@ -237,7 +281,7 @@ static void write_interface(struct req *r, struct jw *w, const char *key,
     jw_str(w, "mac_addr", p->mac_address);
     jw_str(w, "port_state", net_status_names[p->status]);
     if (r->mv >= MV(2, 70))
-        jw_null(w, "tag");
+        jw_str(w, "tag", tag);
     jw_arr(w, "fixed_ips");
     for (size_t i = 0; i < p->fixed_ips.n; i++) {
         const struct fixed_ip *ip = LIST_AT(p->fixed_ips, struct fixed_ip, i);
@@ -269,22 +313,22 @@ enum outcome interface_list(struct req *r)
     jw_obj(&w, NULL);
     jw_arr(&w, "interfaceAttachments");
     for (size_t i = 0; i < s->ports.n; i++) {
-        const struct port *p =
-            snap_get(r->snap, &kind_port,
-                     LIST_AT(s->ports, struct server_port, i)->port_id);
+        const struct server_port *sp = LIST_AT(s->ports, struct server_port, i);
+        const struct port *p = snap_get(r->snap, &kind_port, sp->port_id);
         if (p)
-            write_interface(r, &w, NULL, p);
+            write_interface(r, &w, NULL, p, sp->tag);
     }
     jw_arr_end(&w);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }
 
-static enum outcome reply_interface(struct req *r, const struct port *p)
+static enum outcome reply_interface(struct req *r, const struct port *p,
+                                    const char *tag)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
-    write_interface(r, &w, "interfaceAttachment", p);
+    write_interface(r, &w, "interfaceAttachment", p, tag);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }
@@ -304,46 +348,55 @@ enum outcome interface_show(struct req *r)
         sp ? snap_get(r->snap, &kind_port, sp->port_id) : NULL;
     if (!s)
         return req_failed(r);
-    return p ? reply_interface(r, p) : no_interface(r);
+    return p ? reply_interface(r, p, sp->tag) : no_interface(r);
 }
 
+/* What POST .../os-interface asks for. */
+struct interface {
+    const char *port, *network, *address, *tag;
+};
+
 static void bind_port(struct req *r, struct server *s, struct port *p,
-                      bool made_here)
+                      const struct interface *ask)
 {
     struct server_port *sp = list_add(s, &s->ports, sizeof(*sp));
     sp->port_id = rec_str(s, p->rec.id);
-    sp->delete_on_termination = made_here;
+    sp->tag = rec_str(s, ask->tag);
+    sp->delete_on_termination = !ask->port; /* made here */
     p->device_id = rec_str(p, s->rec.id);
     p->device_owner = OWNER_COMPUTE "nova";
     p->node = rec_str(p, s->node);
     p->dns_name = rec_str(p, s->hostname);
     p->updated = r->now;
     s->updated = r->now;
+    server_note(r, s, "attach_interface");
 }
 
-static enum outcome attach_port(struct req *r, struct server *s, const char *id)
+static enum outcome attach_port(struct req *r, struct server *s,
+                                const struct interface *ask)
 {
-    const struct port *was = snap_get(r->snap, &kind_port, id);
+    const struct port *was = snap_get(r->snap, &kind_port, ask->port);
     if (!was || !req_may_see(r, was->project_id))
         return req_fail(r, ERR_NOT_FOUND, "Port id %.64s could not be found.",
-                        id);
+                        ask->port);
     if (was->device_id && *was->device_id)
-        return req_fail(r, ERR_INVALID, "Port %s is still in use.", id);
+        return req_fail(r, ERR_INVALID, "Port %s is still in use.",
+                        was->rec.id);
     _autorecord_ struct port *p = record_copy(was);
-    bind_port(r, s, p, false);
+    bind_port(r, s, p, ask);
     txn_change_record(&r->txn, p);
     txn_change_record(&r->txn, s);
-    return reply_interface(r, p);
+    return reply_interface(r, p, ask->tag);
 }
 
 static enum outcome attach_network(struct req *r, struct server *s,
-                                   const char *id)
+                                   const struct interface *ask)
 {
     struct port_wish wish = { .any_address = true, .default_group = true };
-    const struct network *n = snap_get(r->snap, &kind_network, id);
-    if (!n || (!n->shared && !req_may_see(r, n->project_id)) || n->external)
+    const struct network *n = snap_get(r->snap, &kind_network, ask->network);
+    if (!n || !nova_may_plug(r, n))
         return req_fail(r, ERR_INVALID, "Network %.64s could not be found.",
-                        id ? id : "");
+                        ask->network);
     _autorecord_ struct port *p = record_new(&kind_port, req_uuid(r));
     p->project_id = rec_str(p, s->project_id);
     p->network_id = rec_str(p, n->rec.id);
@@ -352,34 +405,51 @@ static enum outcome attach_network(struct req *r, struct server *s,
     p->admin_state_up = true;
     p->port_security_enabled = n->port_security_enabled;
     p->created = r->now;
-    bind_port(r, s, p, true);
-    if (!port_place(&r->txn, r->snap, r->env, p, wish, &r->err))
+    bind_port(r, s, p, ask);
+    if ((ask->address && !nova_give_address(r, p, ask->address)) ||
+        !port_place(&r->txn, r->snap, r->env, p, wish, &r->err))
         return req_failed(r);
     txn_change_record(&r->txn, s);
-    return reply_interface(r, p);
+    return reply_interface(r, p, ask->tag);
+}
+
+static bool read_interface(struct req *r, const json_t *body,
+                           struct interface *ask)
+{
+    static const char *const known[] = { "port_id", "net_id", "fixed_ips",
+                                         "tag", NULL };
+    const json_t *ips = json_object_get(body, "fixed_ips");
+    if (!nova_only(r, body, known) ||
+        !nova_string(r, body, "port_id", 1, 64, &ask->port) ||
+        !nova_string(r, body, "net_id", 1, 64, &ask->network) ||
+        !nova_string(r, body, "tag", 1, 60, &ask->tag))
+        return false;
+    ask->address = json_string_value(
+        json_object_get(json_array_get(ips, 0), "ip_address"));
+    if (ask->tag && r->mv < MV(2, 49))
+        return error_set(&r->err, ERR_INVALID, "tag needs microversion 2.49");
+    if (ips && (json_array_size(ips) != 1 || !ask->address ||
+                !check_ip(ask->address) || !ask->network))
+        return error_set(&r->err, ERR_INVALID,
+                         "fixed_ips: one object with an ip_address is "
+                         "expected, together with net_id.");
+    return !ask->port != !ask->network ||
+           error_set(&r->err, ERR_INVALID,
+                     "Exactly one of port_id and net_id is expected.");
 }
 
 enum outcome interface_create(struct req *r)
 {
-    static const char *const known[] = { "port_id", "net_id", "fixed_ips",
-                                         "tag", NULL };
+    struct interface ask;
     const struct server *was = changeable(r, "attach_interface");
     const json_t *body = was ? req_envelope(r, "interfaceAttachment") : NULL;
-    if (!body || !nova_only(r, body, known))
+    if (!body || !read_interface(r, body, &ask))
         return req_failed(r);
-    const char *port = json_string_value(json_object_get(body, "port_id"));
-    const char *network = json_string_value(json_object_get(body, "net_id"));
-    if (json_object_get(body, "fixed_ips"))
-        return req_fail(r, ERR_NOT_IMPLEMENTED,
-                        "fixed_ips are not built here yet: make a port first.");
     if (was->ports.n >= NICS_MAX)
         return req_fail(r, ERR_FORBIDDEN,
                         "The server has no room for another port.");
-    if (!port == !network)
-        return req_fail(r, ERR_INVALID,
-                        "Exactly one of port_id and net_id is expected.");
     _autorecord_ struct server *s = record_copy(was);
-    return port ? attach_port(r, s, port) : attach_network(r, s, network);
+    return ask.port ? attach_port(r, s, &ask) : attach_network(r, s, &ask);
 }
 
 enum outcome interface_delete(struct req *r)
@@ -393,6 +463,7 @@ enum outcome interface_delete(struct req *r)
         return no_interface(r);
     sp->state = ATTACH_LEAVING;
     s->updated = r->now;
+    server_note(r, s, "detach_interface");
     txn_change_record(&r->txn, s);
     return req_reply(r, 202);
 }

@@ -1,6 +1,8 @@
 /* What the subjects of nova share. */
 #include "openstack-compat/compute/nova.h"
+#include "openstack-compat/network/ipam.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct server *server_get(struct req *r, const char *id)
@@ -10,6 +12,78 @@ const struct server *server_get(struct req *r, const char *id)
         return s;
     error_set(&r->err, ERR_NOT_FOUND, "Instance %.80s could not be found.", id);
     return NULL;
+}
+
+bool server_unlocked(struct req *r, const struct server *s)
+{
+    return !s->locked || r->auth.is_admin ||
+           error_set(&r->err, ERR_CONFLICT, "Instance %s is locked", s->rec.id);
+}
+
+size_t server_ports(struct req *r, const struct server *s,
+                    const struct port *ports[SERVER_PORTS_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->ports.n && n < SERVER_PORTS_MAX; i++) {
+        const struct port *p =
+            snap_get(r->snap, &kind_port,
+                     LIST_AT(s->ports, struct server_port, i)->port_id);
+        if (p)
+            ports[n++] = p;
+    }
+    return n;
+}
+
+bool nova_give_address(struct req *r, struct port *port, const char *address)
+{
+    struct ip ip;
+    struct cidr c;
+    struct snap_iter it =
+        snap_by(r->snap, &kind_subnet, "network_id", port->network_id);
+    for (const struct subnet *n; (n = snap_next(&it));)
+        if (ip_parse(address, &ip) && cidr_parse(n->cidr, &c) &&
+            cidr_contains(c, ip))
+            return ipam_give(&r->txn, r->snap, r->env, port, n, address,
+                             &r->err);
+    return error_set(&r->err, ERR_INVALID,
+                     "Fixed IP %.64s is not a valid ip address for network %s.",
+                     address, port->network_id);
+}
+
+/* ---- pages ------------------------------------------------------------- */
+
+#define PAGE_MAX 1000
+
+bool window_open(struct req *r, struct window *w)
+{
+    char *end;
+    const char *limit = req_query(r, "limit");
+    *w = (struct window){ PAGE_MAX, req_query(r, "marker"), false };
+    w->inside = !w->marker || !*w->marker;
+    if (!limit)
+        return true;
+    long long n = strtoll(limit, &end, 10);
+    if (end == limit || *end || n < 0)
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid input for query parameters limit: '%.40s' is "
+                         "not a non-negative integer.",
+                         limit);
+    w->left = n < PAGE_MAX ? n : PAGE_MAX;
+    return true;
+}
+
+bool window_takes(struct window *w, const char *id)
+{
+    if (w->inside)
+        return w->left-- > 0;
+    w->inside = strcmp(w->marker, id) == 0;
+    return false;
+}
+
+bool window_closed(struct req *r, const struct window *w)
+{
+    return w->inside || error_set(&r->err, ERR_INVALID,
+                                  "marker [%.64s] not found", w->marker);
 }
 
 void nova_links(struct req *r, struct jw *w, const char *collection,

@@ -1,6 +1,6 @@
 #include "openstack-compat/compute/nova.h"
 
-#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- reading ----------------------------------------------------------- */
@@ -107,6 +107,23 @@ static const char *const flavor_sorts[][2] = {
     { NULL, NULL },
 };
 
+static bool filters_ok(struct req *r)
+{
+    static const char *const numeric[] = { "minDisk", "minRam" };
+    const char *public = req_query(r, "is_public");
+    bool dummy;
+    for (size_t i = 0; i < ARRAY_SIZE(numeric); i++) {
+        const char *text = req_query(r, numeric[i]);
+        if (text && (!*text || text[strspn(text, "0123456789")]))
+            return error_set(&r->err, ERR_INVALID, "Invalid %s filter [%.40s]",
+                             numeric[i], text);
+    }
+    return !public || strcasecmp(public, "none") == 0 ||
+           parse_bool(public, &dummy) ||
+           error_set(&r->err, ERR_INVALID, "Invalid is_public filter [%.40s]",
+                     public);
+}
+
 static enum outcome list(struct req *r, bool detail)
 {
     struct page page;
@@ -115,7 +132,7 @@ static enum outcome list(struct req *r, bool detail)
         .filter = listed,
         .sort_names = flavor_sorts,
     };
-    if (!page_collect(r, &spec, &page))
+    if (!filters_ok(r) || !page_collect(r, &spec, &page))
         return req_failed(r);
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -203,6 +220,32 @@ static bool name_is_free(struct req *r, const char *name)
                      name);
 }
 
+static bool read_factor(struct req *r, const json_t *body, struct flavor *f)
+{
+    const json_t *v = json_object_get(body, "rxtx_factor");
+    const char *text = json_string_value(v);
+    f->rxtx_factor = !v     ? 1.0
+                     : text ? strtod(text, NULL)
+                            : json_number_value(v);
+    return (f->rxtx_factor > 0 && f->rxtx_factor < 1e9) ||
+           error_set(&r->err, ERR_INVALID,
+                     "Invalid input for field/attribute rxtx_factor: a number "
+                     "above 0 is expected.");
+}
+
+static bool read_public(struct req *r, const json_t *body, struct flavor *f)
+{
+    bool open = true;
+    const json_t *v = json_object_get(body, "os-flavor-access:is_public");
+    if (json_is_string(v) ? !parse_bool(json_string_value(v), &open)
+                          : v && !json_is_boolean(v))
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid input for field/attribute "
+                         "os-flavor-access:is_public: a boolean is expected.");
+    f->is_private = json_is_string(v) ? !open : json_is_false(v);
+    return true;
+}
+
 static bool read_flavor(struct req *r, const json_t *body, struct flavor *f)
 {
     static const char *const known[] = { "name",
@@ -227,12 +270,13 @@ static bool read_flavor(struct req *r, const json_t *body, struct flavor *f)
     for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
         if (!read_number(r, body, &numbers[i], f))
             return false;
-    const json_t *public = json_object_get(body, "os-flavor-access:is_public");
-    const json_t *factor = json_object_get(body, "rxtx_factor");
+    if (!read_factor(r, body, f) || !read_public(r, body, f))
+        return false;
+    if (description && r->mv < MV(2, 55))
+        return error_set(&r->err, ERR_INVALID,
+                         "description needs microversion 2.55");
     f->name = rec_str(f, name);
     f->description = rec_str(f, description);
-    f->rxtx_factor = json_is_number(factor) ? json_number_value(factor) : 1.0;
-    f->is_private = public && json_is_false(public);
     f->created = r->now;
     return name_is_free(r, name);
 }
@@ -242,7 +286,10 @@ enum outcome flavor_create(struct req *r)
     const json_t *body = req_envelope(r, "flavor");
     const char *id;
     char claim[STORE_KEY_MAX], key[STORE_KEY_MAX];
-    if (!body || !nova_string(r, body, "id", 1, 255, &id))
+    const json_t *number = json_object_get(body, "id");
+    if (json_is_integer(number))
+        id = req_strf(r, "%lld", json_integer_value(number));
+    else if (!body || !nova_string(r, body, "id", 1, 255, &id))
         return req_failed(r);
     if (!id || strcmp(id, "auto") == 0)
         id = req_uuid(r);
@@ -301,15 +348,41 @@ enum outcome flavor_specs_list(struct req *r)
     return f ? reply_specs(r, &f->extra_specs) : req_failed(r);
 }
 
+#define SPEC_CHARS                                                             \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_:. "
+
+static bool put_spec(struct req *r, struct flavor *f, const char *key,
+                     const json_t *v)
+{
+    const char *text =
+        json_is_integer(v) ? req_strf(r, "%lld", json_integer_value(v))
+        : json_is_real(v)  ? req_strf(r, "%.15g", json_real_value(v))
+                           : json_string_value(v);
+    if (!*key || strlen(key) > 255 || key[strspn(key, SPEC_CHARS)])
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid input for field/attribute extra_specs: a key "
+                         "has letters, digits, '-', '_', ':', '.', ' '.");
+    if (!text || utf8_length(text) > 255)
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid input for field/attribute %.64s: a string or "
+                         "number of at most 255 characters is expected.",
+                         key);
+    map_put(f, &f->extra_specs, key, text);
+    return true;
+}
+
 enum outcome flavor_specs_set(struct req *r)
 {
+    const char *key;
+    json_t *value;
     const struct flavor *was = flavor_get(r, r->param[0]);
     const json_t *body = was ? req_envelope(r, "extra_specs") : NULL;
     if (!body)
         return req_failed(r);
     _autorecord_ struct flavor *f = record_copy(was);
-    if (!nova_read_metadata(r, f, &f->extra_specs, body, "extra_specs"))
-        return req_failed(r);
+    json_object_foreach(
+        (json_t *)body, key,
+        value) if (!put_spec(r, f, key, value)) return req_failed(r);
     txn_change_record(&r->txn, f);
     return reply_specs(r, &f->extra_specs);
 }
@@ -341,19 +414,19 @@ enum outcome flavor_spec_show(struct req *r)
 
 enum outcome flavor_spec_set(struct req *r)
 {
+    const char *key = r->param[1];
     const struct flavor *was = flavor_get(r, r->param[0]);
-    const char *value =
-        json_string_value(json_object_get(r->body, r->param[1]));
+    const json_t *value = json_object_get(r->body, key);
     if (!was)
         return req_failed(r);
-    if (!value || json_object_size(r->body) != 1 || utf8_length(value) > 255)
+    if (!value || json_object_size(r->body) != 1)
         return req_fail(r, ERR_INVALID,
-                        "The body must hold '%.64s' and nothing else.",
-                        r->param[1]);
+                        "The body must hold '%.64s' and nothing else.", key);
     _autorecord_ struct flavor *f = record_copy(was);
-    map_put(f, &f->extra_specs, r->param[1], value);
+    if (!put_spec(r, f, key, value))
+        return req_failed(r);
     txn_change_record(&r->txn, f);
-    return reply_spec(r, value);
+    return reply_spec(r, map_get(&f->extra_specs, key));
 }
 
 enum outcome flavor_spec_delete(struct req *r)

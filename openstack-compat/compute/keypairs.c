@@ -84,21 +84,24 @@ static const char *subject_user(struct req *r)
 
 enum outcome keypair_list(struct req *r)
 {
+    struct window page;
     const char *user = subject_user(r);
-    if (!user)
+    if (!user || !window_open(r, &page))
         return req_failed(r);
     struct snap_iter it = snap_by(r->snap, &kind_keypair, "user_id", user);
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
     jw_arr(&w, "keypairs");
     for (const struct keypair *k; (k = snap_next(&it));) {
+        if (!window_takes(&page, k->name))
+            continue;
         jw_obj(&w, NULL);
         write_keypair(r, &w, "keypair", k, false);
         jw_obj_end(&w);
     }
     jw_arr_end(&w);
     jw_obj_end(&w);
-    return req_reply(r, 200);
+    return window_closed(r, &page) ? req_reply(r, 200) : req_failed(r);
 }
 
 static const struct keypair *get_keypair(struct req *r, const char *user,
@@ -127,6 +130,9 @@ enum outcome keypair_show(struct req *r)
 
 /* ---- making one -------------------------------------------------------- */
 
+#define NAME_CHARS                                                             \
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789@._- "
+
 static bool read_names(struct req *r, const json_t *body, const char **name,
                        const char **type, const char **public_key)
 {
@@ -139,10 +145,14 @@ static bool read_names(struct req *r, const json_t *body, const char **name,
         return false;
     if (!*name)
         return error_set(&r->err, ERR_INVALID, "'name' is a required property");
-    if (strchr(*name, '/'))
+    if ((*name)[strspn(*name, NAME_CHARS)])
         return error_set(&r->err, ERR_INVALID,
                          "Invalid input for field/attribute name: contains "
                          "unsafe characters");
+    if (*type && strcmp(*type, "ssh") != 0 && strcmp(*type, "x509") != 0)
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid input for field/attribute type: ssh or x509 "
+                         "is expected.");
     if (*type && strcmp(*type, "ssh") != 0)
         return error_set(&r->err, ERR_NOT_IMPLEMENTED,
                          "Key pairs of type %s are not supported.", *type);
@@ -231,8 +241,7 @@ static char *ssh_private_key(struct req *r, EVP_PKEY *key)
 }
 
 /* Makes a pair; the private half leaves with the answer and is kept nowhere. */
-static bool generate(struct req *r, const char *name, const char **public,
-                     const char **private)
+static bool generate(struct req *r, const char **public, const char **private)
 {
     unsigned char seed[32];
     env_random(r->env, seed, sizeof(seed));
@@ -286,8 +295,7 @@ enum outcome keypair_create(struct req *r)
     const char *user = owner_of_new(r, body);
     if (!user || !has_room(r, user))
         return req_failed(r);
-    if (!public &&
-        (r->mv >= MV(2, 92) || !generate(r, name, &public, &private)))
+    if (!public && !generate(r, &public, &private))
         return req_failed(r);
     const char *print = fingerprint(r, public);
     if (!print)

@@ -1,6 +1,8 @@
 /* Limits, quota sets and usage. */
 #include "openstack-compat/compute/nova.h"
 
+#include "model/identity.h"
+
 #include <string.h>
 
 #define SERVICE "compute"
@@ -70,6 +72,9 @@ static const struct quota *quota_of(struct req *r, const char *project)
 
 static bool may_read(struct req *r, const char *project)
 {
+    if (r->auth.is_admin && !snap_get(r->snap, &kind_project, project))
+        return error_set(&r->err, ERR_INVALID,
+                         "Project ID %.64s is not a valid project.", project);
     return req_may_see(r, project) ||
            error_set(&r->err, ERR_FORBIDDEN,
                      "Policy doesn't allow os_compute_api:os-quota-sets:show "
@@ -94,7 +99,23 @@ enum outcome nova_quota_detail(struct req *r)
 
 enum outcome nova_quota_defaults(struct req *r)
 {
-    return write_set(r, NULL, r->param[0], false, true);
+    return may_read(r, r->param[0])
+               ? write_set(r, NULL, r->param[0], false, true)
+               : req_failed(r);
+}
+
+/* Less than what is in use needs force. */
+static bool covers_use(struct req *r, const char *name, int64_t limit)
+{
+    const char *project = r->param[0];
+    int64_t used = quota_used(r->snap, SERVICE, project, name);
+    bool force = json_is_true(
+        json_object_get(json_object_get(r->body, "quota_set"), "force"));
+    return limit < 0 || limit >= used || force ||
+           error_set(&r->err, ERR_INVALID,
+                     "Quota limit %lld for %s must be greater than or equal to "
+                     "already used and reserved %lld.",
+                     (long long)limit, name, (long long)used);
 }
 
 static bool set_limit(struct req *r, struct quota *q, const char *name,
@@ -109,8 +130,9 @@ static bool set_limit(struct req *r, struct quota *q, const char *name,
             continue;
         if (!check_value(&a, STYLE_NOVA, v, &owned, &r->err))
             return false;
-        amount_set(q, &q->limits, name, json_integer_value(owned ? owned : v));
-        return true;
+        int64_t limit = json_integer_value(owned ? owned : v);
+        amount_set(q, &q->limits, name, limit);
+        return covers_use(r, name, limit);
     }
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         if (strcmp(fixed[i].name, name) == 0)
@@ -131,8 +153,11 @@ enum outcome nova_quota_update(struct req *r)
     const struct quota *was = snap_get(r->snap, &kind_quota, id);
     _autorecord_ struct quota *q =
         was ? record_copy(was) : record_new(&kind_quota, id);
-    if (!body)
+    if (!body || !may_read(r, r->param[0]))
         return req_failed(r);
+    if (req_query(r, "user_id"))
+        return req_fail(r, ERR_NOT_IMPLEMENTED,
+                        "Quotas of single users are not built.");
     json_object_foreach(
         body, name,
         value) if (!set_limit(r, q, name, value)) return req_failed(r);
@@ -143,6 +168,9 @@ enum outcome nova_quota_update(struct req *r)
 enum outcome nova_quota_delete(struct req *r)
 {
     const struct quota *q = quota_of(r, r->param[0]);
+    if (req_query(r, "user_id"))
+        return req_fail(r, ERR_NOT_IMPLEMENTED,
+                        "Quotas of single users are not built.");
     if (q)
         txn_delete_record(&r->txn, q);
     return req_reply(r, 202);
@@ -181,6 +209,10 @@ enum outcome nova_limits(struct req *r)
     jw_int(&w, "maxServerGroupMembers", 20);
     if (r->mv < MV(2, 39))
         jw_int(&w, "maxImageMeta", 128);
+    if (r->mv < MV(2, 57)) {
+        jw_int(&w, "maxPersonality", 0);
+        jw_int(&w, "maxPersonalitySize", 0);
+    }
     jw_obj_end(&w);
     jw_obj_end(&w);
     jw_obj_end(&w);

@@ -1,20 +1,15 @@
 /* What can be done to a server: delete, update, and POST .../action. */
+#include "common/ip.h"
 #include "openstack-compat/compute/nova.h"
 
 #include <string.h>
 
 /* ---- delete and update ------------------------------------------------- */
 
-static bool not_locked(struct req *r, const struct server *s)
-{
-    return !s->locked || r->auth.is_admin ||
-           error_set(&r->err, ERR_CONFLICT, "Instance %s is locked", s->rec.id);
-}
-
 enum outcome server_delete(struct req *r)
 {
     const struct server *s = server_get(r, r->param[0]);
-    if (!s || !not_locked(r, s))
+    if (!s || !server_unlocked(r, s))
         return req_failed(r);
     if (!s->node) { /* nowhere yet, so nothing to stop */
         if (!server_release(&r->txn, r->snap, s, r->now, &r->err))
@@ -27,8 +22,32 @@ enum outcome server_delete(struct req *r)
     draft->goal = GOAL_DELETED;
     draft->task_state = TASK_DELETING;
     draft->updated = r->now;
+    server_note(r, draft, "delete");
     txn_change_record(&r->txn, draft);
     return req_reply(r, 204);
+}
+
+static bool read_access(struct req *r, struct server *s, const json_t *body,
+                        const char *name, bool v6, const char **to)
+{
+    const char *text;
+    struct ip ip;
+    if (!nova_string(r, body, name, 0, 64, &text))
+        return false;
+    if (text && *text && (!ip_parse(text, &ip) || (ip.version == 6) != v6))
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid input for field/attribute %s: '%.64s' is not "
+                         "an IPv%d address.",
+                         name, text, v6 ? 6 : 4);
+    if (json_object_get(body, name))
+        *to = rec_str(s, text);
+    return true;
+}
+
+bool server_read_access(struct req *r, struct server *s, const json_t *body)
+{
+    return read_access(r, s, body, "accessIPv4", false, &s->access_ipv4) &&
+           read_access(r, s, body, "accessIPv6", true, &s->access_ipv6);
 }
 
 enum outcome server_update(struct req *r)
@@ -40,17 +59,20 @@ enum outcome server_update(struct req *r)
     const struct server *was = server_get(r, r->param[0]);
     const json_t *body = was ? req_envelope(r, "server") : NULL;
     const char *name, *description, *hostname;
+    _autorecord_ struct server *s = was ? record_copy(was) : NULL;
     if (!body || !nova_only(r, body, known) ||
+        !server_read_access(r, s, body) ||
         !nova_string(r, body, "name", 1, 255, &name) ||
         !nova_string(r, body, "description", 0, 255, &description) ||
         !nova_string(r, body, "hostname", 1, 63, &hostname))
         return req_failed(r);
-    _autorecord_ struct server *s = record_copy(was);
+    if (hostname && r->mv < MV(2, 90))
+        return req_fail(r, ERR_INVALID, "hostname needs microversion 2.90");
     if (name)
         s->name = rec_str(s, name);
     if (json_object_get(body, "description") && r->mv >= MV(2, 19))
         s->description = rec_str(s, description);
-    if (hostname && r->mv >= MV(2, 90))
+    if (hostname)
         s->hostname = rec_str(s, hostname);
     s->updated = r->now;
     txn_change_record(&r->txn, s);
@@ -100,7 +122,7 @@ static bool is_placed(struct req *r, const struct server *s)
 static bool may_start(struct req *r, const struct server *s, unsigned from,
                       const char *action)
 {
-    if (!not_locked(r, s))
+    if (!server_unlocked(r, s))
         return false;
     if (s->task_state != TASK_NONE)
         return error_set(&r->err, ERR_CONFLICT,
@@ -124,6 +146,7 @@ static enum outcome change_goal(struct req *r, const struct server *was,
     s->goal = c->goal;
     s->task_state = c->task;
     s->updated = r->now;
+    server_note(r, s, plain_name(c->name));
     txn_change_record(&r->txn, s);
     return req_reply(r, 202);
 }
@@ -152,6 +175,7 @@ static enum outcome reboot(struct req *r, const struct server *was,
     s->goal = GOAL_RUNNING;
     s->task_state = hard ? TASK_REBOOTING_HARD : TASK_REBOOTING;
     s->updated = r->now;
+    server_note(r, s, "reboot");
     txn_change_record(&r->txn, s);
     return req_reply(r, 202);
 }
@@ -199,24 +223,30 @@ static enum outcome console_output(struct req *r, const struct server *s,
     return req_reply(r, 200);
 }
 
-static enum outcome set_lock(struct req *r, const struct server *was, bool on)
+static enum outcome lock(struct req *r, const struct server *was,
+                         const json_t *arg)
 {
+    const char *reason = NULL;
+    if (json_is_object(arg) && r->mv >= MV(2, 73) &&
+        !nova_string(r, arg, "locked_reason", 1, 255, &reason))
+        return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
-    s->locked = on;
+    s->locked = true;
+    s->locked_reason = rec_str(s, reason);
+    server_note(r, s, "lock");
     txn_change_record(&r->txn, s);
     return req_reply(r, 202);
 }
 
-static enum outcome lock(struct req *r, const struct server *s,
-                         const json_t *arg)
-{
-    return set_lock(r, s, true);
-}
-
-static enum outcome unlock(struct req *r, const struct server *s,
+static enum outcome unlock(struct req *r, const struct server *was,
                            const json_t *arg)
 {
-    return set_lock(r, s, false);
+    _autorecord_ struct server *s = record_copy(was);
+    s->locked = false;
+    s->locked_reason = NULL;
+    server_note(r, s, "unlock");
+    txn_change_record(&r->txn, s);
+    return req_reply(r, 202);
 }
 
 /* An admin says what is: to get a server out of ERROR, or into it. */
@@ -260,15 +290,18 @@ named_group(struct req *r, const struct server *s, const json_t *arg)
 static enum outcome change_group(struct req *r, const struct server *s,
                                  const json_t *arg, bool add)
 {
+    const struct port *ports[SERVER_PORTS_MAX];
     bool changed = false;
-    const struct security_group *g = named_group(r, s, arg);
+    const struct security_group *g =
+        server_unlocked(r, s) ? named_group(r, s, arg) : NULL;
+    size_t n = g ? server_ports(r, s, ports) : 0;
     if (!g)
         return req_failed(r);
-    struct snap_iter it = snap_by(r->snap, &kind_port, "device_id", s->rec.id);
-    for (const struct port *was; (was = snap_next(&it));) {
-        _autorecord_ struct port *p = record_copy(was);
-        if (strs_has(&p->security_group_ids, g->rec.id) == add)
+    for (size_t i = 0; i < n; i++) {
+        if (strs_has(&ports[i]->security_group_ids, g->rec.id) == add ||
+            !ports[i]->port_security_enabled)
             continue;
+        _autorecord_ struct port *p = record_copy(ports[i]);
         if (add)
             strs_add(p, &p->security_group_ids, g->rec.id);
         else
@@ -281,7 +314,7 @@ static enum outcome change_group(struct req *r, const struct server *s,
         return req_fail(r, ERR_NOT_FOUND,
                         "Security group %s not associated with the instance %s",
                         g->name, s->rec.id);
-    txn_expect_record(&r->txn, g);
+    txn_touch_record(&r->txn, g);
     return req_reply(r, 202);
 }
 
@@ -295,6 +328,70 @@ static enum outcome remove_group(struct req *r, const struct server *s,
                                  const json_t *arg)
 {
     return change_group(r, s, arg, false);
+}
+
+/* ---- addresses --------------------------------------------------------- */
+
+static const struct fixed_ip *find_address(const struct port *p,
+                                           const char *address)
+{
+    for (size_t i = 0; i < p->fixed_ips.n; i++) {
+        const struct fixed_ip *ip = LIST_AT(p->fixed_ips, struct fixed_ip, i);
+        if (strcmp(ip->ip_address, address) == 0)
+            return ip;
+    }
+    return NULL;
+}
+
+static enum outcome drop_address(struct req *r, const struct port *was,
+                                 const struct fixed_ip *ip)
+{
+    char id[STORE_KEY_MAX];
+    _autorecord_ struct port *p = record_copy(was);
+    struct snap_iter it =
+        snap_by(r->snap, &kind_floating_ip, "port_id", p->rec.id);
+    for (const struct floating_ip *f; (f = snap_next(&it));)
+        if (f->fixed_address && strcmp(f->fixed_address, ip->ip_address) == 0)
+            return req_fail(r, ERR_CONFLICT,
+                            "Fixed IP %s is used by floating IP %s",
+                            ip->ip_address, f->address);
+    claim_release(&r->txn,
+                  claim_id(id, "ip/%s/%s", ip->subnet_id, ip->ip_address));
+    for (size_t i = p->fixed_ips.n; i-- > 0;)
+        if (strcmp(LIST_AT(p->fixed_ips, struct fixed_ip, i)->ip_address,
+                   ip->ip_address) == 0)
+            list_remove(&p->fixed_ips, sizeof(*ip), i);
+    p->updated = r->now;
+    txn_change_record(&r->txn, p);
+    return req_reply(r, 202);
+}
+
+static enum outcome remove_fixed_ip(struct req *r, const struct server *s,
+                                    const json_t *arg)
+{
+    const struct port *ports[SERVER_PORTS_MAX];
+    const char *address = json_string_value(json_object_get(arg, "address"));
+    size_t n = server_ports(r, s, ports);
+    if (!address || !check_ip(address))
+        return req_fail(r, ERR_INVALID, "'address' must be an IP address");
+    if (!server_unlocked(r, s))
+        return req_failed(r);
+    for (size_t i = 0; i < n; i++) {
+        const struct fixed_ip *ip = find_address(ports[i], address);
+        if (ip)
+            return drop_address(r, ports[i], ip);
+    }
+    return req_fail(r, ERR_INVALID, "Fixed IP %s is not one of server %s",
+                    address, s->rec.id);
+}
+
+enum outcome remote_console_create(struct req *r)
+{
+    return server_get(r, r->param[0])
+               ? req_fail(r, ERR_NOT_IMPLEMENTED,
+                          "Remote consoles are not built yet; the console log "
+                          "is (os-getConsoleOutput).")
+               : req_failed(r);
 }
 
 static enum outcome not_built(struct req *r, const struct server *s,
@@ -314,6 +411,8 @@ static const struct {
     { "os-resetState", reset_state },
     { "addSecurityGroup", add_group },
     { "removeSecurityGroup", remove_group },
+    { "removeFixedIp", remove_fixed_ip },
+    { "addFixedIp", not_built },
     { "resize", not_built },
     { "confirmResize", not_built },
     { "revertResize", not_built },
@@ -334,6 +433,8 @@ static const struct {
     { "os-getVNCConsole", not_built },
     { "os-getSPICEConsole", not_built },
     { "os-getSerialConsole", not_built },
+    { "os-getRDPConsole", not_built },
+    { "os-getMKSConsole", not_built },
     { "injectNetworkInfo", not_built },
     { "resetNetwork", not_built },
     { "trigger_crash_dump", not_built },

@@ -168,10 +168,15 @@ static bool plan_key(struct req *r, struct plan *p)
 /* "zone", "zone:host" or "zone:host:hypervisor" (admin) */
 static bool plan_zone(struct req *r, struct plan *p)
 {
-    const char *text, *host;
+    const char *text, *host, *hypervisor;
     if (!nova_string(r, p->body, "availability_zone", 1, 255, &text) ||
-        !nova_string(r, p->body, "host", 1, 255, &host))
+        !nova_string(r, p->body, "host", 1, 255, &host) ||
+        !nova_string(r, p->body, "hypervisor_hostname", 1, 255, &hypervisor))
         return false;
+    if (host && hypervisor && strcmp(host, hypervisor) != 0)
+        return invalid(r, "No valid host was found: host and "
+                          "hypervisor_hostname are different nodes.");
+    host = host ? host : hypervisor; /* one hypervisor a node */
     if (host && (r->mv < MV(2, 74) || !r->auth.is_admin))
         return error_set(&r->err, ERR_FORBIDDEN,
                          "Policy doesn't allow compute:servers:create:"
@@ -192,6 +197,13 @@ static bool plan_zone(struct req *r, struct plan *p)
     }
     p->zone = *zone ? zone : NULL;
     return true;
+}
+
+static bool host_exists(struct req *r, const char *host)
+{
+    return snap_get(r->snap, &kind_node, host) ||
+           error_set(&r->err, ERR_INVALID,
+                     "Compute host %.64s could not be found.", host);
 }
 
 static bool zone_exists(struct req *r, const char *zone)
@@ -258,6 +270,11 @@ static bool usable_network(struct req *r, const struct network *n)
                            strcmp(n->project_id, r->auth.project_id) == 0;
 }
 
+bool nova_may_plug(struct req *r, const struct network *n)
+{
+    return r->auth.is_admin || usable_network(r, n);
+}
+
 static bool has_subnet(struct req *r, const struct network *n)
 {
     return snap_find(r->snap, &kind_subnet, "network_id", n->rec.id) ||
@@ -305,11 +322,14 @@ static bool plan_port(struct req *r, struct plan *p, struct nic *nic,
         return error_set(&r->err, ERR_INVALID,
                          "Port id %.80s could not be found.", id);
     if ((port->device_id && *port->device_id) || is_planned(p, port))
-        return error_set(&r->err, ERR_CONFLICT, "Port %s is still in use.", id);
+        return error_set(&r->err, ERR_CONFLICT, "Port %s is still in use.",
+                         port->rec.id);
     if (p->max_count > 1)
         return invalid(r, "Unable to launch multiple instances with a single "
                           "configured port ID. Please launch your instance "
                           "one by one with different ports.");
+    if (nic->fixed_ip)
+        return invalid(r, "networks: fixed_ip goes with uuid, not with port");
     nic->port = port;
     return true;
 }
@@ -317,11 +337,21 @@ static bool plan_port(struct req *r, struct plan *p, struct nic *nic,
 static bool plan_network(struct req *r, struct nic *nic, const char *id)
 {
     nic->network = snap_get(r->snap, &kind_network, id);
-    if (!nic->network ||
-        (!usable_network(r, nic->network) && !r->auth.is_admin))
+    if (!nic->network || !nova_may_plug(r, nic->network))
         return error_set(&r->err, ERR_INVALID,
                          "Network %.80s could not be found.", id);
     return has_subnet(r, nic->network);
+}
+
+/* The name under which the guest finds the device. */
+static bool read_tag(struct req *r, const json_t *item, microversion since,
+                     const char **tag)
+{
+    if (!nova_string(r, item, "tag", 1, 60, tag))
+        return false;
+    return !*tag || r->mv >= since ||
+           error_set(&r->err, ERR_INVALID, "tag needs microversion %d.%d",
+                     since / 1000, since % 1000);
 }
 
 static bool plan_nic(struct req *r, struct plan *p, const json_t *item)
@@ -333,13 +363,17 @@ static bool plan_nic(struct req *r, struct plan *p, const json_t *item)
     const char *port = json_string_value(json_object_get(item, "port"));
     *nic = (struct nic){
         .fixed_ip = json_string_value(json_object_get(item, "fixed_ip")),
-        .tag = json_string_value(json_object_get(item, "tag")),
     };
     if (!json_is_object(item) || !nova_only(r, item, known))
         return r->err.code ? false : invalid(r, "networks: objects expected");
     if (nic->fixed_ip && !check_ip(nic->fixed_ip))
         return error_set(&r->err, ERR_INVALID, "Invalid fixed IP address %.64s",
                          nic->fixed_ip);
+    if (nic->fixed_ip && p->max_count > 1)
+        return invalid(r, "Invalid fixed IPs: max_count cannot be greater than "
+                          "1 if a fixed_ip is specified.");
+    if (!read_tag(r, item, MV(2, 32), &nic->tag))
+        return false;
     if (port && !plan_port(r, p, nic, port))
         return false;
     p->n_nics++;
@@ -409,7 +443,8 @@ static bool plan_groups(struct req *r, struct plan *p)
         const struct security_group *g = find_group(r, name);
         if (!g)
             return false;
-        strs_add(p->scratch, &p->groups, g->rec.id);
+        if (!strs_has(&p->groups, g->rec.id))
+            strs_add(p->scratch, &p->groups, g->rec.id);
     }
     return true;
 }
@@ -434,6 +469,20 @@ static bool read_device(struct req *r, const json_t *item,
                         struct block_device *d, int64_t *boot_index,
                         bool *local)
 {
+    static const char *const known[] = { "source_type",
+                                         "destination_type",
+                                         "uuid",
+                                         "boot_index",
+                                         "volume_size",
+                                         "volume_type",
+                                         "delete_on_termination",
+                                         "device_name",
+                                         "device_type",
+                                         "disk_bus",
+                                         "guest_format",
+                                         "no_device",
+                                         "tag",
+                                         NULL };
     const json_t *index = json_object_get(item, "boot_index");
     const char *to =
         json_string_value(json_object_get(item, "destination_type"));
@@ -442,7 +491,6 @@ static bool read_device(struct req *r, const json_t *item,
         .id = json_string_value(json_object_get(item, "uuid")),
         .delete_on_termination =
             json_is_true(json_object_get(item, "delete_on_termination")),
-        .tag = json_string_value(json_object_get(item, "tag")),
         .volume_type = json_string_value(json_object_get(item, "volume_type")),
     };
     *boot_index = json_is_string(index)
@@ -451,12 +499,15 @@ static bool read_device(struct req *r, const json_t *item,
                                            : -1;
     *local = to ? strcmp(to, "local") == 0
                 : d->source && strcmp(d->source, "image") == 0;
-    if (!d->source)
+    if (!json_is_object(item) || !d->source)
         return invalid(r, "block_device_mapping_v2: source_type is expected");
+    if (!nova_only(r, item, known) || !read_tag(r, item, MV(2, 32), &d->tag))
+        return false;
     return read_size(r, item, &d->size_gb);
 }
 
-static bool check_device(struct req *r, struct block_device *d)
+static bool check_device(struct req *r, const struct plan *p,
+                         const struct block_device *d)
 {
     bool blank = strcmp(d->source, "blank") == 0;
     bool image = strcmp(d->source, "image") == 0;
@@ -470,7 +521,8 @@ static bool check_device(struct req *r, struct block_device *d)
         return invalid(r, "block_device_mapping_v2: uuid is expected");
     if (d->volume_type && r->mv < MV(2, 67))
         return invalid(r, "volume_type needs microversion 2.67");
-    if (image && !find_image(r, d->id))
+    const struct image *i = image ? find_image(r, d->id) : NULL;
+    if (image && (!i || !image_fits(r, i, p->flavor, false)))
         return false;
     if (!volume)
         return true;
@@ -488,7 +540,20 @@ static bool check_device(struct req *r, struct block_device *d)
                          "Invalid volume: status must be 'available'. "
                          "Currently in '%s'",
                          volume_status_names[v->status]);
+    if (d->boot && !v->bootable)
+        return error_set(&r->err, ERR_INVALID,
+                         "Block Device Mapping is Invalid: Volume %s is not "
+                         "bootable.",
+                         v->rec.id);
     return true;
+}
+
+static bool boots_twice(const struct plan *p)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_devices; i++)
+        n += p->devices[i].boot;
+    return n > 1;
 }
 
 static bool plan_device(struct req *r, struct plan *p, const json_t *item)
@@ -505,9 +570,9 @@ static bool plan_device(struct req *r, struct plan *p, const json_t *item)
     if (local)
         return error_set(&r->err, ERR_NOT_IMPLEMENTED,
                          "Local ephemeral and swap disks are not built yet.");
-    if (!check_device(r, &d))
-        return false;
     d.boot = boot_index == 0;
+    if (!check_device(r, p, &d))
+        return false;
     if (d.boot && p->image) /* --image with --boot-from-volume's mapping */
         p->image = NULL;
     for (size_t i = 0; i < p->n_devices; i++)
@@ -533,6 +598,10 @@ static bool plan_devices(struct req *r, struct plan *p)
     json_array_foreach(v, i, item) if (!plan_device(r, p, item)) return false;
     for (i = 0; i < p->n_devices; i++)
         boots |= p->devices[i].boot;
+    if (boots_twice(p))
+        return invalid(r, "Block Device Mapping is Invalid: Boot sequence for "
+                          "the instance and image/block device mapping "
+                          "combination is not valid.");
     if (!boots && !p->image)
         return invalid(r, "Invalid imageRef provided.");
     if (p->flavor->ephemeral_gb || p->flavor->swap_mb)
@@ -635,6 +704,13 @@ static bool read_config_drive(struct req *r, struct server *s,
            invalid(r, "config_drive must be a boolean");
 }
 
+/* Files to inject: the limit is none, and the limits say so. */
+static bool no_personality(struct req *r, const json_t *body)
+{
+    return !json_array_size(json_object_get(body, "personality")) ||
+           error_set(&r->err, ERR_QUOTA, "Personality file limit exceeded");
+}
+
 static bool read_tags(struct req *r, struct server *s, const json_t *body)
 {
     size_t i;
@@ -661,12 +737,14 @@ static bool fill_from_body(struct req *r, struct server *s,
     if (!nova_string(r, body, "description", 0, 255, &description) ||
         !nova_string(r, body, "hostname", 1, 63, &hostname) ||
         !read_user_data(r, s, body) || !read_config_drive(r, s, body) ||
-        !read_tags(r, s, body))
+        !read_tags(r, s, body) || !no_personality(r, body))
         return false;
     if (description && r->mv < MV(2, 19))
         return invalid(r, "description needs microversion 2.19");
     if (hostname && r->mv < MV(2, 90))
         return invalid(r, "hostname needs microversion 2.90");
+    if (!server_read_access(r, s, body))
+        return false;
     s->description = rec_str(s, description);
     if (hostname)
         s->hostname = rec_str(s, hostname);
@@ -692,21 +770,6 @@ static bool join_port(struct req *r, struct server *s, const struct nic *nic)
     return true;
 }
 
-static bool wanted_address(struct req *r, struct port *port, const char *asked)
-{
-    struct ip ip;
-    struct cidr c;
-    struct snap_iter it =
-        snap_by(r->snap, &kind_subnet, "network_id", port->network_id);
-    for (const struct subnet *n; (n = snap_next(&it));)
-        if (ip_parse(asked, &ip) && cidr_parse(n->cidr, &c) &&
-            cidr_contains(c, ip))
-            return ipam_give(&r->txn, r->snap, r->env, port, n, asked, &r->err);
-    return error_set(&r->err, ERR_INVALID,
-                     "Fixed IP %s is not a valid ip address for network %s.",
-                     asked, port->network_id);
-}
-
 static bool make_port(struct req *r, struct server *s, const struct plan *p,
                       const struct nic *nic)
 {
@@ -729,7 +792,7 @@ static bool make_port(struct req *r, struct server *s, const struct plan *p,
     if (port->port_security_enabled)
         for (size_t i = 0; i < p->groups.n; i++)
             strs_add(port, &port->security_group_ids, p->groups.v[i]);
-    if (nic->fixed_ip && !wanted_address(r, port, nic->fixed_ip))
+    if (nic->fixed_ip && !nova_give_address(r, port, nic->fixed_ip))
         return false;
     return port_place(&r->txn, r->snap, r->env, port, wish, &r->err);
 }
@@ -818,6 +881,7 @@ static struct server *make_server(struct req *r, const struct plan *p,
     struct server *s = record_new(&kind_server, req_uuid(r));
     fill_from_plan(r, s, p);
     s->launch_index = index;
+    server_note(r, s, "create");
     s->name = p->max_count > 1
                   ? rec_strf(s, "%s-%lld", p->name, (long long)index + 1)
                   : rec_str(s, p->name);
@@ -838,14 +902,18 @@ static struct server *make_server(struct req *r, const struct plan *p,
 
 static bool make_plan(struct req *r, struct plan *p)
 {
+    static const char *const around[] = { "server", "os:scheduler_hints",
+                                          "OS-SCH-HNT:scheduler_hints", NULL };
     p->body = req_envelope(r, "server");
     p->reservation = req_strf(r, "r-%.8s", req_uuid(r));
-    return p->body && nova_only(r, p->body, known_members) &&
+    return p->body && nova_only(r, r->body, around) &&
+           nova_only(r, p->body, known_members) &&
            nova_string(r, p->body, "name", 1, 255, &p->name) &&
            (p->name || invalid(r, "'name' is a required property")) &&
            plan_counts(r, p) && plan_flavor(r, p) && plan_image(r, p) &&
            plan_key(r, p) && plan_zone(r, p) &&
-           (!p->zone || zone_exists(r, p->zone)) && plan_hints(r, p) &&
+           (!p->zone || zone_exists(r, p->zone)) &&
+           (!p->host || host_exists(r, p->host)) && plan_hints(r, p) &&
            plan_groups(r, p) && plan_networks(r, p) && plan_devices(r, p);
 }
 
@@ -886,6 +954,11 @@ static enum outcome reply(struct req *r, const struct plan *p,
     nova_links(r, &w, "servers", first->rec.id);
     jw_str(&w, "OS-DCF:diskConfig", "MANUAL");
     jw_arr(&w, "security_groups");
+    if (!p->groups.n && p->n_nics) { /* each port has its own project's */
+        jw_obj(&w, NULL);
+        jw_str(&w, "name", "default");
+        jw_obj_end(&w);
+    }
     for (size_t i = 0; i < p->groups.n; i++) {
         const struct security_group *g =
             snap_get(r->snap, &kind_security_group, p->groups.v[i]);

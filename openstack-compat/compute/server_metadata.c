@@ -20,9 +20,15 @@ enum outcome server_metadata_list(struct req *r)
     return s ? reply_metadata(r, &s->metadata) : req_failed(r);
 }
 
+static const struct server *changeable(struct req *r)
+{
+    const struct server *s = server_get(r, r->param[0]);
+    return s && server_unlocked(r, s) ? s : NULL;
+}
+
 static enum outcome change_metadata(struct req *r, bool replace)
 {
-    const struct server *was = server_get(r, r->param[0]);
+    const struct server *was = changeable(r);
     const json_t *body = was ? req_envelope(r, "metadata") : NULL;
     if (!body)
         return req_failed(r);
@@ -73,7 +79,7 @@ enum outcome server_metadata_show(struct req *r)
 
 enum outcome server_metadata_set(struct req *r)
 {
-    const struct server *was = server_get(r, r->param[0]);
+    const struct server *was = changeable(r);
     const json_t *meta = was ? req_envelope(r, "meta") : NULL;
     if (!meta)
         return req_failed(r);
@@ -89,7 +95,7 @@ enum outcome server_metadata_set(struct req *r)
 
 enum outcome server_metadata_delete(struct req *r)
 {
-    const struct server *was = server_get(r, r->param[0]);
+    const struct server *was = changeable(r);
     if (!was)
         return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);

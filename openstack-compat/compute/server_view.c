@@ -1,4 +1,4 @@
-/* Servers as clients see them: show, list, addresses. */
+/* Servers as clients see them: show, addresses, groups. */
 #include "openstack-compat/compute/nova.h"
 #include "rest-api/api.h"
 #include "rest-api/fragments.h"
@@ -30,23 +30,6 @@ static void write_port(struct req *r, struct jw *w, const struct port *p)
         write_address(w, f->address, "floating", p->mac_address);
 }
 
-/* The ports of a server, at most that many looked at. */
-#define PORTS_MAX 32
-
-static size_t ports_of(struct req *r, const struct server *s,
-                       const struct port *ports[PORTS_MAX])
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->ports.n && n < PORTS_MAX; i++) {
-        const struct port *p =
-            snap_get(r->snap, &kind_port,
-                     LIST_AT(s->ports, struct server_port, i)->port_id);
-        if (p)
-            ports[n++] = p;
-    }
-    return n;
-}
-
 static const char *label_of(struct req *r, const struct port *p)
 {
     const struct network *n = snap_get(r->snap, &kind_network, p->network_id);
@@ -57,9 +40,9 @@ static const char *label_of(struct req *r, const struct port *p)
 static void write_addresses(struct req *r, struct jw *w, const char *key,
                             const struct server *s, const char *only)
 {
-    const struct port *ports[PORTS_MAX];
-    const char *labels[PORTS_MAX];
-    size_t n = ports_of(r, s, ports);
+    const struct port *ports[SERVER_PORTS_MAX];
+    const char *labels[SERVER_PORTS_MAX];
+    size_t n = server_ports(r, s, ports);
     for (size_t i = 0; i < n; i++)
         labels[i] = label_of(r, ports[i]);
     jw_obj(w, key);
@@ -81,9 +64,9 @@ static void write_addresses(struct req *r, struct jw *w, const char *key,
 static void write_security_groups(struct req *r, struct jw *w,
                                   const struct server *s)
 {
-    const struct port *ports[PORTS_MAX];
-    const char *seen[PORTS_MAX];
-    size_t n = ports_of(r, s, ports), n_seen = 0;
+    const struct port *ports[SERVER_PORTS_MAX];
+    const char *seen[SERVER_PORTS_MAX];
+    size_t n = server_ports(r, s, ports), n_seen = 0;
     if (!n)
         return;
     jw_arr(w, "security_groups");
@@ -95,7 +78,7 @@ static void write_security_groups(struct req *r, struct jw *w,
                 m++;
             const struct security_group *g =
                 snap_get(r->snap, &kind_security_group, id);
-            if (m < n_seen || !g || n_seen == PORTS_MAX)
+            if (m < n_seen || !g || n_seen == SERVER_PORTS_MAX)
                 continue;
             seen[n_seen++] = id;
             jw_obj(w, NULL);
@@ -188,15 +171,35 @@ static void write_admin(struct req *r, struct jw *w, const struct server *s)
     jw_str(w, "OS-EXT-SRV-ATTR:user_data", s->user_data);
 }
 
+enum { HOST_NONE, HOST_UNKNOWN, HOST_DOWN, HOST_MAINTENANCE, HOST_UP };
+#define HOST_STATUSES 5
+static const char *const host_statuses[HOST_STATUSES] = { "", "UNKNOWN", "DOWN",
+                                                          "MAINTENANCE", "UP" };
+
+static bool shows_host_status(const struct req *r)
+{
+    return r->mv >= MV(2, 16) && r->auth.is_admin;
+}
+
+static int host_status(struct req *r, const struct server *s)
+{
+    const struct node *n = snap_get(r->snap, &kind_node, s->node);
+    if (!n)
+        return s->node ? HOST_UNKNOWN : HOST_NONE;
+    return !nova_node_up(r, n) ? HOST_DOWN
+           : n->disabled       ? HOST_MAINTENANCE
+                               : HOST_UP;
+}
+
 /* What later microversions added. */
 static void write_newer(struct req *r, struct jw *w, const struct server *s)
 {
     if (r->mv >= MV(2, 9))
         jw_bool(w, "locked", s->locked);
     if (r->mv >= MV(2, 73))
-        jw_null(w, "locked_reason");
-    if (r->mv >= MV(2, 16) && r->auth.is_admin)
-        jw_str(w, "host_status", s->node ? "UP" : "");
+        jw_str(w, "locked_reason", s->locked_reason);
+    if (shows_host_status(r))
+        jw_str(w, "host_status", host_statuses[host_status(r, s)]);
     if (r->mv >= MV(2, 19))
         jw_str(w, "description", s->description);
     if (r->mv >= MV(2, 26)) {
@@ -256,8 +259,8 @@ static void write_detail(struct req *r, struct jw *w, const struct server *s)
     write_time(w, "created", s->created, TIME_Z);
     write_time(w, "updated", s->updated, TIME_Z);
     write_addresses(r, w, "addresses", s, NULL);
-    jw_str(w, "accessIPv4", "");
-    jw_str(w, "accessIPv6", "");
+    jw_str(w, "accessIPv4", s->access_ipv4 ? s->access_ipv4 : "");
+    jw_str(w, "accessIPv6", s->access_ipv6 ? s->access_ipv6 : "");
     jw_str(w, "OS-DCF:diskConfig", "MANUAL");
     jw_str(w, "OS-EXT-AZ:availability_zone",
            s->zone             ? s->zone
@@ -288,13 +291,12 @@ void server_write(struct req *r, struct jw *w, const char *key,
 /* ---- as it was written before ------------------------------------------ */
 
 /* What the detail of any server depends on beside its own record: see
- * write_port, label_of, write_security_groups; mv and is_admin in between. */
-static struct fragment_key detail_key(struct req *r)
+ * write_port, label_of, write_security_groups. */
+struct fragment_key server_detail_key(struct req *r)
 {
     const struct kind *const kinds[] = { &kind_port, &kind_floating_ip,
                                          &kind_network, &kind_security_group };
-    struct fragment_key key = { .variant = r->mv * 2 + r->auth.is_admin,
-                                .base_url = req_base_url(r) };
+    struct fragment_key key = { .base_url = req_base_url(r) };
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
         int64_t changed = snap_changed(r->snap, kinds[i]);
         key.others = changed > key.others ? changed : key.others;
@@ -302,13 +304,20 @@ static struct fragment_key detail_key(struct req *r)
     return key;
 }
 
-/* The detail of a server that is from the snapshot. */
-static void write_kept(struct req *r, struct jw *w, const char *name,
+/* Microversion, who asks, and what its host is like now. */
+static int variant(struct req *r, const struct server *s)
+{
+    int v = r->mv * 2 + r->auth.is_admin;
+    return v * HOST_STATUSES + (shows_host_status(r) ? host_status(r, s) : 0);
+}
+
+void server_write_kept(struct req *r, struct jw *w, const char *name,
                        const struct server *s, struct fragment_key *key)
 {
     struct fragments *f = r->api->fragments;
     key->id = s->rec.id;
     key->revision = s->rec.mod_rev;
+    key->variant = variant(r, s);
     if (f && fragments_write(f, key, w, name))
         return;
     size_t from = w->out->len + w->comma + (name ? strlen(name) + 3 : 0);
@@ -323,9 +332,9 @@ enum outcome server_show(struct req *r)
     if (!s)
         return req_failed(r);
     struct jw w = req_json(r);
-    struct fragment_key key = detail_key(r);
+    struct fragment_key key = server_detail_key(r);
     jw_obj(&w, NULL);
-    write_kept(r, &w, "server", s, &key);
+    server_write_kept(r, &w, "server", s, &key);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }
@@ -358,8 +367,8 @@ enum outcome server_ips_of_network(struct req *r)
 enum outcome server_security_groups(struct req *r)
 {
     const struct server *s = server_get(r, r->param[0]);
-    const struct port *ports[PORTS_MAX];
-    size_t n = s ? ports_of(r, s, ports) : 0;
+    const struct port *ports[SERVER_PORTS_MAX];
+    size_t n = s ? server_ports(r, s, ports) : 0;
     struct jw w = req_json(r);
     if (!s)
         return req_failed(r);
@@ -384,232 +393,4 @@ enum outcome server_security_groups(struct req *r)
     jw_arr_end(&w);
     jw_obj_end(&w);
     return req_reply(r, 200);
-}
-
-/* ---- lists ------------------------------------------------------------- */
-
-typedef bool filter_fn(struct req *r, const struct server *s,
-                       const char *value);
-
-static bool by_name(struct req *r, const struct server *s, const char *value)
-{
-    return strstr(s->name, value) != NULL; /* nova: an unanchored regex */
-}
-
-static bool by_status(struct req *r, const struct server *s, const char *value)
-{
-    return strcasecmp(server_status(s), value) == 0;
-}
-
-static bool by_vm_state(struct req *r, const struct server *s,
-                        const char *value)
-{
-    return strcasecmp(vm_state_names[s->vm_state], value) == 0;
-}
-
-static bool by_image(struct req *r, const struct server *s, const char *value)
-{
-    return s->image_id && strcmp(s->image_id, value) == 0;
-}
-
-static bool by_flavor(struct req *r, const struct server *s, const char *value)
-{
-    return strcmp(s->flavor_id, value) == 0;
-}
-
-static bool by_host(struct req *r, const struct server *s, const char *value)
-{
-    return !r->auth.is_admin || (s->node && strcmp(s->node, value) == 0);
-}
-
-static bool by_project(struct req *r, const struct server *s, const char *value)
-{
-    return !r->auth.is_admin || strcmp(s->project_id, value) == 0;
-}
-
-static bool by_user(struct req *r, const struct server *s, const char *value)
-{
-    return strcmp(s->user_id, value) == 0;
-}
-
-static bool by_id(struct req *r, const struct server *s, const char *value)
-{
-    return strcmp(s->rec.id, value) == 0;
-}
-
-static bool by_zone(struct req *r, const struct server *s, const char *value)
-{
-    return s->zone && strcmp(s->zone, value) == 0;
-}
-
-static bool by_key(struct req *r, const struct server *s, const char *value)
-{
-    return s->key_name && strcmp(s->key_name, value) == 0;
-}
-
-static bool by_reservation(struct req *r, const struct server *s,
-                           const char *value)
-{
-    return s->reservation_id && strcmp(s->reservation_id, value) == 0;
-}
-
-static bool by_changes(struct req *r, const struct server *s, const char *value)
-{
-    int64_t since;
-    return !time_parse(value, &since) || s->updated >= since;
-}
-
-static bool by_tags(struct req *r, const struct server *s, const char *value)
-{
-    char *list = arena_strdup(&r->arena, value), *rest = NULL;
-    for (char *t = strtok_r(list, ",", &rest); t;
-         t = strtok_r(NULL, ",", &rest))
-        if (!strs_has(&s->tags, t))
-            return false;
-    return true;
-}
-
-static bool by_ip(struct req *r, const struct server *s, const char *value)
-{
-    const struct port *ports[PORTS_MAX];
-    size_t n = ports_of(r, s, ports);
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < ports[i]->fixed_ips.n; k++)
-            if (strstr(LIST_AT(ports[i]->fixed_ips, struct fixed_ip, k)
-                           ->ip_address,
-                       value))
-                return true;
-    return false;
-}
-
-static const struct {
-    const char *name;
-    filter_fn *matches;
-} filters[] = {
-    { "name", by_name },
-    { "status", by_status },
-    { "vm_state", by_vm_state },
-    { "image", by_image },
-    { "flavor", by_flavor },
-    { "host", by_host },
-    { "project_id", by_project },
-    { "tenant_id", by_project },
-    { "user_id", by_user },
-    { "uuid", by_id },
-    { "availability_zone", by_zone },
-    { "key_name", by_key },
-    { "reservation_id", by_reservation },
-    { "changes-since", by_changes },
-    { "tags", by_tags },
-    { "ip", by_ip },
-};
-
-static bool all_projects(struct req *r)
-{
-    const char *text = req_query(r, "all_tenants");
-    bool all = text != NULL;
-    if (text && *text)
-        parse_bool(text, &all);
-    return all;
-}
-
-/* The filters that a request names, looked up once. */
-struct asked {
-    struct {
-        filter_fn *matches;
-        const char *value;
-    } v[HTTP_PARAMS_MAX];
-    size_t n;
-};
-
-static void find_asked(const struct params *q, struct asked *asked)
-{
-    asked->n = 0;
-    for (size_t i = 0; i < q->n; i++)
-        for (size_t k = 0; k < ARRAY_SIZE(filters); k++)
-            if (strcmp(q->v[i].name, filters[k].name) == 0 &&
-                asked->n < HTTP_PARAMS_MAX) {
-                asked->v[asked->n].matches = filters[k].matches;
-                asked->v[asked->n++].value = q->v[i].value;
-            }
-}
-
-static bool listed(struct req *r, const void *record, void *arg)
-{
-    const struct asked *asked = arg;
-    for (size_t i = 0; i < asked->n; i++)
-        if (!asked->v[i].matches(r, record, asked->v[i].value))
-            return false;
-    return true;
-}
-
-static const char *const server_sorts[][2] = {
-    { "uuid", "id" },
-    { "created_at", "created" },
-    { "updated_at", "updated" },
-    { "display_name", "name" },
-    { "display_description", "description" },
-    { "host", "node" },
-    { "launched_at", "launched" },
-    { "instance_type_id", "flavor_id" },
-    { "image_ref", "image_id" },
-    { NULL, NULL },
-};
-
-static enum outcome list(struct req *r, bool detail)
-{
-    struct page page;
-    struct asked asked;
-    bool all = all_projects(r);
-    find_asked(&r->http->query, &asked);
-    struct page_spec spec = {
-        .kind = &kind_server,
-        .filter = asked.n ? listed : NULL,
-        .arg = &asked,
-        .default_sort = "created",
-        .default_descending = true,
-        .sort_names = server_sorts,
-    };
-    if (all && !r->auth.is_admin)
-        return req_fail(r, ERR_FORBIDDEN,
-                        "Policy doesn't allow os_compute_api:servers:%s:"
-                        "get_all_tenants to be performed.",
-                        detail ? "detail" : "index");
-    if (!all) {
-        spec.index = "project_id";
-        spec.index_key = r->auth.project_id;
-    }
-    if (!page_collect(r, &spec, &page))
-        return req_failed(r);
-    struct jw w = req_json(r);
-    struct fragment_key key = detail_key(r);
-    jw_obj(&w, NULL);
-    jw_arr(&w, "servers");
-    for (size_t i = 0; i < page.n; i++)
-        if (detail)
-            write_kept(r, &w, NULL, page.v[i], &key);
-        else
-            server_write(r, &w, NULL, page.v[i], false);
-    jw_arr_end(&w);
-    if (page.more && page.n) {
-        jw_arr(&w, "servers_links");
-        jw_obj(&w, NULL);
-        jw_str(&w, "rel", "next");
-        jw_strf(&w, "href", "%s/v2.1/servers%s%s", req_base_url(r),
-                detail ? "/detail" : "", page_next_query(r, &page));
-        jw_obj_end(&w);
-        jw_arr_end(&w);
-    }
-    jw_obj_end(&w);
-    return req_reply(r, 200);
-}
-
-enum outcome server_list(struct req *r)
-{
-    return list(r, false);
-}
-
-enum outcome server_detail(struct req *r)
-{
-    return list(r, true);
 }

@@ -58,8 +58,19 @@ static void show_text(struct req *r, struct jw *w, const char *name,
     jw_str(w, name, text ? text : "");
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool contains(const char *have, const char *asked)
+{
+    return strstr(have, asked) != NULL;
+}
+
 /* Does one of the values asked for with this key name the address? */
-static bool fits_asked(struct req *r, const char *key, const char *have)
+static bool fits_asked(struct req *r, const char *key, const char *have,
+                       bool (*fits)(const char *have, const char *asked))
 {
     const struct params *q = &r->http->query;
     size_t len = strlen(key);
@@ -70,7 +81,7 @@ static bool fits_asked(struct req *r, const char *key, const char *have)
             strncmp(v, key, len) != 0 || v[len] != '=')
             continue;
         any = true;
-        if (strcmp(v + len + 1, have) == 0)
+        if (fits(have, v + len + 1))
             return true;
     }
     return !any;
@@ -82,12 +93,14 @@ static bool matches_fixed_ip(struct req *r, const void *record,
 {
     const struct port *p = record;
     if (strncmp(value, "ip_address=", 11) != 0 &&
+        strncmp(value, "ip_address_substr=", 18) != 0 &&
         strncmp(value, "subnet_id=", 10) != 0)
         return false;
     for (size_t i = 0; i < p->fixed_ips.n; i++) {
         const struct fixed_ip *ip = LIST_AT(p->fixed_ips, struct fixed_ip, i);
-        if (fits_asked(r, "ip_address", ip->ip_address) &&
-            fits_asked(r, "subnet_id", ip->subnet_id))
+        if (fits_asked(r, "ip_address", ip->ip_address, same_text) &&
+            fits_asked(r, "subnet_id", ip->subnet_id, same_text) &&
+            fits_asked(r, "ip_address_substr", ip->ip_address, contains))
             return true;
     }
     return false;
@@ -331,11 +344,6 @@ static bool check_security(struct req *r, const struct port *p)
                             "Port security must be enabled in order to use "
                             "security groups or address pairs.");
     return true;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
 static bool is_pools_own(const struct port *p)

@@ -87,6 +87,8 @@ static const struct extension {
       "adding/removing extra routes" },
     { "fip-port-details", "Floating IP Port Details Extension",
       "Add port_details attribute to Floating IP resource" },
+    { "ip-substring-filtering", "IP address substring filtering",
+      "Provides IP address substring filtering when listing ports" },
     { "net-mtu", "Network MTU", "Provides MTU attribute for a network." },
     { "net-mtu-writable", "Network MTU (writable)",
       "Provides a writable MTU attribute for a network resource." },
