@@ -636,16 +636,28 @@ static bool mv(struct make *m, const char *value)
     return true;
 }
 
+/* Mostly one that can be booted. */
+static const char *some_image(struct make *m)
+{
+    return chance_percent(m->w, 75) ? SIM_IMAGE : an_id(m, &kind_image);
+}
+
 static const char *some_network(struct make *m)
 {
-    const struct network *n = a_record(m, &kind_network);
+    const struct subnet *sub = a_record(m, &kind_subnet);
+    const struct network *n =
+        sub && chance_percent(m->w, 85)
+            ? snap_get(m->s, &kind_network, sub->network_id)
+            : a_record(m, &kind_network);
     const struct port *p = a_record(m, &kind_port);
-    switch (chance(m->w, 4)) {
+    switch (chance(m->w, 10)) {
     case 0:
         return "\"auto\"";
     case 1:
-        return "\"none\"";
     case 2:
+        return "\"none\"";
+    case 3:
+    case 4:
         if (p)
             return text(m, "[{\"port\": \"%s\"}]", p->rec.id);
         break;
@@ -658,7 +670,7 @@ static const char *some_network(struct make *m)
 /* Where the root disk comes from: members of the body. */
 static const char *some_root(struct make *m)
 {
-    const char *image = an_id(m, &kind_image);
+    const char *image = some_image(m);
     const char *volume = an_id(m, &kind_volume);
     const char *snapshot = an_id(m, &kind_snapshot);
     const char *end = chance_percent(m->w, 50) ? "true" : "false";
@@ -689,7 +701,9 @@ static const char *some_more(struct make *m)
     case 1:
         return ", \"config_drive\": true, \"user_data\": \"aGVsbG8=\"";
     case 2:
-        return ", \"key_name\": \"k1\"";
+        return snap_count(m->s, &kind_keypair) && chance_percent(m->w, 80)
+                   ? ", \"key_name\": \"k1\""
+                   : "";
     case 3:
         return ", \"metadata\": {\"a\": \"b\"}";
     case 4:
@@ -722,6 +736,7 @@ static bool server_do(struct make *m)
         "{\"pause\": null}",
         "{\"unpause\": null}",
         "{\"suspend\": null}",
+        "{\"resume\": null}",
         "{\"resume\": null}",
         "{\"lock\": null}",
         "{\"unlock\": null}",
@@ -889,7 +904,7 @@ static bool compute_quota(struct make *m)
 static bool volume_new(struct make *m)
 {
     const char *from = "";
-    const char *image = an_id(m, &kind_image);
+    const char *image = some_image(m);
     const char *volume = an_id(m, &kind_volume);
     const char *snapshot = an_id(m, &kind_snapshot);
     uint64_t kind = chance(m->w, 8);

@@ -62,8 +62,7 @@ static void put_node(struct world *w)
 
 static void put_image(struct world *w)
 {
-    struct image *im =
-        record_new(&kind_image, "22222222-0000-4000-8000-000000000001");
+    struct image *im = record_new(&kind_image, SIM_IMAGE);
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
     const struct pool *pool = snap_get(s, &kind_pool, "pool");
     im->name = "cairn-guest";

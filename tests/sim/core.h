@@ -9,6 +9,7 @@
 
 #include "world.h"
 
+#define SIM_IMAGE          "22222222-0000-4000-8000-000000000001"
 #define SIM_ADMIN_PASSWORD "s3cr3t-admin"
 #define SIM_DEMO_PASSWORD  "s3cr3t-demo"
 #define SIM_PASSWORD_COST  2 /* of scrypt: no secret is kept here */
