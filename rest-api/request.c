@@ -52,11 +52,16 @@ static bool policy_allows(struct req *r)
     if (!a->valid)
         return error_set(&r->err, ERR_UNAUTHENTICATED,
                          "The request you have made requires authentication.");
+    /* Servers, networks and volumes are some project's; keystone's things
+     * and the pool's own are not. */
+    enum api_style style = r->service->style;
+    bool scoped = a->scope == SCOPE_PROJECT || style == STYLE_KEYSTONE ||
+                  style == STYLE_NATIVE;
     bool allowed[] = {
         [POLICY_TOKEN] = true,
-        [POLICY_READER] = a->is_reader,
-        [POLICY_MEMBER] = a->is_member,
-        [POLICY_ADMIN] = a->is_admin,
+        [POLICY_READER] = a->is_reader && scoped,
+        [POLICY_MEMBER] = a->is_member && scoped,
+        [POLICY_ADMIN] = a->is_admin && scoped,
     };
     return allowed[policy] ||
            error_set(&r->err, ERR_FORBIDDEN,

@@ -11,7 +11,8 @@
 
 #include "rest-api/request.h"
 
-/* Who may call; what they may see is the handler's business. */
+/* Who may call; what they may see is the handler's business.  The last three
+ * need a token for a project, but for keystone's and Cairn's own API. */
 enum policy {
     POLICY_PUBLIC, /* no token needed */
     POLICY_TOKEN,  /* any valid token, unscoped ones too */

@@ -355,6 +355,33 @@ static void others_see_nothing(void **state)
     api_client_free(c);
 }
 
+/* A token for the whole system or a domain is no project's. */
+static void tokens_without_a_project(void **state)
+{
+    static const char *const scopes[] = {
+        "\"system\":{\"all\":true}",
+        "\"domain\":{\"id\":\"default\"}",
+    };
+    struct api_client *c = api_client_new();
+    for (size_t i = 0; i < ARRAY_SIZE(scopes); i++) {
+        struct api_reply login = api_callf(
+            c, "POST", "/identity/v3/auth/tokens", NULL,
+            "{\"auth\":{\"identity\":{\"methods\":[\"token\"],\"token\":{"
+            "\"id\":\"%s\"}},\"scope\":{%s}}}",
+            c->admin, scopes[i]);
+        assert_int_equal(login.status, 201);
+        api_status(c, 403, "GET", N "/networks", login.token, NULL);
+        api_status(c, 403, "POST", N "/networks", login.token,
+                   "{\"network\":{\"name\":\"x\"}}");
+        api_status(c, 403, "GET", "/compute/v2.1/servers", login.token, NULL);
+        api_status(c, 403, "GET", "/volume/v3/volumes", login.token, NULL);
+        api_status(c, 403, "GET", "/image/v2/images", login.token, NULL);
+        api_status(c, 200, "GET", "/identity/v3/projects", login.token, NULL);
+        api_reply_free(&login);
+    }
+    api_client_free(c);
+}
+
 static void quota_holds(void **state)
 {
     struct api_client *c = api_client_new();
@@ -422,6 +449,7 @@ int main(void)
         cmocka_unit_test(security_groups),
         cmocka_unit_test(bad_input_changes_nothing),
         cmocka_unit_test(others_see_nothing),
+        cmocka_unit_test(tokens_without_a_project),
         cmocka_unit_test(quota_holds),
         cmocka_unit_test(lists_filter_sort_and_page),
         cmocka_unit_test(tags),
