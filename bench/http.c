@@ -4,7 +4,8 @@
  *
  *   http [seconds]          of each measurement (2)
  *   http --serve            go on serving: prints what to ask it with
- *   http --loop             only the handlers, for a profiler
+ *   http --loop             only the handlers, without HTTP; "anew": nothing
+ *                           is kept of what was written before
  *   http --dump             print answers: equal for equal builds */
 #include "bench/pool/pool.h"
 #include "common/jw.h"
@@ -259,6 +260,12 @@ static void loop_all(struct house *h, int seconds)
     loop(h, &w, "handler_single", one, 5000 * seconds);
     loop(h, &w, "handler_list100", "/compute/v2.1/servers/detail",
          500 * seconds);
+    struct fragments *kept = h->api.fragments;
+    h->api.fragments = NULL;
+    loop(h, &w, "handler_single_anew", one, 5000 * seconds);
+    loop(h, &w, "handler_list100_anew", "/compute/v2.1/servers/detail",
+         100 * seconds);
+    h->api.fragments = kept;
     jw_obj_end(&w);
     puts(buf_str(&json));
     buf_free(&json);
@@ -296,7 +303,7 @@ int main(int argc, char **argv)
     else if (strcmp(what, "--dump") == 0)
         dump_all(&h);
     else if (strcmp(what, "--loop") == 0)
-        loop_all(&h, 20);
+        loop_all(&h, 10);
     else
         measure_all(&h, atoi(what));
     httpd_stop(h.httpd, SECOND_US);

@@ -322,8 +322,8 @@ def run_json(*args):
     return json.loads(out)
 
 
-def measure_tokens():
-    runs = [run_json("tokens") for _ in range(ROUNDS)]
+def medians(*args):
+    runs = [run_json(*args) for _ in range(ROUNDS)]
     return {key: median(r[key] for r in runs) for key in runs[0]}
 
 
@@ -508,8 +508,12 @@ def print_page(r):
         f"{t['requests_let_in_per_s']:,} /s core")
     print()
     print_reads(d["reads"])
+    h = r["handlers"]
+    row("  .. its handler alone", f"{h['handler_list100']:,} /s core")
+    row("  .. when all of it must be written anew",
+        f"{h['handler_list100_anew']:,} /s core")
     f = d["logins"]
-    row("its 99th percentile, 1 connection", f"{f['quiet_p99_ms']:.2f} ms")
+    row("GET /servers/{id}: 99th percentile", f"{f['quiet_p99_ms']:.2f} ms")
     row(f"  .. while {f['clients']} clients log in",
         f"{f['flood_p99_ms']:.2f} ms",
         f"{sum(f['answers'].values())} logins: {f['answers']}")
@@ -547,7 +551,8 @@ def print_page(r):
 def main():
     result = {"when": time.strftime("%Y-%m-%d %H:%M"),
               "load_before": round(os.getloadavg()[0], 2)}
-    result["tokens"] = measure_tokens()
+    result["tokens"] = medians("tokens")
+    result["handlers"] = medians("http", "--loop")
     result["daemon"] = measure_daemon()
     if NODE:
         result["guests"] = measure_guests()
