@@ -91,6 +91,7 @@ handler_fn server_list, server_detail, server_show, server_create,
     server_update, server_delete, server_action, server_event_list,
     server_event_show, remote_console_create, server_ips, server_ips_of_network,
     server_security_groups;
+handler_fn nova_security_group_list, nova_security_group_show;
 handler_fn server_metadata_list, server_metadata_replace,
     server_metadata_update, server_metadata_show, server_metadata_set,
     server_metadata_delete;

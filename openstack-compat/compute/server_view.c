@@ -363,34 +363,3 @@ enum outcome server_ips_of_network(struct req *r)
                         r->param[1]);
     return req_reply(r, 200);
 }
-
-enum outcome server_security_groups(struct req *r)
-{
-    const struct server *s = server_get(r, r->param[0]);
-    const struct port *ports[SERVER_PORTS_MAX];
-    size_t n = s ? server_ports(r, s, ports) : 0;
-    struct jw w = req_json(r);
-    if (!s)
-        return req_failed(r);
-    jw_obj(&w, NULL);
-    jw_arr(&w, "security_groups");
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < ports[i]->security_group_ids.n; k++) {
-            const struct security_group *g =
-                snap_get(r->snap, &kind_security_group,
-                         ports[i]->security_group_ids.v[k]);
-            if (!g)
-                continue;
-            jw_obj(&w, NULL);
-            jw_str(&w, "id", g->rec.id);
-            jw_str(&w, "name", g->name);
-            jw_str(&w, "description", g->description);
-            jw_str(&w, "tenant_id", g->project_id);
-            jw_arr(&w, "rules");
-            jw_arr_end(&w);
-            jw_obj_end(&w);
-        }
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
-}

@@ -140,6 +140,10 @@ static const struct route routes[] = {
     { "GET", "/v2.1/os-server-groups/{id}", server_group_show, R },
     { "DELETE", "/v2.1/os-server-groups/{id}", server_group_delete, M },
 
+    { "GET", "/v2.1/os-security-groups", nova_security_group_list, R, 0, 0,
+      MV(2, 35) },
+    { "GET", "/v2.1/os-security-groups/{id}", nova_security_group_show, R, 0, 0,
+      MV(2, 35) },
     { "GET", "/v2.1/os-availability-zone", zone_list, R },
     { "GET", "/v2.1/os-availability-zone/detail", zone_detail, A },
     { "GET", "/v2.1/os-services", nova_service_list, A },
