@@ -73,22 +73,24 @@ def test_wrong(cairn):
     assert "OS_AUTH_URL is not set" in cairn("status", env=env).stderr
 
 
-def switch_ports():
-    out = on_node("ovn-nbctl", "--bare", "--columns=name", "list",
-                  "Logical_Switch_Port").stdout
-    return set(out.split())
+def row_of(port):
+    """The UUID of the port's row in OVN, "" without one."""
+    return on_node("ovn-nbctl", "--bare", "--columns=_uuid", "find",
+                   "Logical_Switch_Port", f"name={port.id}").stdout.strip()
 
 
 def test_network_rebuild(cairn, demo):
-    """What somebody deletes in OVN by hand is made again."""
+    """Every row is made anew, whatever somebody has done to it by hand."""
     network = demo.network.create_network(name="rebuilt")
     try:
         port = demo.network.create_port(network_id=network.id)
-        wait_until("the port is in OVN", lambda: port.id in switch_ports())
+        before = wait_until("the port is in OVN", lambda: row_of(port))
         on_node("ovn-nbctl", "lsp-del", port.id)
+        mended = wait_until("it is back", lambda: row_of(port), 15)
+        assert mended != before
         say(cairn("network", "rebuild"))
-        wait_until("the port is back in OVN",
-                   lambda: port.id in switch_ports(), 15)
+        wait_until("it is another row",
+                   lambda: row_of(port) not in ("", mended), 15)
         demo.network.delete_port(port)
     finally:
         demo.network.delete_network(network)
