@@ -6,7 +6,8 @@
 #   CC=clang                             the other compiler (build-clang)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down status check sim bench fmt lint fuzz guest clean
+.PHONY: help build up down status check sim bench fmt lint docs fuzz guest \
+    clean
 
 export SAN
 ifneq ($(origin CC),default)
@@ -54,6 +55,10 @@ fmt: ## format every C file
 
 lint: ## format check, floors of the house, documents, clang-tidy
 	@scripts/lint
+
+docs: ## write the pages of docs/ that come from tables in the code
+	@scripts/build
+	@scripts/docs
 
 fuzz: ## run each fuzzer for SECS=60 seconds
 	@scripts/fuzz
