@@ -30,11 +30,11 @@ struct world {
 static char *text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static char *text(const char *fmt, ...)
 {
-    static char all[16][1024];
+    static char all[128][1024];
     static int i;
     va_list args;
     va_start(args, fmt);
-    i = (i + 1) & 15;
+    i = (i + 1) & 127;
     vsnprintf(all[i], sizeof(all[0]), fmt, args);
     va_end(args);
     return all[i];
