@@ -18,6 +18,8 @@ static struct tokens *tokens_with_a_key(void)
     return t;
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct tokens *t;

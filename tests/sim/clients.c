@@ -369,8 +369,8 @@ static bool subnet_change(struct make *m)
         "{\"subnet\": {\"gateway_ip\": null}}",
         "{\"subnet\": {\"gateway_ip\": \"10.0.1.1\"}}",
         "{\"subnet\": {\"dns_nameservers\": [\"9.9.9.9\"]}}",
-        "{\"subnet\": {\"allocation_pools\": [{\"start\": \"10.0.1.10\","
-        " \"end\": \"10.0.1.12\"}]}}",
+        ("{\"subnet\": {\"allocation_pools\": [{\"start\": \"10.0.1.10\","
+         " \"end\": \"10.0.1.12\"}]}}"),
     };
     return id && ask(m, "PUT", text(m, NET "/subnets/%s", id),
                      bodies[chance(m->w, ARRAY_SIZE(bodies))]);
@@ -930,8 +930,8 @@ static bool volume_do(struct make *m)
         "{\"os-set_bootable\": {\"bootable\": true}}",
         "{\"os-detach\": {}}",
         "{\"os-reset_status\": {\"status\": \"available\"}}",
-        "{\"os-volume_upload_image\": {\"image_name\": \"up\","
-        " \"disk_format\": \"qcow2\", \"container_format\": \"bare\"}}",
+        ("{\"os-volume_upload_image\": {\"image_name\": \"up\","
+         " \"disk_format\": \"qcow2\", \"container_format\": \"bare\"}}"),
     };
     if (!v)
         return false;
@@ -1016,8 +1016,8 @@ static bool hostile(struct make *m)
         "{\"subnet\": {\"cidr\": \"999.0.0.0/99\"}}",
         "{\"user\": {\"name\": \"\"}}",
         "{\"a\": 1, \"a\": 2}",
-        "{\"flavor\": {\"name\": \"f\", \"ram\": -1, \"vcpus\": 0,"
-        " \"disk\": 0}}",
+        ("{\"flavor\": {\"name\": \"f\", \"ram\": -1, \"vcpus\": 0,"
+         " \"disk\": 0}}"),
         "{\"project\": {\"name\": \"\\u0000\"}}",
         "{\"security_group_rule\": {\"security_group_id\": {}}}",
         "{\"snapshot\": {\"volume_id\": 5}}",
