@@ -161,6 +161,9 @@ class Daemon:
         except http.client.HTTPException:
             return False
 
+    def answers_or_ended(self):
+        return self.process.poll() is not None or self.answers()
+
     def start(self):
         """Seconds from exec to the first answer."""
         log = open(self.place / "log", "ab")
@@ -169,7 +172,10 @@ class Daemon:
             [BUILD / "cairnd", "--config", self.conf], stdin=subprocess.DEVNULL,
             stdout=log, stderr=log)
         log.close()
-        wait_until("cairnd's start", self.answers)
+        wait_until("cairnd's start", self.answers_or_ended)
+        if self.process.poll() is not None:
+            sys.exit("bench: cairnd ended:\n" +
+                     (self.place / "log").read_text()[-2000:])
         return time.monotonic() - begun
 
     def stop(self, sig=signal.SIGTERM):

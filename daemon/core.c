@@ -33,6 +33,8 @@
 
 #define NOBODY           65534
 #define LISTEN_QUEUE     1024
+#define BIND_TRIES       200
+#define BIND_PAUSE_US    10000
 #define LIBVIRT_WAIT_MS  2000
 #define WORKERS          4
 #define FACE_CONNECTIONS 1000
@@ -141,6 +143,21 @@ static bool open_pki(struct core *c, struct error *err)
     return pki_open(dir, names, env_now(c->env), &c->pki, err);
 }
 
+/* The face of a cairnd that was killed has the address until it notices that
+ * it is alone: whoever starts us at once must not fail for that. */
+static bool bind_soon(int fd, const struct sockaddr *sa, socklen_t len)
+{
+    for (int i = 0; i < BIND_TRIES; i++) {
+        if (bind(fd, sa, len) == 0)
+            return true;
+        if (errno != EADDRINUSE)
+            return false;
+        usleep(BIND_PAUSE_US);
+    }
+    errno = EADDRINUSE;
+    return false;
+}
+
 static bool open_listener(struct core *c, struct error *err)
 {
     struct sockaddr_storage sa = { 0 };
@@ -161,7 +178,7 @@ static bool open_listener(struct core *c, struct error *err)
     if (c->listen < 0 ||
         setsockopt(c->listen, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) !=
             0 ||
-        bind(c->listen, (void *)&sa, six ? sizeof(*v6) : sizeof(*v4)) != 0 ||
+        !bind_soon(c->listen, (void *)&sa, six ? sizeof(*v6) : sizeof(*v4)) ||
         listen(c->listen, LISTEN_QUEUE) != 0)
         return error_errno(err, ERR_INTERNAL, errno, "cannot listen on %s",
                            c->config->listen);
