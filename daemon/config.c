@@ -130,8 +130,6 @@ static const struct key {
       "whom QEMU runs as: owns the disks" },
     { KEY(ovn_nb), "unix:/run/ovn/ovnnb_db.sock", is_database, KEY_TEXT,
       "unix:/path", "OVN's northbound database" },
-    { KEY(ovn_sb), "unix:/run/ovn/ovnsb_db.sock", is_database, KEY_TEXT,
-      "unix:/path", "OVN's southbound database" },
     { KEY(ovs_db), "unix:/run/openvswitch/db.sock", is_database, KEY_TEXT,
       "unix:/path", "Open vSwitch's database" },
     { KEY(datapath), "system", is_datapath, KEY_TEXT, "netdev or system",

@@ -40,7 +40,6 @@ static void whole(void **state)
                     "demo_password_file = /etc/cairn/demo-password\n"
                     "libvirt_uri = qemu:///system\n"
                     "ovn_nb = unix:/run/ovn/ovnnb_db.sock\n"
-                    "ovn_sb = unix:/run/ovn/ovnsb_db.sock\n"
                     "ovs_db = unix:/run/openvswitch/db.sock\n"
                     "datapath = netdev\n"
                     "physnet = physnet1\n"
