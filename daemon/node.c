@@ -103,6 +103,16 @@ static void fill_new(const struct node_config *c, struct node *n, int64_t now)
     n->created = now;
 }
 
+/* Kept as it was while it is the same but for a second or two of drift. */
+static void fill_booted(struct node *n, int64_t at)
+{
+    struct timespec up;
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    int64_t booted = at - up.tv_sec * SECOND_US;
+    if (llabs(booted - n->booted) > 2 * SECOND_US)
+        n->booted = booted;
+}
+
 /* ---- beats ------------------------------------------------------------- */
 
 static bool beat(struct node_beat *b, struct error *err)
@@ -119,6 +129,7 @@ static bool beat(struct node_beat *b, struct error *err)
         if (!was)
             fill_new(c, now, at);
         fill_machine(c, now);
+        fill_booted(now, at);
         now->started = b->started;
         now->seen = at;
         txn_change_record(&txn, now);

@@ -40,6 +40,7 @@ static const struct field node_fields[] = {
     FIELD(T, kvm_reason, F_STR),
     FIELD(T, disabled, F_BOOL),
     FIELD(T, disabled_reason, F_STR),
+    FIELD(T, booted, F_TIME),
     FIELD(T, started, F_TIME),
     FIELD(T, seen, F_TIME),
     FIELD(T, created, F_TIME),

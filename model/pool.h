@@ -44,6 +44,7 @@ struct node {
     const char *kvm_reason;
     bool disabled; /* takes no new servers */
     const char *disabled_reason;
+    int64_t booted;  /* the machine itself, to the second or two */
     int64_t started; /* of its daemon */
     int64_t seen;    /* last sign of life */
     int64_t created;

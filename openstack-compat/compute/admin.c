@@ -267,6 +267,24 @@ static const char *shown_id(struct req *r, const struct node *n)
                : req_strf(r, "%lld", (long long)n->rec.create_rev);
 }
 
+static const char *shown_json_id(struct req *r, const struct node *n)
+{
+    return r->mv >= MV(2, 53) ? req_strf(r, "\"%s\"", shown_id(r, n))
+                              : shown_id(r, n);
+}
+
+/* As the command of that name begins its line: "12:00:01 up 3 days,  4:05". */
+static const char *uptime(struct req *r, const struct node *n)
+{
+    int64_t up = (n->seen - n->booted) / SECOND_US;
+    int64_t day = n->seen / SECOND_US % 86400;
+    if (!n->booted || !nova_node_up(r, n))
+        return NULL;
+    return req_strf(r, "%02d:%02d:%02d up %d days, %2d:%02d", (int)(day / 3600),
+                    (int)(day / 60 % 60), (int)(day % 60), (int)(up / 86400),
+                    (int)(up / 3600 % 24), (int)(up / 60 % 60));
+}
+
 static void write_hypervisor(struct req *r, struct jw *w, const char *key,
                              const struct node *n, bool detail)
 {
@@ -290,7 +308,7 @@ static void write_hypervisor(struct req *r, struct jw *w, const char *key,
             else
                 jw_str(w, "cpu_info", n->cpu_info ? n->cpu_info : "{}");
         } else {
-            jw_null(w, "uptime");
+            jw_str(w, "uptime", uptime(r, n));
         }
         jw_obj(w, "service");
         if (r->mv >= MV(2, 53))
@@ -304,12 +322,11 @@ static void write_hypervisor(struct req *r, struct jw *w, const char *key,
     jw_obj_end(w);
 }
 
-static enum outcome list_hypervisors(struct req *r, bool detail)
+static enum outcome list_hypervisors(struct req *r, bool detail,
+                                     const char *pattern)
 {
     struct window page;
     size_t found = 0;
-    const char *pattern =
-        r->mv >= MV(2, 53) ? req_query(r, "hypervisor_hostname_pattern") : NULL;
     if (!window_open(r, &page))
         return req_failed(r);
     struct snap_iter it = snap_all(r->snap, &kind_node);
@@ -329,14 +346,26 @@ static enum outcome list_hypervisors(struct req *r, bool detail)
     return window_closed(r, &page) ? req_reply(r, 200) : req_failed(r);
 }
 
+static const char *asked_pattern(struct req *r)
+{
+    return r->mv >= MV(2, 53) ? req_query(r, "hypervisor_hostname_pattern")
+                              : NULL;
+}
+
 enum outcome hypervisor_list(struct req *r)
 {
-    return list_hypervisors(r, false);
+    return list_hypervisors(r, false, asked_pattern(r));
 }
 
 enum outcome hypervisor_detail(struct req *r)
 {
-    return list_hypervisors(r, true);
+    return list_hypervisors(r, true, asked_pattern(r));
+}
+
+/* .../{pattern}/search, up to 2.52 */
+enum outcome hypervisor_search(struct req *r)
+{
+    return list_hypervisors(r, false, r->param[0]);
 }
 
 /* By UUID (2.53 on), or by the number that older versions show. */
@@ -361,6 +390,30 @@ enum outcome hypervisor_show(struct req *r)
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
     write_hypervisor(r, &w, "hypervisor", n, true);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+/* .../uptime, up to 2.87 */
+enum outcome hypervisor_uptime(struct req *r)
+{
+    const struct node *n = find_node(r, r->param[0]);
+    if (!n)
+        return req_fail(r, ERR_NOT_FOUND,
+                        "Hypervisor with ID '%.64s' could not be found.",
+                        r->param[0]);
+    const char *text = uptime(r, n);
+    if (!text)
+        return req_fail(r, ERR_INVALID, "Host %s is not up.", n->rec.id);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_obj(&w, "hypervisor");
+    jw_raw(&w, "id", shown_json_id(r, n));
+    jw_str(&w, "hypervisor_hostname", n->rec.id);
+    jw_str(&w, "state", "up");
+    jw_str(&w, "status", n->disabled ? "disabled" : "enabled");
+    jw_str(&w, "uptime", text);
+    jw_obj_end(&w);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }

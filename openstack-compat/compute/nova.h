@@ -102,7 +102,8 @@ handler_fn attachment_list, attachment_show, attachment_create,
 handler_fn interface_list, interface_show, interface_create, interface_delete;
 handler_fn zone_list, zone_detail, nova_service_list, nova_service_update,
     nova_service_update_named, hypervisor_list, hypervisor_detail,
-    hypervisor_show, hypervisor_statistics;
+    hypervisor_show, hypervisor_uptime, hypervisor_search,
+    hypervisor_statistics;
 handler_fn aggregate_list, aggregate_show, aggregate_create, aggregate_update,
     aggregate_delete, aggregate_action;
 handler_fn nova_limits, nova_quota_show, nova_quota_defaults, nova_quota_detail,
