@@ -50,6 +50,8 @@ static void put_guest(struct house *h)
     s->name = "guest";
     s->hostname = "guest";
     s->project_id = "p";
+    struct server_port *sp = list_add(s, &s->ports, sizeof(*sp));
+    sp->port_id = "port";
     put(h, s);
     struct port *p = record_new(&kind_port, "port");
     p->network_id = "net";
@@ -158,6 +160,23 @@ static void bad_requests(void **state)
     buf_free(&a);
 }
 
+/* A port that only says it is the server's: the server does not know it. */
+static void false_claim(void **state)
+{
+    struct house *h = *state;
+    struct buf a = BUF_INIT(1024 * 1024);
+    struct server *s = record_new(&kind_server, SERVER);
+    s->name = "guest";
+    s->hostname = "guest";
+    s->project_id = "p";
+    put(h, s);
+    int status = 200;
+    for (int i = 0; i < 100 && status == 200; i++) /* till the cache hears */
+        status = ask(h->port, "GET /openstack HTTP/1.1\r\n\r\n", &a);
+    assert_int_equal(status, 404);
+    buf_free(&a);
+}
+
 /* The same address on another network is somebody else. */
 static void other_network(void **state)
 {
@@ -218,7 +237,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         T(a_guest),        T(bad_requests),
         T(other_network),  T(listeners_come_and_go),
-        T(silent_clients),
+        T(silent_clients), T(false_claim),
     };
     return cmocka_run_group_tests_name("metadata_server", tests, NULL, NULL);
 }

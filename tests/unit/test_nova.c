@@ -646,7 +646,7 @@ static const struct {
 static const char *const unfindable[] = {
     "name=(",          "name=a%7B9999%7D",  "name=(a)%5C1",
     "ip=%5B",          "deleted=perhaps",   "changes-since=yesterday",
-    "limit=-1",        "limit=x",           "marker=" NONE,
+    "limit=-1",        "limit=x",           ("marker=" NONE),
     "sort_key=colour", "all_tenants=maybe",
 };
 

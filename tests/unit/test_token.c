@@ -59,6 +59,20 @@ static struct token sample(void)
     };
 }
 
+/* Field by field: what lies between them is anybody's. */
+static void assert_same(const struct token *a, const struct token *b)
+{
+    assert_int_equal(a->scope, b->scope);
+    assert_int_equal(a->methods, b->methods);
+    assert_int_equal(a->issued, b->issued);
+    assert_int_equal(a->expires, b->expires);
+    assert_string_equal(a->user_id, b->user_id);
+    assert_string_equal(a->scope_id, b->scope_id);
+    assert_string_equal(a->app_credential_id, b->app_credential_id);
+    assert_string_equal(a->audit_id, b->audit_id);
+    assert_string_equal(a->parent_audit_id, b->parent_audit_id);
+}
+
 static void comes_back(void **state)
 {
     char text[TOKEN_TEXT_MAX];
@@ -69,7 +83,7 @@ static void comes_back(void **state)
                                   "opqrstuvwxyz0123456789-_"),
                      strlen(text));
     assert_true(token_open(*state, text, NOW, &out, NULL));
-    assert_memory_equal(&in, &out, sizeof(in));
+    assert_same(&in, &out);
 }
 
 static void longest_ids(void **state)
@@ -82,7 +96,7 @@ static void longest_ids(void **state)
     memset(in.parent_audit_id, 'p', TOKEN_AUDIT_ID_SIZE - 1);
     assert_true(token_seal(*state, &in, text));
     assert_true(token_open(*state, text, NOW, &out, NULL));
-    assert_memory_equal(&in, &out, sizeof(in));
+    assert_same(&in, &out);
 }
 
 static void expires(void **state)
