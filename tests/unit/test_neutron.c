@@ -438,6 +438,127 @@ static void tags(void **state)
     api_client_free(c);
 }
 
+static void tags_filter(void **state)
+{
+    static const struct {
+        const char *query;
+        size_t n; /* of two networks of this project and the public one */
+    } asked[] = {
+        { "tags=a", 2 },       { "tags=a,b", 1 },
+        { "tags-any=b,c", 1 }, { "not-tags=a,b", 2 },
+        { "not-tags=a", 1 },   { "not-tags-any=a,b", 1 },
+        { "tags=none", 0 },    { "not-tags=none", 3 },
+    };
+    static const char *const tags[] = { "[\"a\"]", "[\"a\",\"b\"]" };
+    struct api_client *c = api_client_new();
+    for (size_t i = 0; i < 2; i++) {
+        json_t *n = post(c, N "/networks", "{\"network\":{\"name\":\"t\"}}");
+        api_status(c, 200, "PUT",
+                   path(N "/networks/%s/tags", api_text(n, "network.id")),
+                   c->demo, path("{\"tags\":%s}", tags[i]));
+        json_decref(n);
+    }
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        json_t *l =
+            api_expect(c, 200, "GET", path(N "/networks?%s", asked[i].query),
+                       c->demo, NULL);
+        assert_int_equal(json_array_size(api_at(l, "networks")), asked[i].n);
+        json_decref(l);
+    }
+    /* Another's network may be seen; its tags are not for others to set. */
+    json_t *l = api_expect(c, 200, "GET", N "/networks?router:external=true",
+                           c->demo, NULL);
+    api_status(c, 403, "PUT",
+               path(N "/networks/%s/tags/x", api_text(l, "networks.0.id")),
+               c->demo, NULL);
+    json_decref(l);
+    api_client_free(c);
+}
+
+static void all_in_bulk_or_none(void **state)
+{
+    struct api_client *c = api_client_new();
+    struct net n = make_net(c, "10.0.0.0/24");
+    json_int_t before = used(c, "port");
+    json_t *made = post(c, N "/ports",
+                        "{\"ports\":[{\"network_id\":\"%s\"},"
+                        "{\"network_id\":\"%s\"}]}",
+                        n.network_id, n.network_id);
+    assert_string_not_equal(api_text(made, "ports.0.fixed_ips.0.ip_address"),
+                            api_text(made, "ports.1.fixed_ips.0.ip_address"));
+    assert_int_equal(used(c, "port"), before + 2);
+    unsigned commits = c->commits;
+    static const char *const wrong[] = {
+        "[]",
+        "{}",
+        "[7]",
+        "[{\"network_id\":\"%s\"},{}]",
+        "[{\"network_id\":\"%s\"},{\"network_id\":\"x\"}]",
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char list[200];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(list, sizeof(list), wrong[i], n.network_id);
+#pragma GCC diagnostic pop
+        api_status(c, 400, "POST", N "/ports", c->demo,
+                   path("{\"ports\":%s}", list));
+    }
+    assert_int_equal(c->commits, commits);
+    json_t *groups = post(c, N "/security-groups",
+                          "{\"security_groups\":[{\"name\":\"a\"},"
+                          "{\"name\":\"b\"}]}");
+    assert_string_not_equal(
+        api_text(groups, "security_groups.0.security_group_rules.0.id"),
+        api_text(groups, "security_groups.1.security_group_rules.0.id"));
+    json_decref(groups);
+    json_decref(made);
+    free_net(&n);
+    api_client_free(c);
+}
+
+static void routers_keep_their_routes(void **state)
+{
+    struct api_client *c = api_client_new();
+    struct net n = make_net(c, "10.0.0.0/24");
+    json_t *r = post(c, N "/routers", "{\"router\":{\"name\":\"r\"}}");
+    char *p = xstrdup(path(N "/routers/%s", api_text(r, "router.id")));
+    char *subnet = xstrdup(path("{\"subnet_id\":\"%s\"}", n.subnet_id));
+    const char *one = "{\"router\":{\"routes\":[{\"destination\":"
+                      "\"10.9.0.0/24\",\"nexthop\":\"10.0.0.9\"}]}}";
+    api_status(c, 400, "PUT", path("%s/add_extraroutes", p), c->demo, one);
+    api_status(c, 200, "PUT", path("%s/add_router_interface", p), c->demo,
+               subnet);
+    json_decref(
+        api_expect(c, 200, "PUT", path("%s/add_extraroutes", p), c->demo, one));
+    json_t *twice =
+        api_expect(c, 200, "PUT", path("%s/add_extraroutes", p), c->demo, one);
+    assert_int_equal(json_array_size(api_at(twice, "router.routes")), 1);
+    json_decref(twice);
+    api_status(c, 400, "PUT", p, c->demo,
+               "{\"router\":{\"routes\":[{\"destination\":\"10.9.0.0/24\","
+               "\"nexthop\":\"10.0.0.1\"}]}}"); /* itself */
+    api_status(c, 409, "PUT", path("%s/remove_router_interface", p), c->demo,
+               subnet);
+    api_status(c, 409, "PUT", path(N "/subnets/%s", n.subnet_id), c->demo,
+               "{\"subnet\":{\"gateway_ip\":null}}");
+    api_status(c, 200, "PUT", path("%s/remove_extraroutes", p), c->demo, one);
+    api_status(c, 200, "PUT", path("%s/remove_router_interface", p), c->demo,
+               subnet);
+    json_t *l = api_expect(c, 200, "GET", N "/networks?router:external=true",
+                           c->demo, NULL);
+    api_status(c, 403, "PUT", p, c->demo,
+               path("{\"router\":{\"external_gateway_info\":{\"network_id\":"
+                    "\"%s\",\"enable_snat\":false}}}",
+                    api_text(l, "networks.0.id")));
+    json_decref(l);
+    free(p);
+    free(subnet);
+    json_decref(r);
+    free_net(&n);
+    api_client_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -453,6 +574,9 @@ int main(void)
         cmocka_unit_test(quota_holds),
         cmocka_unit_test(lists_filter_sort_and_page),
         cmocka_unit_test(tags),
+        cmocka_unit_test(tags_filter),
+        cmocka_unit_test(all_in_bulk_or_none),
+        cmocka_unit_test(routers_keep_their_routes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
