@@ -45,6 +45,10 @@ DEADLINE = 60
 MIB = 1024 * 1024
 
 
+class Failed(Exception):
+    """One part could not be measured; the others can."""
+
+
 def median(values):
     return statistics.median(values)
 
@@ -336,9 +340,11 @@ def medians(*args):
 # --- guests, in a node's pool ----------------------------------------------
 
 def in_node(*args):
-    return subprocess.run([ROOT / "scripts/node", "--name", NODE, "exec",
-                           *args], capture_output=True, text=True, check=True,
-                          cwd=ROOT).stdout
+    done = subprocess.run([ROOT / "scripts/node", "--name", NODE, "exec",
+                           *args], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode != 0:
+        raise Failed(f"{args[0]}: {done.stderr.strip()}")
+    return done.stdout
 
 
 class Pool:
@@ -432,7 +438,9 @@ class Pool:
     def keep(self, server_id, keep):
         """The disk as it is and what it stands on, to outlive the server."""
         disk = self.storage / f"disks/{server_id}.qcow2"
-        shutil.copyfile(disk, keep / "disk")
+        shutil.copy2(disk, keep / "disk")
+        owner = disk.stat()
+        os.chown(keep / "disk", owner.st_uid, owner.st_gid)
         os.link(self.storage / "base" / self.base_of(disk), keep / "base")
 
     def round(self):
@@ -541,7 +549,8 @@ def print_page(r):
     print()
     g = r.get("guests")
     if not g:
-        print("  (no node: nothing measured with guests)")
+        print(f"  nothing measured with guests: "
+              f"{r.get('failed', 'no pool, that needs root')}")
         return
     row("POST /servers to ACTIVE", f"{g['post_to_active_ms']:.0f} ms")
     row("define + start of the same guest by libvirt",
@@ -561,10 +570,15 @@ def main():
     result["handlers"] = medians("http", "--loop")
     result["daemon"] = measure_daemon()
     if NODE:
-        result["guests"] = measure_guests()
+        try:
+            result["guests"] = measure_guests()
+        except Failed as why:
+            result["failed"] = str(why)
     result["load_after"] = round(os.getloadavg()[0], 2)
     print_page(result)
     OUT.write_text(json.dumps(result, indent=1) + "\n")
+    if "failed" in result:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
