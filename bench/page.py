@@ -13,6 +13,7 @@ runs on the machine meets all of them alike; "a core" is requests by the CPU
 time that cairnd's face spent on them.
 """
 import contextlib
+import datetime
 import http.client
 import json
 import os
@@ -388,8 +389,9 @@ class Pool:
         return data["server"] if status == 200 else None
 
     def boot(self):
-        """Milliseconds from POST to ACTIVE, and the server's id."""
-        begun = time.monotonic()
+        """Milliseconds from POST to ACTIVE, what of that is before and after
+        libvirt, and the server's id."""
+        begun = time.time()
         made = self.client.must("POST", "/compute/v2.1/servers", {"server": {
             "name": "bench", "imageRef": self.image, "flavorRef": self.flavor,
             "networks": [{"uuid": self.network}]}})["server"]["id"]
@@ -401,7 +403,22 @@ class Pool:
             return s["status"] == "ACTIVE"
 
         wait_until("a guest", active)
-        return (time.monotonic() - begun) * 1000, made
+        seen = time.time()
+        return (seen - begun) * 1000, self.own(made, begun, seen), made
+
+    def own(self, server_id, begun, seen):
+        """Milliseconds of a boot before and after libvirt's part: up to the
+        directory that the reconciler makes right before it asks libvirt, and
+        from `launched_at` on.  None where files have no time of birth."""
+        guest = self.fs / "var/lib/cairn/guests" / server_id
+        born = subprocess.run(["stat", "-c", "%.9W", guest],
+                              capture_output=True, text=True, check=True)
+        born = float(born.stdout.replace(",", "."))
+        launched = datetime.datetime.fromisoformat(
+            self.server(server_id)["OS-SRV-USG:launched_at"] + "+00:00")
+        if born <= 0:
+            return None
+        return (born - begun) * 1000, (seen - launched.timestamp()) * 1000
 
     def delete(self, server_id):
         self.client.must("DELETE", f"/compute/v2.1/servers/{server_id}")
@@ -444,14 +461,14 @@ class Pool:
         os.link(self.storage / "base" / self.base_of(disk), keep / "base")
 
     def round(self):
-        took, server_id = self.boot()
+        took, own, server_id = self.boot()
         xml = in_node("virsh", "dumpxml", "--inactive",
                       f"instance-{server_id[:13]}")
         with tempfile.TemporaryDirectory(dir=self.dir) as keep:
             keep = pathlib.Path(keep)
             self.keep(server_id, keep)
             self.delete(server_id)
-            return took, self.bare(server_id, xml, keep)
+            return took, self.bare(server_id, xml, keep), own
 
     def answers(self):
         try:
@@ -473,13 +490,16 @@ class Pool:
 
 def measure_guests():
     pool = Pool()
-    first, _ = pool.round()
+    first = pool.round()[0]
     runs = [pool.round() for _ in range(GUESTS)]
     out = {"guests": GUESTS, "first_ms": first,
            "post_to_active_ms": median(r[0] for r in runs),
            "bare_libvirt_ms": median(r[1] for r in runs),
-           "own_ms": median(r[0] - r[1] for r in runs),
-           "own_ms_all": [round(r[0] - r[1], 1) for r in runs]}
+           "difference_ms": median(r[0] - r[1] for r in runs),
+           "difference_ms_all": [round(r[0] - r[1], 1) for r in runs]}
+    if all(r[2] for r in runs):
+        out["before_ms"] = median(r[2][0] for r in runs)
+        out["after_ms"] = median(r[2][1] for r in runs)
     killed = []
     for _ in range(KILLS):
         # The node grants a service that has run for a while an immediate
@@ -555,10 +575,16 @@ def print_page(r):
     row("POST /servers to ACTIVE", f"{g['post_to_active_ms']:.0f} ms")
     row("define + start of the same guest by libvirt",
         f"{g['bare_libvirt_ms']:.0f} ms")
-    row("  .. Cairn's own time", f"{g['own_ms']:.0f} ms",
-        aim(g["own_ms"] <= 50, "<= 50 ms") +
-        f" (of {g['guests']} pairs: {min(g['own_ms_all']):.0f} to "
-        f"{max(g['own_ms_all']):.0f})")
+    every = g["difference_ms_all"]
+    row("  .. the difference, median of pairs",
+        f"{g['difference_ms']:.0f} ms",
+        aim(g["difference_ms"] <= 50, "<= 50 ms") +
+        f" ({g['guests']} pairs: {min(every):.0f} to {max(every):.0f})")
+    if "before_ms" in g:
+        own = g["before_ms"] + g["after_ms"]
+        row("  .. Cairn's own: before + after libvirt's part",
+            f"{g['before_ms']:.0f} + {g['after_ms']:.0f} ms",
+            aim(own <= 50, "<= 50 ms together"))
     row("that pool: SIGKILL to answering again", f"{g['killed_s']:.2f} s",
         aim(g["killed_s"] < 1, "< 1 s"))
 
