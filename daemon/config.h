@@ -33,9 +33,9 @@ struct config {
     const char *node_name; /* "": the host's name */
     const char *face_user; /* unprivileged user of the API's process */
     const char *libvirt_uri;
-    const char *guest_user;               /* user that QEMU runs as */
+    const char *guest_user;      /* user that QEMU runs as */
     const char *ovn_nb, *ovs_db; /* "unix:/path" */
-    const char *datapath;                 /* "netdev" or "system" */
+    const char *datapath;        /* "netdev" or "system" */
     const char *physnet;
     const char *external_cidr; /* "": no network "public" */
     const char *external_gateway;

@@ -137,7 +137,7 @@ static bool image_fits(struct req *r, const struct image *i,
         return error_set(&r->err, ERR_INVALID,
                          "Flavor's disk is too small for requested image. "
                          "Flavor disk is %lld bytes, image is %lld bytes.",
-                         (long long)(f->disk_gb * gb),
+                         (long long)f->disk_gb * gb,
                          (long long)i->virtual_size);
     return true;
 }
@@ -748,7 +748,7 @@ static bool fill_from_body(struct req *r, struct server *s,
     s->description = rec_str(s, description);
     if (hostname)
         s->hostname = rec_str(s, hostname);
-    if (p->hints && json_is_object(p->hints)) {
+    if (json_is_object(p->hints)) {
         _autofree_ char *text = json_dumps(p->hints, JSON_COMPACT);
         s->scheduler_hints = rec_str(s, text);
     }

@@ -766,7 +766,7 @@ static void interfaces(void **state)
     static const char *const wrong[] = {
         "",
         "\"port_id\":\"a\",\"net_id\":\"b\"",
-        "\"net_id\":\"" NONE "\"",
+        ("\"net_id\":\"" NONE "\""),
         "\"fixed_ips\":[{\"ip_address\":\"10.1.0.9\"}]",
         "\"colour\":1",
     };

@@ -160,8 +160,8 @@ static void flavors(void **state)
         "{\"name\":\"f\",\"ram\":\"x\",\"disk\":1,\"vcpus\":1}",
         "{\"name\":\"f\",\"ram\":64,\"disk\":1,\"vcpus\":1,\"rxtx_factor\":0}",
         "{\"name\":\"f\",\"ram\":64,\"disk\":1,\"vcpus\":1,\"colour\":1}",
-        "{\"name\":\"f\",\"ram\":64,\"disk\":1,\"vcpus\":1,"
-        "\"description\":\"2.55\"}",
+        ("{\"name\":\"f\",\"ram\":64,\"disk\":1,\"vcpus\":1,"
+         "\"description\":\"2.55\"}"),
     };
     struct api_client *c = *state;
     char body[512], path[200];
