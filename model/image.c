@@ -3,7 +3,8 @@
 #include "model/table.h"
 
 const char *const image_status_names[] = { "queued", "saving",  "checking",
-                                           "active", "deleted", NULL };
+                                           "active", "deleted", "uploading",
+                                           NULL };
 
 #define T struct image
 static const struct field image_fields[] = {

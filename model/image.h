@@ -3,8 +3,9 @@
  *
  * QUEUED -> (bytes arrive) SAVING -> (all there) CHECKING -> the node that
  * holds the file inspects it -> ACTIVE, or back to QUEUED with `fault` when
- * it must not be used.  Clients see CHECKING as "saving".  DELETED is a
- * tombstone: the file goes, then the record.
+ * it must not be used.  Clients see CHECKING as "saving".  An import goes
+ * QUEUED -> SAVING -> STAGED ("uploading": all there, waiting for the word)
+ * -> CHECKING.  DELETED is a tombstone: the file goes, then the record.
  */
 #ifndef CAIRN_MODEL_IMAGE_H
 #define CAIRN_MODEL_IMAGE_H
@@ -17,6 +18,7 @@ enum image_status {
     IMAGE_CHECKING,
     IMAGE_ACTIVE,
     IMAGE_DELETED,
+    IMAGE_STAGED,
 };
 extern const char *const image_status_names[];
 

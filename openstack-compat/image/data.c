@@ -5,6 +5,9 @@
  *   QUEUED -> SAVING (bytes flow) -> CHECKING (storage inspects) -> ACTIVE
  *     ^---------'------------------------'  whatever went wrong
  *
+ * By import (glance-direct) the bytes come to /stage and wait as STAGED until
+ * /import says so; no task is made, the image's status tells all.
+ *
  * An image that goes back to QUEUED after its bytes got stuck keeps the
  * upload_id: storage sees it, throws the bytes away and clears it.
  */
@@ -101,6 +104,11 @@ static enum outcome upload_gone(struct req *r)
                     r->param[0]);
 }
 
+static bool is_stage(const struct req *r)
+{
+    return r->route->flags & IMAGE_ROUTE_STAGE;
+}
+
 static enum outcome upload_taken(struct req *r)
 {
     const struct image *was = snap_get(r->snap, &kind_image, r->param[0]);
@@ -114,13 +122,13 @@ static enum outcome upload_taken(struct req *r)
         txn_change_record(&r->txn, im);
         return fail_and_commit(r, &r->waited.err);
     }
-    im->status = IMAGE_CHECKING;
+    im->status = is_stage(r) ? IMAGE_STAGED : IMAGE_CHECKING;
     im->size = r->waited.bytes;
     im->checksum = rec_str(im, r->waited.md5);
     im->hash_algo = rec_str(im, "sha512");
     im->hash_value = rec_str(im, r->waited.sha512);
     txn_change_record(&r->txn, im);
-    return wait_for_check(r, was);
+    return is_stage(r) ? req_reply(r, 204) : wait_for_check(r, was);
 }
 
 static enum outcome upload_checked(struct req *r)
@@ -154,6 +162,31 @@ enum outcome image_upload(struct req *r)
     default:
         return upload_checked(r);
     }
+}
+
+/* ---- import ------------------------------------------------------------ */
+
+/* What was staged is to become the image.  The answer does not wait: clients
+ * look at the status, "active" or back at "queued". */
+enum outcome image_import(struct req *r)
+{
+    const struct image *was = image_to_change(r, r->param[0]);
+    const char *method = json_string_value(
+        json_object_get(json_object_get(r->body, "method"), "name"));
+    if (!was)
+        return req_failed(r);
+    if (!method || strcmp(method, "glance-direct") != 0)
+        return req_fail(r, ERR_INVALID, "Unknown import method name '%.64s'.",
+                        method ? method : "");
+    if (was->status != IMAGE_STAGED)
+        return req_fail(r, ERR_CONFLICT,
+                        "Image needs to be staged before 'glance-direct' "
+                        "method can be used");
+    _autorecord_ struct image *im = record_copy(was);
+    im->status = IMAGE_CHECKING;
+    im->updated = r->now;
+    txn_change_record(&r->txn, im);
+    return req_reply(r, 202);
 }
 
 /* ---- download ---------------------------------------------------------- */

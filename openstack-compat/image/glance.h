@@ -7,9 +7,9 @@
  *   data.c     bytes in, bytes out
  *   schema.c   the JSON schemas that clients build their models from
  *
- * Not built, hence 404 and in no document: members, tasks, import, metadata
- * definitions, several stores, the cache.  A "shared" image is therefore seen
- * by its owner only.  Handlers run on the face's threads, see
+ * Not built, hence 404 and in no document: members, tasks, web-download,
+ * metadata definitions, several stores, the cache.  A "shared" image is
+ * therefore seen by its owner only.  Handlers run on the face's threads, see
  * rest-api/request.h.
  */
 #ifndef CAIRN_OPENSTACK_COMPAT_IMAGE_GLANCE_H
@@ -41,7 +41,9 @@ handler_fn glance_versions, glance_versions_choice, glance_import_info,
     glance_stores_info;
 handler_fn image_list, image_show, image_create, image_update, image_delete,
     image_tag_add, image_tag_remove;
-handler_fn image_upload, image_download;
+/* PUT .../stage is .../file that ends as STAGED: a flag of its route. */
+#define IMAGE_ROUTE_STAGE 0x100u
+handler_fn image_upload, image_import, image_download;
 handler_fn image_schema, image_list_schema;
 
 #endif

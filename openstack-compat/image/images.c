@@ -371,6 +371,7 @@ enum outcome image_create(struct req *r)
     txn_change_record(&r->txn, im);
     http_header(&r->resp, "Location",
                 req_strf(r, "%s/v2/images/%s", req_base_url(r), id));
+    http_header(&r->resp, "OpenStack-image-import-methods", "glance-direct");
     return reply_image(r, im, 201);
 }
 

@@ -46,6 +46,7 @@ enum outcome glance_import_info(struct req *r)
     jw_str(&w, "description", "Import methods available.");
     jw_str(&w, "type", "array");
     jw_arr(&w, "value");
+    jw_str(&w, NULL, "glance-direct");
     jw_arr_end(&w);
     jw_obj_end(&w);
     jw_obj_end(&w);
@@ -80,6 +81,9 @@ static const struct route routes[] = {
     { "DELETE", "/v2/images/{id}", image_delete, M, ROUTE_NO_BODY },
     { "GET", "/v2/images/{id}/file", image_download, R },
     { "PUT", "/v2/images/{id}/file", image_upload, M, ROUTE_STREAM },
+    { "PUT", "/v2/images/{id}/stage", image_upload, M,
+      ROUTE_STREAM | IMAGE_ROUTE_STAGE },
+    { "POST", "/v2/images/{id}/import", image_import, M },
     { "PUT", "/v2/images/{id}/tags/{tag}", image_tag_add, M, ROUTE_NO_BODY },
     { "DELETE", "/v2/images/{id}/tags/{tag}", image_tag_remove, M,
       ROUTE_NO_BODY },

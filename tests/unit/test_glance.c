@@ -373,6 +373,37 @@ static void test_ranges(void **state)
     free(id);
 }
 
+static void stage(struct api_client *c, int status, const char *id)
+{
+    c->wait = wait_hook;
+    header(c, "Content-Type", "application/octet-stream");
+    api_status(c, status, "PUT", path_of(id, "/stage"), c->demo, NULL);
+    header(c, NULL, NULL);
+}
+
+/* Staged, then imported: no task, the image's status tells. */
+static void test_import(void **state)
+{
+    static const char direct[] = "{\"method\":{\"name\":\"glance-direct\"}}";
+    struct api_client *c = *state;
+    char *id = new_image(c, c->demo, PLAIN);
+    api_status(c, 409, "POST", path_of(id, "/import"), c->demo, direct);
+    stage(c, 204, id);
+    json_t *j = api_expect(c, 200, "GET", path_of(id, ""), c->demo, NULL);
+    assert_string_equal(api_text(j, "status"), "uploading");
+    json_decref(j);
+    stage(c, 409, id);
+    upload(c, 409, c->demo, id);
+    api_status(c, 400, "POST", path_of(id, "/import"), c->demo,
+               "{\"method\":{\"name\":\"web-download\"}}");
+    api_status(c, 400, "POST", path_of(id, "/import"), c->demo, "{}");
+    assert_int_equal(status_of(c, id), IMAGE_STAGED);
+    api_status(c, 202, "POST", path_of(id, "/import"), c->demo, direct);
+    assert_int_equal(status_of(c, id), IMAGE_CHECKING);
+    api_status(c, 409, "POST", path_of(id, "/import"), c->demo, direct);
+    free(id);
+}
+
 static void test_upload_refused(void **state)
 {
     struct api_client *c = *state;
@@ -550,7 +581,7 @@ static void test_schema_and_absent(void **state)
     json_decref(j);
     api_status(c, 200, "GET", "/image/v2/schemas/images", c->demo, NULL);
     j = api_expect(c, 200, "GET", "/image/v2/info/import", c->demo, NULL);
-    assert_int_equal(json_array_size(api_at(j, "import-methods.value")), 0);
+    assert_string_equal(api_text(j, "import-methods.value.0"), "glance-direct");
     json_decref(j);
     api_status(c, 404, "GET", "/image/v2/tasks", c->demo, NULL);
     api_status(c, 405, "PUT", "/image/v2/images", c->demo, "{}");
@@ -570,6 +601,7 @@ int main(void)
         TEST(test_bad_patches),
         TEST(test_upload),
         TEST(test_ranges),
+        TEST(test_import),
         TEST(test_upload_refused),
         TEST(test_upload_truncated),
         TEST(test_upload_not_taken),
