@@ -505,7 +505,7 @@ static void every_action_from_every_state(void **state)
     struct world *w = *state;
     char id[40];
     snprintf(id, sizeof(id), "%s", create(w, ""));
-    char *path = text(C "/servers/%s/action", id);
+    char *path;
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++)
         for (int from = VM_BUILDING; from <= VM_ERROR; from++) {
             bool ok = actions[i].from & BIT(from);
