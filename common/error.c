@@ -23,7 +23,7 @@ bool error_setv(struct error *e, enum error_code code, const char *fmt,
     return false;
 }
 
-bool error_set(struct error *e, enum error_code code, const char *fmt, ...)
+bool(error_set)(struct error *e, enum error_code code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);

@@ -30,8 +30,8 @@ void neutron_show_empty_object(struct req *r, struct jw *w, const char *name,
     jw_obj_end(w);
 }
 
-bool neutron_fail(struct req *r, enum error_code code, const char *type,
-                  const char *fmt, ...)
+bool(neutron_fail)(struct req *r, enum error_code code, const char *type,
+                   const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);

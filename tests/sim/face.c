@@ -237,8 +237,10 @@ bool face_step_call(struct face *f)
         return false;
     size_t pick = chance(f->w, n);
     struct call *c = f->calls;
-    while (!can_go(f, c) || pick--)
+    while (c && (!can_go(f, c) || pick--))
         c = c->next;
+    if (!c)
+        return false; /* cannot be: n of them can go */
     switch (c->at) {
     case AT_BEGIN:
         begin(f, c);

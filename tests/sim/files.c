@@ -197,7 +197,7 @@ static bool make(struct files *f, enum stored_kind kind, const char *id,
             return error_set(err, ERR_INVALID, "smaller than its source");
         if (!has_room(f, size, err))
             return false;
-        x = add(f, kind, id, size ? size : from->size);
+        x = add(f, kind, id, size || !from ? size : from->size);
     }
     snprintf(path, STORAGE_PATH_MAX, "%s", x->path);
     return effect_end(f->w, err);

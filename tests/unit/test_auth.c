@@ -414,7 +414,7 @@ static void equal_audit_ids(void **state)
     assign(h, ACTOR_USER, "v", TARGET_PROJECT, "q", "r-admin", false);
     struct token t = token_for(h, "u", SCOPE_PROJECT, "p");
     struct token w = token_for(h, "v", SCOPE_PROJECT, "q");
-    strcpy(w.audit_id, t.audit_id);
+    memcpy(w.audit_id, t.audit_id, sizeof(w.audit_id));
     for (int i = 0; i < 3; i++) {
         assert_true(gets_in(h, &t, &a));
         assert_false(a.is_admin);

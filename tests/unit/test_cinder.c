@@ -670,7 +670,8 @@ static void test_quotas(void **state)
     assert_int_equal(r.status, 413);
     assert_non_null(strstr(r.body, "volumes"));
     api_reply_free(&r);
-    strcat(path, "?usage=True");
+    snprintf(path, sizeof(path), "/volume/v3/os-quota-sets/%s?usage=True",
+             c->demo_project);
     json_t *j = api_expect(c, 200, "GET", path, c->demo, NULL);
     assert_int_equal(json_integer_value(api_at(j, "quota_set.volumes.in_use")),
                      1);

@@ -134,8 +134,9 @@ static int setup(void **state)
     ssize_t n = readlink("/proc/self/exe", d->program, 500);
     assert_true(n > 0);
     d->program[n] = '\0';
-    *strrchr(d->program, '/') = '\0'; /* build/tests */
-    strcat(d->program, "/../cairnd");
+    char *name = strrchr(d->program, '/'); /* of build/tests */
+    snprintf(name, sizeof(d->program) - (size_t)(name - d->program),
+             "/../cairnd");
     strcpy(d->dir, "/tmp/cairn-daemon-XXXXXX");
     assert_non_null(mkdtemp(d->dir));
     d->port = free_port();
@@ -219,7 +220,8 @@ static pid_t child_of(pid_t parent)
 {
     DIR *dir = opendir("/proc");
     pid_t found = 0;
-    for (struct dirent *e; dir && (e = readdir(dir));) {
+    assert_non_null(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
         char path[300], stat[512] = "";
         int ppid = 0;
         snprintf(path, sizeof(path), "/proc/%s/stat", e->d_name);

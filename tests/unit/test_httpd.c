@@ -670,7 +670,8 @@ static void description_of(const char *data, size_t len, char out[256])
     EVP_Digest(data, len, md, &n, EVP_sha512(), NULL);
     for (unsigned i = 0; i < n; i++)
         at += sprintf(out + at, "%02x", md[i]);
-    strcpy(out + at, "\"");
+    out[at++] = '"';
+    out[at] = '\0';
 }
 
 static void uploads(void **state)

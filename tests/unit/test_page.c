@@ -96,7 +96,7 @@ static void walk(struct house *h, const char *sort, int limit)
         for (size_t i = 0; i < page.n; i++) {
             const struct record *got = page.v[i], *w = want[seen++];
             assert_string_equal(got->id, w->id);
-            strcpy(marker, got->id);
+            snprintf(marker, sizeof(marker), "%s", got->id);
         }
         more = page.more;
         assert_int_equal(more, seen < N);

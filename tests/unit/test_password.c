@@ -97,7 +97,7 @@ static void done(void *arg, const char *text, const struct error *err)
     s->ok += err->code == ERR_NONE;
     s->cancelled += err->code == ERR_CANCELLED;
     if (text)
-        strcpy(s->text, text);
+        snprintf(s->text, sizeof(s->text), "%s", text);
     pthread_cond_signal(&s->more);
     pthread_mutex_unlock(&s->lock);
 }

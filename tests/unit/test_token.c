@@ -157,7 +157,8 @@ static void garbage(void **state)
     refused(*state, "");
     refused(*state, "=");
     refused(*state, "gAAAAABnotours");
-    strcat(text, "A");
+    text[strlen(text) + 1] = '\0';
+    text[strlen(text)] = 'A';
     refused(*state, text);
 }
 
