@@ -5,6 +5,7 @@
 #include "rest-api/password.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
