@@ -165,6 +165,26 @@ int64_t snap_changed(const struct snapshot *s, const struct kind *kind)
     return s->changed[kind->number];
 }
 
+struct diff_call {
+    cache_listener_fn *fn;
+    void *arg;
+};
+
+static void diff_record(void *arg, const void *old, const void *now)
+{
+    const struct diff_call *call = arg;
+    call->fn(call->arg, old, now);
+}
+
+void snap_diff(const struct snapshot *from, const struct snapshot *to,
+               const struct kind *kind, cache_listener_fn *fn, void *arg)
+{
+    struct diff_call call = { fn, arg };
+    struct pmap none = PMAP_INIT(&record_type);
+    pmap_diff(from ? by_id(from, kind) : &none, by_id(to, kind), diff_record,
+              &call);
+}
+
 struct snap_iter snap_all(const struct snapshot *s, const struct kind *kind)
 {
     return snap_all_after(s, kind, NULL);

@@ -75,6 +75,13 @@ size_t snap_count(const struct snapshot *s, const struct kind *kind);
  * equal answer means equal records. */
 int64_t snap_changed(const struct snapshot *s, const struct kind *kind);
 
+/* Calls fn for each record of a kind in which two snapshots of one cache
+ * differ, in order of the ids: `old` as `from` has it or NULL, `now` as `to`
+ * has it or NULL; borrowed from them.  A NULL `from` has none.  The cost goes
+ * by the number of changes, not of records. */
+void snap_diff(const struct snapshot *from, const struct snapshot *to,
+               const struct kind *kind, cache_listener_fn *fn, void *arg);
+
 /* Walks in order; records are borrowed from the snapshot.
  *
  *     struct snap_iter it = snap_all(s, &kind_server);

@@ -320,6 +320,80 @@ const void *pmap_next(struct pmap_iter *it, const char **key)
     return top->value;
 }
 
+/* ---- the difference ------------------------------------------------------ */
+
+/* What is left to walk of one map: subtrees not opened yet, and nodes whose
+ * left side is done.  The next in order is on top. */
+struct front {
+    struct {
+        const struct pmap_node *n;
+        bool whole; /* the subtree, not the node alone */
+    } v[3 * PMAP_DEPTH_MAX];
+    int depth;
+};
+
+static void front_push(struct front *f, const struct pmap_node *n, bool whole)
+{
+    if (!n)
+        return;
+    f->v[f->depth].n = n;
+    f->v[f->depth++].whole = whole;
+}
+
+/* The subtree on top becomes its left side, its node and its right side. */
+static void front_open(struct front *f)
+{
+    const struct pmap_node *n = f->v[--f->depth].n;
+    front_push(f, n->right, true);
+    front_push(f, n, false);
+    front_push(f, n->left, true);
+}
+
+/* Height of the subtree on top; 0: a node alone, -1: the end. */
+static int front_height(const struct front *f)
+{
+    if (!f->depth)
+        return -1;
+    return f->v[f->depth - 1].whole ? (int)f->v[f->depth - 1].n->height : 0;
+}
+
+static void diff_nodes(struct front *a, struct front *b, pmap_diff_fn *fn,
+                       void *arg)
+{
+    const struct pmap_node *x = a->depth ? a->v[a->depth - 1].n : NULL;
+    const struct pmap_node *y = b->depth ? b->v[b->depth - 1].n : NULL;
+    int c = x ? -1 : 1;
+    if (x && y) {
+        struct probe p = { x->lead, x->key, x->sub };
+        c = compare(&p, y);
+    }
+    a->depth -= c <= 0;
+    b->depth -= c >= 0;
+    if (c != 0 || x->value != y->value)
+        fn(arg, c <= 0 ? x->value : NULL, c >= 0 ? y->value : NULL);
+}
+
+void pmap_diff(const struct pmap *a, const struct pmap *b, pmap_diff_fn *fn,
+               void *arg)
+{
+    struct front fa = { .depth = 0 }, fb = { .depth = 0 };
+    front_push(&fa, a->root, true);
+    front_push(&fb, b->root, true);
+    while (fa.depth || fb.depth) {
+        int ha = front_height(&fa), hb = front_height(&fb);
+        if (ha > 0 && hb > 0 && fa.v[fa.depth - 1].n == fb.v[fb.depth - 1].n) {
+            fa.depth--;
+            fb.depth--;
+        } else if (ha > 0 && ha >= hb) {
+            front_open(&fa);
+        } else if (hb > 0) {
+            front_open(&fb);
+        } else {
+            diff_nodes(&fa, &fb, fn, arg);
+        }
+    }
+}
+
 size_t pmap_node_size(void)
 {
     return sizeof(struct pmap_node);

@@ -65,6 +65,14 @@ void pmap_seek(struct pmap_iter *it, const struct pmap *m, const char *key,
 /* The next value, or NULL at the end; *key (may be NULL) is its key. */
 const void *pmap_next(struct pmap_iter *it, const char **key);
 
+/* Calls fn for each entry in which two maps of one type differ, in order:
+ * `old` NULL is one that only `b` has, `now` NULL one that only `a` has.
+ * What they share is passed over: between a map and a copy that k changes
+ * have been made to, the cost is about k log n. */
+typedef void pmap_diff_fn(void *arg, const void *old, const void *now);
+void pmap_diff(const struct pmap *a, const struct pmap *b, pmap_diff_fn *fn,
+               void *arg);
+
 size_t pmap_node_size(void);           /* bytes an entry costs, for metrics */
 bool pmap_valid(const struct pmap *m); /* order, balance, count; for tests */
 

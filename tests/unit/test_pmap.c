@@ -118,6 +118,75 @@ static void like_the_model(void **state)
     assert_int_equal(alive, 0);
 }
 
+/* Each call is a step from the old model to the new one. */
+struct step {
+    struct model *model;
+    size_t calls;
+    char last[40];
+};
+
+static void apply_step(void *arg, const void *old, const void *now)
+{
+    struct step *step = arg;
+    const struct val *o = old, *n = now, *any = o ? o : n;
+    int *at = &step->model->n[atoi(any->key + 1)][atoi(any->sub + 1)];
+    char name[40];
+    snprintf(name, sizeof(name), "%s\x01%s", any->key, any->sub);
+    assert_true(strcmp(step->last, name) < 0); /* in order, each once */
+    snprintf(step->last, sizeof(step->last), "%s", name);
+    assert_int_equal(*at, o ? o->n : -1);
+    assert_true(o != n);
+    *at = n ? n->n : -1;
+    step->calls++;
+}
+
+static void differences(void **state)
+{
+    static struct model model, old_model;
+    struct pmap m = PMAP_INIT(&val_type), old = PMAP_INIT(&val_type);
+    struct pmap none = PMAP_INIT(&val_type);
+    srand(2);
+    memset(&model, -1, sizeof(model));
+    old_model = model;
+    for (int i = 0; i < ROUNDS; i++) {
+        random_change(&m, &model, i);
+        if (rand() % (i % 500 < 250 ? 3 : 200))
+            continue;
+        struct step step = { .model = &old_model };
+        pmap_diff(&old, &m, apply_step, &step);
+        assert_memory_equal(&old_model, &model, sizeof(model));
+        pmap_clear(&old);
+        old = pmap_copy(&m);
+        step = (struct step){ .model = &old_model };
+        memset(&old_model, -1, sizeof(old_model));
+        pmap_diff(&none, &m, apply_step, &step);
+        assert_int_equal(step.calls, m.count);
+        assert_memory_equal(&old_model, &model, sizeof(model));
+    }
+    pmap_clear(&m);
+    pmap_clear(&old);
+    assert_int_equal(alive, 0);
+}
+
+static void a_difference_of_one(void **state)
+{
+    static struct model model;
+    struct pmap m = PMAP_INIT(&val_type);
+    memset(&model, -1, sizeof(model));
+    for (int k = 0; k < KEYS; k++)
+        put(&m, k, 0, model.n[k][0] = k);
+    struct pmap old = pmap_copy(&m);
+    struct step step = { .model = &model };
+    pmap_diff(&old, &m, apply_step, &step);
+    assert_int_equal(step.calls, 0);
+    put(&m, 17, 0, 99);
+    pmap_diff(&old, &m, apply_step, &step);
+    assert_int_equal(step.calls, 1);
+    assert_int_equal(model.n[17][0], 99);
+    pmap_clear(&m);
+    pmap_clear(&old);
+}
+
 static void seek_and_get(void **state)
 {
     struct pmap m = PMAP_INIT(&val_type);
@@ -206,6 +275,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(like_the_model),
+        cmocka_unit_test(differences),
+        cmocka_unit_test(a_difference_of_one),
         cmocka_unit_test(seek_and_get),
         cmocka_unit_test(long_and_odd_keys),
         cmocka_unit_test(copies_across_threads),
