@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "storage/inspect.h"
+#include "storage/qcow2.h"
 #include "storage/sandbox.h"
 
 #include <dirent.h>
@@ -248,6 +249,17 @@ static bool new_copy(struct layers *l, const char *under, const char *driver,
                            NULL);
 }
 
+/* An empty disk, or an overlay on `backing`. */
+static bool new_qcow2(const char *path, int64_t size, const char *backing,
+                      const char *driver, struct error *err)
+{
+    _autoclose_ int fd =
+        open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_errno(err, code_of(errno), errno, "cannot make %s", path);
+    return qcow2_write(fd, size, backing, driver, err);
+}
+
 static bool new_file(struct layers *l, const char *under, const char *driver,
                      int64_t size, const char *gen, bool *flat,
                      struct error *err)
@@ -257,15 +269,9 @@ static bool new_file(struct layers *l, const char *under, const char *driver,
     _autofree_ char *path = layers_path(l, PLACE_TMP, gen, "");
     _autofree_ char *backing = xasprintf(BASE_PREFIX "%s", gen);
     *flat = !under || depth_of(l, under) >= LAYERS_DEPTH_MAX;
-    bool ok;
-    if (!under)
-        ok = layers_qemu_img(l, err, "create", "-q", "-f", "qcow2", path, bytes,
-                             NULL);
-    else if (*flat)
-        ok = new_copy(l, under, driver, bytes, path, err);
-    else /* -u: qemu-img need not open the backing file, we know its size */
-        ok = layers_qemu_img(l, err, "create", "-q", "-u", "-f", "qcow2", "-b",
-                             backing, "-F", driver, path, bytes, NULL);
+    bool ok = under && *flat
+                  ? new_copy(l, under, driver, bytes, path, err)
+                  : new_qcow2(path, size, under ? backing : NULL, driver, err);
     return ok && layers_finish(l, path, false, err);
 }
 
