@@ -1,0 +1,689 @@
+#include "engine/fleet.h"
+
+#include "common/alloc.h"
+#include "engine/score.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE          UINT32_MAX
+#define HOSTS_MIN     64
+#define SLOTS_MIN     64
+#define DOMAINS_MAX   65536
+#define TEXT_HASH_KEY 0xCBF29CE484222325ULL
+
+/* ---- small helpers ------------------------------------------------------- */
+
+/* `*p` is room for `size` entries; makes it room for `wanted`, zeroed. */
+static void widen(void *p, size_t entry, uint32_t size, uint32_t wanted)
+{
+    char *at;
+    memcpy(&at, p, sizeof(at));
+    at = xrealloc(at, entry * wanted);
+    memset(at + entry * size, 0, entry * (wanted - size));
+    memcpy(p, &at, sizeof(at));
+}
+
+static void *duplicate(const void *p, size_t entry, uint32_t n)
+{
+    void *copy = xcalloc(n ? n : 1, entry);
+    if (p && n)
+        memcpy(copy, p, entry * n);
+    return copy;
+}
+
+/* Something about this host is not what it was. */
+static void touch(struct fleet *f, uint32_t host)
+{
+    f->journal[f->sequence % FLEET_JOURNAL] = host;
+    f->hosts[host].changed = ++f->sequence;
+}
+
+/* ---- the fleet ----------------------------------------------------------- */
+
+struct fleet *fleet_new(void)
+{
+    struct fleet *f = xcalloc(1, sizeof(*f));
+    f->host_hole = f->guest_hole = f->group_hole = NONE;
+    f->ranked = true;
+    for (int i = 0; i < FLEET_CUSTOM; i++) {
+        static const char *const fixed[] = {
+            "VCPU", "MEMORY", "DISK", "BANDWIDTH", "HUGEPAGES", "VOLUMES"
+        };
+        fleet_name(f, FLEET_NAME_RESOURCE, fixed[i]);
+    }
+    /* Number 0 says "none" there. */
+    fleet_name(f, FLEET_NAME_ZONE, "");
+    fleet_name(f, FLEET_NAME_RACK, "");
+    return f;
+}
+
+static void free_names(struct fleet_names *names)
+{
+    for (uint32_t i = 0; i < names->n; i++)
+        free(names->at[i]);
+    free(names->at);
+}
+
+void fleet_free(struct fleet *f)
+{
+    if (!f)
+        return;
+    for (uint32_t i = 0; i < f->n; i++)
+        free(f->hosts[i].name);
+    for (int r = 0; r < FLEET_RESOURCES; r++) {
+        free(f->capacity[r]);
+        free(f->free[r]);
+        free(f->scale[r]);
+    }
+    for (uint32_t i = 0; i < f->group_slots; i++)
+        free(f->groups[i].at);
+    for (int k = 0; k < FLEET_NAME_KINDS; k++)
+        free_names(&f->names[k]);
+    map64_free(&f->guest_ids);
+    map64_free(&f->group_ids);
+    map64_free(&f->class_hashes);
+    map64_free(&f->host_names);
+    free(f->hosts);
+    free(f->rank);
+    free(f->by_rank);
+    free(f->domain_up[0]);
+    free(f->domain_up[1]);
+    free(f->guests);
+    free(f->groups);
+    free(f->classes);
+    free(f);
+}
+
+static void copy_hosts(struct fleet *to, const struct fleet *from)
+{
+    for (int r = 0; r < FLEET_RESOURCES; r++) {
+        to->capacity[r] = duplicate(from->capacity[r], 4, from->size);
+        to->free[r] = duplicate(from->free[r], 4, from->size);
+        to->scale[r] = duplicate(from->scale[r], 4, from->size);
+    }
+    to->hosts = duplicate(from->hosts, sizeof(*to->hosts), from->size);
+    for (uint32_t i = 0; i < from->n; i++)
+        if (from->hosts[i].name)
+            to->hosts[i].name = xstrdup(from->hosts[i].name);
+    to->rank = duplicate(from->rank, 4, from->size);
+    to->by_rank = duplicate(from->by_rank, 4, from->size);
+    for (int i = 0; i < 2; i++)
+        to->domain_up[i] =
+            duplicate(from->domain_up[i], 4, from->domain_size[i]);
+}
+
+static void copy_names(struct fleet_names *to, const struct fleet_names *from)
+{
+    to->at = duplicate(from->at, sizeof(*to->at), from->n);
+    for (uint32_t i = 0; i < from->n; i++)
+        to->at[i] = xstrdup(from->at[i]);
+}
+
+static void copy_groups(struct fleet *to, const struct fleet *from)
+{
+    to->groups = duplicate(from->groups, sizeof(*to->groups), from->group_size);
+    for (uint32_t i = 0; i < from->group_slots; i++)
+        to->groups[i].at = duplicate(
+            from->groups[i].at, sizeof(*to->groups[i].at), to->groups[i].size);
+}
+
+struct fleet *fleet_copy(const struct fleet *f)
+{
+    struct fleet *c = xmalloc(sizeof(*c));
+    *c = *f;
+    copy_hosts(c, f);
+    copy_groups(c, f);
+    for (int k = 0; k < FLEET_NAME_KINDS; k++)
+        copy_names(&c->names[k], &f->names[k]);
+    c->guests = duplicate(f->guests, sizeof(*c->guests), f->guest_size);
+    c->classes = duplicate(f->classes, sizeof(*c->classes), f->class_size);
+    map64_copy(&c->guest_ids, &f->guest_ids);
+    map64_copy(&c->group_ids, &f->group_ids);
+    map64_copy(&c->class_hashes, &f->class_hashes);
+    map64_copy(&c->host_names, &f->host_names);
+    c->epoch++;
+    return c;
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+static const uint32_t names_max[FLEET_NAME_KINDS] = {
+    [FLEET_NAME_RESOURCE] = FLEET_RESOURCES,
+    [FLEET_NAME_TRAIT] = FLEET_SET_MAX,
+    [FLEET_NAME_AGGREGATE] = FLEET_SET_MAX,
+    [FLEET_NAME_ZONE] = DOMAINS_MAX,
+    [FLEET_NAME_RACK] = DOMAINS_MAX,
+    [FLEET_NAME_DEVICE] = 256,
+    [FLEET_NAME_MODEL] = 64,
+};
+
+int fleet_name(struct fleet *f, enum fleet_name kind, const char *name)
+{
+    struct fleet_names *names = &f->names[kind];
+    for (uint32_t i = 0; i < names->n; i++)
+        if (strcmp(names->at[i], name) == 0)
+            return (int)i;
+    if (names->n == names_max[kind])
+        return -1;
+    widen(&names->at, sizeof(*names->at), names->n, names->n + 1);
+    names->at[names->n] = xstrdup(name);
+    return (int)names->n++;
+}
+
+const char *fleet_name_of(const struct fleet *f, enum fleet_name kind,
+                          unsigned number)
+{
+    return number < f->names[kind].n ? f->names[kind].at[number] : NULL;
+}
+
+/* ---- hosts --------------------------------------------------------------- */
+
+static uint64_t text_key(const char *text)
+{
+    uint64_t h = TEXT_HASH_KEY;
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001B3ULL;
+    return h ? h : 1;
+}
+
+/* Names of equal hash stand under keys one after another. */
+static uint64_t host_key(const struct fleet *f, const char *name)
+{
+    uint64_t key = text_key(name);
+    for (uint32_t i; (i = map64_get(&f->host_names, key)) != MAP64_NONE; key++)
+        if (strcmp(f->hosts[i].name, name) == 0)
+            break;
+    return key;
+}
+
+uint32_t fleet_find_host(const struct fleet *f, const char *name)
+{
+    return map64_get(&f->host_names, host_key(f, name));
+}
+
+/* Anew, because a key that is taken out would part those of equal hash. */
+static void index_hosts(struct fleet *f)
+{
+    map64_free(&f->host_names);
+    for (uint32_t i = 0; i < f->n; i++)
+        if (f->hosts[i].name)
+            map64_set(&f->host_names, host_key(f, f->hosts[i].name), i);
+}
+
+static void widen_hosts(struct fleet *f)
+{
+    uint32_t size = f->size ? f->size * 2 : HOSTS_MIN;
+    for (int r = 0; r < FLEET_RESOURCES; r++) {
+        widen(&f->capacity[r], 4, f->size, size);
+        widen(&f->free[r], 4, f->size, size);
+        widen(&f->scale[r], 4, f->size, size);
+    }
+    widen(&f->hosts, sizeof(*f->hosts), f->size, size);
+    widen(&f->rank, 4, f->size, size);
+    widen(&f->by_rank, 4, f->size, size);
+    f->size = size;
+}
+
+static uint32_t vacant_host(struct fleet *f)
+{
+    uint32_t i = f->host_hole;
+    if (i != NONE) {
+        f->host_hole = f->hosts[i].first;
+        return i;
+    }
+    if (f->n == f->size)
+        widen_hosts(f);
+    return f->n++;
+}
+
+uint32_t fleet_add_host(struct fleet *f, const char *name)
+{
+    uint32_t i = vacant_host(f);
+    f->hosts[i] = (struct fleet_host){ .name = xstrdup(name), .first = NONE };
+    map64_set(&f->host_names, host_key(f, name), i);
+    fleet_set_facts(f, i, &(struct fleet_facts){ .state = FLEET_DISABLED });
+    f->ranked = false;
+    f->epoch++;
+    return i;
+}
+
+void fleet_drop_host(struct fleet *f, uint32_t host)
+{
+    struct fleet_host *h = &f->hosts[host];
+    while (h->first != NONE)
+        fleet_remove(f, f->guests[h->first].id);
+    fleet_set_facts(f, host, &(struct fleet_facts){ .state = FLEET_VACANT });
+    for (int r = 0; r < FLEET_RESOURCES; r++)
+        fleet_set_capacity(f, host, r, 0);
+    free(h->name);
+    *h = (struct fleet_host){ .first = f->host_hole };
+    index_hosts(f);
+    f->host_hole = host;
+    f->ranked = false;
+    f->epoch++;
+}
+
+uint32_t fleet_domain(const struct fleet *f, uint32_t host,
+                      enum fleet_level level)
+{
+    const struct fleet_facts *facts = &f->hosts[host].facts;
+    return level == FLEET_LEVEL_HOST   ? host
+           : level == FLEET_LEVEL_RACK ? facts->rack
+                                       : facts->zone;
+}
+
+/* Adds `by` to the hosts that are up in a domain. */
+static void count_domain(struct fleet *f, int which, uint32_t domain, int by)
+{
+    uint32_t size = f->domain_size[which];
+    if (domain >= size) {
+        widen(&f->domain_up[which], 4, size, domain * 2 + 16);
+        f->domain_size[which] = domain * 2 + 16;
+    }
+    f->domain_up[which][domain] += (uint32_t)by;
+}
+
+static void count_domains(struct fleet *f, const struct fleet_facts *facts,
+                          int by)
+{
+    if (facts->state != FLEET_UP)
+        return;
+    count_domain(f, 0, facts->rack, by);
+    count_domain(f, 1, facts->zone, by);
+}
+
+void fleet_set_facts(struct fleet *f, uint32_t host,
+                     const struct fleet_facts *facts)
+{
+    struct fleet_host *h = &f->hosts[host];
+    count_domains(f, &h->facts, -1);
+    h->facts = *facts;
+    count_domains(f, &h->facts, 1);
+    touch(f, host);
+}
+
+void fleet_set_capacity(struct fleet *f, uint32_t host,
+                        enum fleet_resource resource, int32_t capacity)
+{
+    f->free[resource][host] += capacity - f->capacity[resource][host];
+    f->capacity[resource][host] = capacity;
+    f->scale[resource][host] =
+        capacity > 0 ? (float)SCORE_ONE / (float)capacity : 0;
+    touch(f, host);
+}
+
+void fleet_set_cells(struct fleet *f, uint32_t host, unsigned n, int32_t vcpu,
+                     int32_t memory)
+{
+    struct fleet_host *h = &f->hosts[host];
+    h->n_cells = (uint8_t)(n < FLEET_CELLS ? n : FLEET_CELLS);
+    for (unsigned i = 0; i < h->n_cells; i++)
+        h->cells[i] = (struct fleet_cell){
+            .vcpu = vcpu,
+            .memory = memory,
+            .free_vcpu = vcpu,
+            .free_memory = memory,
+        };
+    touch(f, host);
+}
+
+bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
+                      uint8_t model, uint8_t cell)
+{
+    struct fleet_host *h = &f->hosts[host];
+    if (h->n_devices == FLEET_DEVICES)
+        return false;
+    h->devices[h->n_devices++] = (struct fleet_device){
+        .kind = kind,
+        .model = model,
+        .cell = cell,
+        .free = 1000,
+    };
+    touch(f, host);
+    return true;
+}
+
+/* ---- what concerns all hosts --------------------------------------------- */
+
+void fleet_set_policy(struct fleet *f, unsigned row,
+                      const struct score_policy *policy)
+{
+    f->policies[row] = *policy;
+    for (int r = 0; r < FLEET_RESOURCES; r++)
+        if (policy->weight[r] > SCORE_WEIGHT_MAX)
+            f->policies[row].weight[r] = SCORE_WEIGHT_MAX;
+    f->epoch++;
+}
+
+void fleet_set_isolating(struct fleet *f, const struct fleet_set *aggregates)
+{
+    f->isolating = *aggregates;
+    f->epoch++;
+}
+
+void fleet_set_mix(struct fleet *f, const struct mix *mix)
+{
+    f->mix = mix;
+    f->epoch++;
+}
+
+static int by_name(const void *a, const void *b, void *fleet)
+{
+    const struct fleet *f = fleet;
+    const uint32_t *x = a, *y = b;
+    const char *p = f->hosts[*x].name, *q = f->hosts[*y].name;
+    if (!p || !q)
+        return p ? -1 : q ? 1 : *x < *y ? -1 : 1;
+    return strcmp(p, q);
+}
+
+void fleet_ranks(struct fleet *f)
+{
+    if (f->ranked)
+        return;
+    for (uint32_t i = 0; i < f->n; i++)
+        f->by_rank[i] = i;
+    qsort_r(f->by_rank, f->n, sizeof(*f->by_rank), by_name, f);
+    for (uint32_t i = 0; i < f->n; i++)
+        f->rank[f->by_rank[i]] = i;
+    f->ranked = true;
+}
+
+/* ---- classes ------------------------------------------------------------- */
+
+static void link_class(struct fleet *f, uint32_t i)
+{
+    struct fleet_class *c = &f->classes[i];
+    c->next = map64_get(&f->class_hashes, c->hash);
+    map64_set(&f->class_hashes, c->hash, i);
+}
+
+/* Forgets the classes that no guest has. */
+static void sweep_classes(struct fleet *f)
+{
+    map64_free(&f->class_hashes);
+    f->n_classes = 0;
+    for (uint32_t i = 0; i < f->class_size; i++) {
+        struct fleet_class *c = &f->classes[i];
+        if (c->used && !c->guests) {
+            c->used = false;
+            c->version++;
+        }
+        if (!c->used)
+            continue;
+        link_class(f, i);
+        f->n_classes++;
+    }
+}
+
+static void make_room_for_class(struct fleet *f)
+{
+    if (f->n_classes < f->class_size)
+        return;
+    sweep_classes(f);
+    if (f->n_classes < f->class_size / 2)
+        return;
+    uint32_t size = f->class_size ? f->class_size * 2 : SLOTS_MIN;
+    widen(&f->classes, sizeof(*f->classes), f->class_size, size);
+    f->class_size = size;
+}
+
+static uint32_t find_class(const struct fleet *f, const struct demand *d,
+                           uint64_t hash)
+{
+    uint32_t i = map64_get(&f->class_hashes, hash);
+    while (i != NONE && !demand_same(&f->classes[i].demand, d))
+        i = f->classes[i].next;
+    return i;
+}
+
+uint32_t fleet_class(struct fleet *f, const struct demand *d)
+{
+    uint64_t hash = demand_hash(d) | 1;
+    uint32_t i = find_class(f, d, hash);
+    if (i != NONE)
+        return i;
+    make_room_for_class(f);
+    /* The table fills from the front, save where it was swept. */
+    for (i = f->n_classes; f->classes[i].used;)
+        i = i ? i - 1 : f->class_size - 1;
+    struct fleet_class *c = &f->classes[i];
+    *c = (struct fleet_class){
+        .demand = *d, .hash = hash, .version = c->version, .used = true
+    };
+    link_class(f, i);
+    f->n_classes++;
+    return i;
+}
+
+const struct demand *fleet_demand(const struct fleet *f, uint32_t class_)
+{
+    return &f->classes[class_].demand;
+}
+
+/* ---- groups -------------------------------------------------------------- */
+
+const struct fleet_group *fleet_group(const struct fleet *f, uint64_t id)
+{
+    uint32_t i = id ? map64_get(&f->group_ids, id) : MAP64_NONE;
+    return i == MAP64_NONE ? NULL : &f->groups[i];
+}
+
+static struct fleet_member *member(const struct fleet_group *g, uint32_t host)
+{
+    for (uint32_t i = 0; i < g->n; i++)
+        if (g->at[i].host == host)
+            return &g->at[i];
+    return NULL;
+}
+
+uint32_t fleet_group_on(const struct fleet_group *g, uint32_t host)
+{
+    const struct fleet_member *m = g ? member(g, host) : NULL;
+    return m ? m->count : 0;
+}
+
+static struct fleet_group *new_group(struct fleet *f, uint64_t id)
+{
+    uint32_t i = f->group_hole;
+    if (i != NONE) {
+        f->group_hole = f->groups[i].total;
+    } else {
+        if (f->group_slots == f->group_size) {
+            uint32_t size = f->group_size ? f->group_size * 2 : SLOTS_MIN;
+            widen(&f->groups, sizeof(*f->groups), f->group_size, size);
+            f->group_size = size;
+        }
+        i = f->group_slots++;
+    }
+    struct fleet_group *g = &f->groups[i];
+    *g = (struct fleet_group){ .id = id, .at = g->at, .size = g->size };
+    map64_set(&f->group_ids, id, i);
+    return g;
+}
+
+static void join_group(struct fleet *f, uint64_t id, uint32_t host)
+{
+    if (!id)
+        return;
+    uint32_t i = map64_get(&f->group_ids, id);
+    struct fleet_group *g = i == MAP64_NONE ? new_group(f, id) : &f->groups[i];
+    struct fleet_member *m = member(g, host);
+    g->total++;
+    if (m) {
+        m->count++;
+        return;
+    }
+    if (g->n == g->size) {
+        uint32_t size = g->size ? g->size * 2 : 4;
+        widen(&g->at, sizeof(*g->at), g->size, size);
+        g->size = size;
+    }
+    g->at[g->n++] = (struct fleet_member){ .host = host, .count = 1 };
+}
+
+static void leave_group(struct fleet *f, uint64_t id, uint32_t host)
+{
+    if (!id)
+        return;
+    uint32_t i = map64_get(&f->group_ids, id);
+    struct fleet_group *g = &f->groups[i];
+    struct fleet_member *m = member(g, host);
+    if (!--m->count)
+        *m = g->at[--g->n];
+    if (--g->total)
+        return;
+    map64_drop(&f->group_ids, id);
+    g->id = 0;
+    g->total = f->group_hole; /* the list of free ones */
+    f->group_hole = i;
+}
+
+/* ---- guests -------------------------------------------------------------- */
+
+/* Takes from (`sign` 1) or gives back to (-1) the host. */
+static void take(struct fleet *f, const struct demand *d,
+                 const struct placing *at, int32_t sign)
+{
+    struct fleet_host *h = &f->hosts[at->host];
+    for (int r = 0; r < FLEET_RESOURCES; r++)
+        if (d->need[r])
+            f->free[r][at->host] -= sign * d->need[r];
+    for (int c = 0; d->cells && c < h->n_cells; c++)
+        if (at->cells >> c & 1) {
+            h->cells[c].free_vcpu -= sign * demand_per_cell(d, FLEET_VCPU);
+            h->cells[c].free_memory -= sign * demand_per_cell(d, FLEET_MEMORY);
+        }
+    for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++)
+        for (int i = 0; i < h->n_devices; i++)
+            if (at->devices[k] >> i & 1)
+                h->devices[i].free =
+                    (int16_t)(h->devices[i].free -
+                              sign * d->devices[k].thousandths);
+    touch(f, at->host);
+}
+
+static void link_guest(struct fleet *f, uint32_t slot)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    struct fleet_host *h = &f->hosts[g->at.host];
+    g->prev = NONE;
+    g->next = h->first;
+    if (h->first != NONE)
+        f->guests[h->first].prev = slot;
+    h->first = slot;
+    h->guests++;
+}
+
+static void unlink_guest(struct fleet *f, uint32_t slot)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    struct fleet_host *h = &f->hosts[g->at.host];
+    if (g->prev == NONE)
+        h->first = g->next;
+    else
+        f->guests[g->prev].next = g->next;
+    if (g->next != NONE)
+        f->guests[g->next].prev = g->prev;
+    h->guests--;
+}
+
+static void settle(struct fleet *f, uint32_t slot, const struct placing *at)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    g->at = *at;
+    take(f, fleet_demand(f, g->class_), at, 1);
+    join_group(f, g->group.id, at->host);
+    link_guest(f, slot);
+}
+
+static void unsettle(struct fleet *f, uint32_t slot)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    unlink_guest(f, slot);
+    leave_group(f, g->group.id, g->at.host);
+    take(f, fleet_demand(f, g->class_), &g->at, -1);
+}
+
+static uint32_t vacant_slot(struct fleet *f)
+{
+    uint32_t i = f->guest_hole;
+    if (i != NONE) {
+        f->guest_hole = f->guests[i].next;
+        return i;
+    }
+    if (f->guest_slots == f->guest_size) {
+        uint32_t size = f->guest_size ? f->guest_size * 2 : SLOTS_MIN;
+        widen(&f->guests, sizeof(*f->guests), f->guest_size, size);
+        f->guest_size = size;
+    }
+    return f->guest_slots++;
+}
+
+bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
+               const struct placing *at)
+{
+    if (map64_get(&f->guest_ids, id) != MAP64_NONE)
+        return false;
+    uint32_t slot = vacant_slot(f), class_ = fleet_class(f, &r->demand);
+    f->classes[class_].guests++;
+    f->guests[slot] = (struct fleet_guest){
+        .id = id,
+        .class_ = class_,
+        .priority = r->priority,
+        .movable = true,
+        .group = r->group,
+    };
+    map64_set(&f->guest_ids, id, slot);
+    f->n_guests++;
+    settle(f, slot, at);
+    return true;
+}
+
+bool fleet_remove(struct fleet *f, uint64_t id)
+{
+    uint32_t slot = map64_get(&f->guest_ids, id);
+    if (slot == MAP64_NONE)
+        return false;
+    unsettle(f, slot);
+    map64_drop(&f->guest_ids, id);
+    f->classes[f->guests[slot].class_].guests--;
+    f->guests[slot] = (struct fleet_guest){ .next = f->guest_hole };
+    f->guest_hole = slot;
+    f->n_guests--;
+    return true;
+}
+
+bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to)
+{
+    uint32_t slot = map64_get(&f->guest_ids, id);
+    if (slot == MAP64_NONE)
+        return false;
+    unsettle(f, slot);
+    settle(f, slot, to);
+    return true;
+}
+
+struct fleet_guest *fleet_guest(const struct fleet *f, uint64_t id)
+{
+    uint32_t slot = map64_get(&f->guest_ids, id);
+    return slot == MAP64_NONE ? NULL : &f->guests[slot];
+}
+
+struct fleet_guest *fleet_next(const struct fleet *f, uint32_t host,
+                               const struct fleet_guest *g)
+{
+    uint32_t slot = g ? g->next : f->hosts[host].first;
+    return slot == NONE ? NULL : &f->guests[slot];
+}
+
+void fleet_request_of(const struct fleet *f, const struct fleet_guest *g,
+                      struct request *out)
+{
+    *out = (struct request){
+        .demand = *fleet_demand(f, g->class_),
+        .group = g->group,
+        .priority = g->priority,
+    };
+}
