@@ -7,7 +7,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help build up down status check sim bench fmt lint docs fuzz guest \
-    clean
+    lab lab-down clean
 
 export SAN
 ifneq ($(origin CC),default)
@@ -20,7 +20,7 @@ FIRST ?= 1
 BUILD  = $(shell scripts/build --dir)
 
 help: ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | \
 	    awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  SAN=address,undefined or SAN=thread, and CC=clang, go with" \
@@ -35,6 +35,12 @@ up: ## start a pool of one node on this machine; prints how to use it
 
 down: ## end that pool and remove everything it kept
 	@scripts/down
+
+lab: ## start a pool of NODES=3 hosts on this machine (tests/lab/lab)
+	@tests/lab/lab up $(or $(NODES),3)
+
+lab-down: ## end that one
+	@tests/lab/lab down
 
 status: ## what runs, where it answers, where its logs are
 	@scripts/node status
