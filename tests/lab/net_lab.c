@@ -6,7 +6,8 @@
  * Writes records into a store in memory, runs the network reconciler with
  * the OVN driver and the metadata legs on them, and answers HTTP on each
  * metadata socket with the network and the address that asked.  A line on
- * standard input changes the records; each is answered by "ok":
+ * standard input changes the records; each is answered by "ok", once the
+ * northbound database has the change:
  *
  *     fip on | fip off | snat on | snat off | open PORT | close | leave
  *     rebuild
@@ -204,6 +205,12 @@ static void print_status(struct world *w)
     printf("\n");
 }
 
+static void reconcile_all(struct net_reconcile *n)
+{
+    while (reconciler_step(net_reconcile_queue(n), 0))
+        ;
+}
+
 static void command(struct world *w, struct net_reconcile *n,
                     const char *external, char *line)
 {
@@ -230,6 +237,7 @@ static void command(struct world *w, struct net_reconcile *n,
         print_status(w);
     if (!strcmp(line, "rebuild"))
         net_reconcile_rebuild(n);
+    reconcile_all(n);
     printf("ok\n");
     fflush(stdout);
 }
@@ -239,8 +247,7 @@ static char *next_line(struct net_reconcile *n, char *line, int size)
 {
     struct pollfd p = { .fd = 0, .events = POLLIN };
     while (poll(&p, 1, 5) <= 0)
-        while (reconciler_step(net_reconcile_queue(n), 0))
-            ;
+        reconcile_all(n);
     return fgets(line, size, stdin);
 }
 
