@@ -105,10 +105,7 @@ static void heard(void *arg, const struct record *old, const struct record *now)
     struct driver *dr = arg;
     const struct record *r = now ? now : old;
     struct change c = { r->kind, r->id, now ? now->mod_rev : INT64_MAX };
-    pthread_mutex_lock(&dr->lock);
-    size_t n = dr->n_waiting;
-    pthread_mutex_unlock(&dr->lock);
-    if (n)
+    if (driver_waiting(dr))
         end_waits(dr, bucket_of(r->id), has_changed, &c);
 }
 
@@ -130,6 +127,14 @@ void driver_tick(struct driver *dr, int64_t now)
 static bool always(struct drive *d, const void *arg)
 {
     return !error_set(&d->req.waited.err, ERR_CANCELLED, "the service stops");
+}
+
+size_t driver_waiting(struct driver *dr)
+{
+    pthread_mutex_lock(&dr->lock);
+    size_t n = dr->n_waiting;
+    pthread_mutex_unlock(&dr->lock);
+    return n;
 }
 
 void driver_cancel(struct driver *dr)

@@ -46,6 +46,8 @@ struct driver *driver_new(const struct driver_config *config);
 void driver_free(struct driver *d); /* NULL is fine */
 /* Ends the waits for records whose deadline is over; call it now and then. */
 void driver_tick(struct driver *d, int64_t now);
+/* How many wait for a record. */
+size_t driver_waiting(struct driver *d);
 /* From now on waits for records fail at once, with ERR_CANCELLED. */
 void driver_cancel(struct driver *d);
 

@@ -50,8 +50,10 @@ struct httpd {
     unsigned n_conns;
     bool stop, has_clock;
     pthread_t clock;
-    _Atomic unsigned active;   /* calls */
-    _Atomic uint64_t requests; /* so far */
+    pthread_mutex_t calls_lock; /* active goes down */
+    pthread_cond_t idle;        /* .. to 0 */
+    _Atomic unsigned active;    /* calls */
+    _Atomic uint64_t requests;  /* so far */
     _Atomic bool stopping;
 };
 
@@ -107,7 +109,11 @@ static void call_free(struct call *c)
         drive_free(&c->drive);
     arena_free(&c->arena);
     free(c);
-    atomic_fetch_sub(&h->active, 1);
+    /* The last touch of h: when this was the last call it may go at once. */
+    pthread_mutex_lock(&h->calls_lock);
+    if (atomic_fetch_sub(&h->active, 1) == 1)
+        pthread_cond_broadcast(&h->idle);
+    pthread_mutex_unlock(&h->calls_lock);
 }
 
 /* The request's line as it came; MHD has not touched it yet. */
@@ -640,6 +646,8 @@ struct httpd *httpd_new(const struct httpd_config *config)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&h->wake, &attr);
+    pthread_mutex_init(&h->calls_lock, NULL);
+    pthread_cond_init(&h->idle, &attr);
     pthread_condattr_destroy(&attr);
     if (!h->c.driver.jobs)
         h->c.driver.jobs = h->own_jobs = jobs_new(JOB_THREADS, JOBS_MAX);
@@ -709,8 +717,13 @@ bool httpd_start(struct httpd *h, int listen_fd, struct error *err)
 
 static bool await_calls(struct httpd *h, int64_t until)
 {
-    while (atomic_load(&h->active) && mono(h) < until)
-        usleep(5000);
+    struct timespec end = { .tv_sec = until / SECOND_US,
+                            .tv_nsec = until % SECOND_US * 1000 };
+    int failed = 0;
+    pthread_mutex_lock(&h->calls_lock);
+    while (atomic_load(&h->active) && !failed)
+        failed = pthread_cond_timedwait(&h->idle, &h->calls_lock, &end);
+    pthread_mutex_unlock(&h->calls_lock);
     return atomic_load(&h->active) == 0;
 }
 
@@ -755,6 +768,8 @@ void httpd_free(struct httpd *h)
     driver_free(h->driver);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->wake);
+    pthread_mutex_destroy(&h->calls_lock);
+    pthread_cond_destroy(&h->idle);
     free(h);
 }
 
@@ -762,7 +777,7 @@ struct httpd_stats httpd_stats(struct httpd *h)
 {
     pthread_mutex_lock(&h->lock);
     struct httpd_stats s = { atomic_load(&h->requests), atomic_load(&h->active),
-                             h->n_conns };
+                             h->n_conns, (unsigned)driver_waiting(h->driver) };
     pthread_mutex_unlock(&h->lock);
     return s;
 }

@@ -49,6 +49,7 @@ void httpd_free(struct httpd *h);
 struct httpd_stats {
     uint64_t requests;
     unsigned active, connections;
+    unsigned waiting; /* of the active ones, for a record */
 };
 struct httpd_stats httpd_stats(struct httpd *h);
 

@@ -7,7 +7,7 @@
 #ifndef CAIRN_TESTS_OVSDB_SERVER_H
 #define CAIRN_TESTS_OVSDB_SERVER_H
 
-#include "test.h"
+#include "eventually.h"
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
@@ -62,13 +62,8 @@ static inline void ovsdb_server_start(struct ovsdb_server *s)
     char *argv[] = { server, s->database, remote, ctl, quiet, nopid, NULL };
     s->pid = server_spawn(argv);
     assert_true(s->pid > 0);
-    for (int i = 0; i < 500; i++) {
-        struct stat st;
-        if (!stat(s->socket, &st))
-            return;
-        usleep(10000);
-    }
-    fail_msg("ovsdb-server did not start");
+    struct stat st;
+    eventually(!stat(s->socket, &st));
 }
 
 /* As pulling the plug. */

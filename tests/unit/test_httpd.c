@@ -1,6 +1,8 @@
 /* httpd: real sockets on loopback against a small service of its own. */
 #include "test.h"
 
+#include "eventually.h"
+
 #include "rest-api/auth.h"
 #include "rest-api/httpd.h"
 #include "rest-api/pki.h"
@@ -18,6 +20,7 @@
 #include <openssl/evp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -212,6 +215,7 @@ struct house {
     struct httpd *httpd;
     struct api api;
     int listen_fd, port;
+    atomic_bool in_slow; /* a slow call has begun */
     char dir[64];
 };
 
@@ -223,8 +227,10 @@ static bool fake_call(void *self, const char *op, const char *json,
     snprintf(path, sizeof(path), "%s/file", h->dir);
     if (strcmp(op, "fail") == 0)
         return error_set(err, ERR_CONFLICT, "it failed");
-    if (strcmp(op, "slow") == 0)
-        usleep(300000);
+    if (strcmp(op, "slow") == 0) {
+        atomic_store(&h->in_slow, true);
+        usleep(300000); /* that is what is slow about it */
+    }
     if (strcmp(op, "image.write") == 0)
         *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (strcmp(op, "image.read") == 0) {
@@ -612,6 +618,11 @@ static void *await_one(void *arg)
     return a;
 }
 
+static void await_waiting(struct house *h)
+{
+    eventually(httpd_stats(h->httpd).waiting == 1);
+}
+
 static void waits_for_records(void **state)
 {
     struct buf a = ANSWER_INIT;
@@ -624,7 +635,7 @@ static void waits_for_records(void **state)
     assert_true(env_mono(&env_system) - began >= 100000);
     assert_true(env_mono(&env_system) - began < 5 * SECOND_US);
     pthread_create(&t, NULL, await_one, *state);
-    usleep(100000);
+    await_waiting(*state);
     ask(*state, &a, "PUT", "/t/regions/w", NULL, "{}");
     pthread_join(t, &answer);
     assert_string_equal(body_of(answer), "2");
@@ -639,13 +650,8 @@ static void region_becomes(struct house *h, const char *id, const char *want)
     struct buf a = ANSWER_INIT;
     char path[100];
     snprintf(path, sizeof(path), "/t/regions/%s", id);
-    for (int i = 0; i < 1000; i++) {
-        ask(h, &a, "GET", path, NULL, NULL);
-        if (strcmp(body_of(&a), want) == 0)
-            break;
-        usleep(10000);
-    }
-    assert_string_equal(body_of(&a), want);
+    eventually(ask(h, &a, "GET", path, NULL, NULL) == 200 &&
+               strcmp(body_of(&a), want) == 0);
     buf_free(&a);
 }
 
@@ -726,7 +732,7 @@ static void truncated_uploads(void **state)
     int fd = dial(h);
     tell(fd, head, strlen(head));
     tell(fd, data, 1000000);
-    usleep(50000);
+    region_becomes(h, "cut", "\"uploading\"");
     close(fd);
     region_becomes(h, "cut", "\"failed\"");
     head = "PUT /t/upload/cut2 HTTP/1.1\r\nHost: x\r\n"
@@ -854,9 +860,7 @@ static void slow_clients(void **state)
     int fd = dial(h);
     for (int i = 0; i < 20; i++)
         tell(fd, text, strlen(text));
-    for (int i = 0; i < 1000 && httpd_stats(h->httpd).connections; i++)
-        usleep(10000);
-    assert_int_equal(httpd_stats(h->httpd).connections, 0);
+    eventually(httpd_stats(h->httpd).connections == 0);
     close(fd);
     close_house(h);
 }
@@ -899,7 +903,7 @@ static void graceful_stop(void **state)
     void *status;
     int idle = dial(h);
     pthread_create(&t, NULL, slow_call, h);
-    usleep(100000);
+    eventually(atomic_load(&h->in_slow));
     close_house(h);
     pthread_join(t, &status);
     assert_int_equal((uintptr_t)status, 200);
@@ -923,7 +927,7 @@ static void stop_ends_long_waits(void **state)
     void *status;
     ask(h, &a, "PUT", "/t/regions/w", NULL, "{}");
     pthread_create(&t, NULL, wait_long, h);
-    usleep(100000);
+    await_waiting(h);
     int64_t began = env_mono(&env_system);
     close_house(h);
     assert_true(env_mono(&env_system) - began < 4 * SECOND_US);

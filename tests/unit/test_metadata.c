@@ -5,6 +5,7 @@
  */
 #include "network/metadata.h"
 
+#include "eventually.h"
 #include "net_world.h"
 #include "ovsdb_server.h"
 
@@ -108,13 +109,11 @@ static bool apply(struct lab *l, struct error *err)
 static void must_apply(struct lab *l)
 {
     struct error err = { 0 };
-    for (int i = 0; i < 200; i++) { /* until it has heard of the bridge */
-        if (apply(l, &err))
-            return;
-        assert_int_equal(err.code, ERR_UNAVAILABLE);
-        usleep(10000);
-    }
-    fail_msg("%s", err.text);
+    /* Until it has heard of the bridge. */
+    bool ok = false;
+    eventually((ok = apply(l, &err)) || err.code != ERR_UNAVAILABLE);
+    if (!ok)
+        fail_msg("%s", err.text);
 }
 
 static unsigned index_of(const char *name)

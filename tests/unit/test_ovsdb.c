@@ -3,6 +3,7 @@
 
 #include "test.h"
 
+#include "eventually.h"
 #include "ovsdb_server.h"
 
 #include "common/env.h"
@@ -285,8 +286,7 @@ static void test_scripted(void **state)
                  "{\"method\":\"update\",\"id\":null,\"params\":[null,"
                  "{\"Logical_Switch\":{\"u2\":{\"new\":{\"name\":\"n2\"}},"
                  "\"u1\":{\"old\":{}}}}]}");
-    while (atomic_load(&s.changes) < 2)
-        usleep(1000);
+    eventually(atomic_load(&s.changes) >= 2);
     assert_int_equal(rows(s.db), 1);
     const json_t *r = ovsdb_lock(s.db, NULL);
     assert_non_null(
@@ -421,8 +421,7 @@ static void test_real_reconnect(void **state)
     assert_true(ovsdb_wait(db, 10 * SECOND_US, &err));
     assert_true(ovsdb_transact(db, ops, 10 * SECOND_US, NULL, &err));
     ovsdb_server_kill(server);
-    while (ovsdb_wait(db, 0, NULL))
-        usleep(1000);
+    eventually(!ovsdb_wait(db, 0, NULL));
     assert_false(ovsdb_transact(db, ops, SECOND_US, NULL, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     ovsdb_server_start(server);
@@ -433,9 +432,7 @@ static void test_real_reconnect(void **state)
     /* What another client changes arrives too. */
     _autojson_ json_t *more = insert_switch("b");
     assert_true(ovsdb_transact(other, more, 10 * SECOND_US, NULL, &err));
-    for (int i = 0; i < 1000 && rows(db) < 2; i++)
-        usleep(5000);
-    assert_int_equal(rows(db), 2);
+    eventually(rows(db) == 2);
     ovsdb_free(db);
     ovsdb_free(other);
     ovsdb_server_free(server);

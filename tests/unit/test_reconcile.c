@@ -1,5 +1,7 @@
 #include "test.h"
 
+#include "eventually.h"
+
 #include "common/alloc.h"
 #include "state/reconcile.h"
 
@@ -239,10 +241,7 @@ static void threads(void **state)
         pthread_create(&adders[i], NULL, add_many, &a);
     for (int i = 0; i < 3; i++)
         pthread_join(adders[i], NULL);
-    struct timespec nap = { .tv_nsec = 5000000 };
-    for (int i = 0; reconciler_stats(a.r).queued && i < 2000; i++)
-        nanosleep(&nap, NULL);
-    assert_int_equal(reconciler_stats(a.r).queued, 0);
+    eventually(reconciler_stats(a.r).queued == 0);
     assert_true(reconciler_stats(a.r).retries > 0);
     for (int k = 0; k < KEYS; k++)
         assert_int_equal(crowd.seen[k], crowd.wanted[k]);
@@ -264,12 +263,10 @@ static enum reconcile_verdict slow(void *self, const char *key,
 static void stop_waits_for_what_runs(void **state)
 {
     atomic_int phase = 0;
-    struct timespec nap = { .tv_nsec = 1000000 };
     struct reconciler *r = reconciler_new("test", slow, &phase, &env_system, 1);
     reconciler_add(r, "a");
     reconciler_add_after(r, "never", 3600 * SECOND_US);
-    while (!phase)
-        nanosleep(&nap, NULL);
+    eventually(phase);
     reconciler_stop(r);
     assert_int_equal(phase, 2);
     reconciler_stop(NULL);

@@ -1,6 +1,7 @@
 /* sync, ovn: wanted content against a real ovsdb-server. */
 #include "network/ovn.h"
 
+#include "eventually.h"
 #include "net_world.h"
 #include "ovsdb_server.h"
 
@@ -60,9 +61,7 @@ static void lab_write(struct lab *l, const char *ops_text)
     int heard = atomic_load(&l->heard);
     if (!ovsdb_transact(l->eyes, ops, 10 * SECOND_US, NULL, &err))
         fail_msg("%s", err.text);
-    for (int i = 0; i < 2000 && atomic_load(&l->heard) == heard; i++)
-        usleep(1000);
-    assert_int_not_equal(atomic_load(&l->heard), heard);
+    eventually(atomic_load(&l->heard) != heard);
 }
 
 /* What the database holds now, asked for anew: independent of monitors. */
@@ -104,13 +103,11 @@ static void apply(struct lab *l, struct world *w)
 {
     struct error err = { 0 };
     _autosnap_ struct snapshot *s = cache_snapshot(w->cache);
-    for (int i = 0; i < 100; i++) {
-        if (network_apply(l->driver, s, &err))
-            return;
-        assert_int_equal(err.code, ERR_UNAVAILABLE);
-        usleep(50000);
-    }
-    fail_msg("%s", err.text);
+    bool ok = false;
+    eventually((ok = network_apply(l->driver, s, &err)) ||
+               err.code != ERR_UNAVAILABLE);
+    if (!ok)
+        fail_msg("%s", err.text);
 }
 
 /* The keys of the rows that a value refers to, in order: of a wanted value
@@ -319,8 +316,8 @@ static void test_refused_row(void **state)
     lab_write(l, "[{\"op\":\"insert\",\"table\":\"Port_Group\","
                  "\"row\":{\"name\":\"pg_default\"}}]");
     struct snapshot *s = cache_snapshot(w.cache);
-    while (!network_apply(l->driver, s, &err) && err.code == ERR_UNAVAILABLE)
-        usleep(10000);
+    eventually(network_apply(l->driver, s, &err) ||
+               err.code != ERR_UNAVAILABLE);
     assert_int_equal(err.code, ERR_CONFLICT);
     assert_non_null(strstr(err.text, "Port_Group/default"));
     _autojson_ json_t *acls = lab_rows(l, "ACL");
@@ -347,18 +344,12 @@ static void test_port_state(void **state)
     lab_write(l, "[{\"op\":\"update\",\"table\":\"Logical_Switch_Port\","
                  "\"where\":[[\"name\",\"==\",\"vm\"]],"
                  "\"row\":{\"up\":true}}]");
-    for (int i = 0; i < 1000 && network_port_state(l->driver, "vm") != PORT_UP;
-         i++)
-        usleep(5000);
-    assert_int_equal(network_port_state(l->driver, "vm"), PORT_UP);
+    eventually(network_port_state(l->driver, "vm") == PORT_UP);
     /* `up` is OVN's: an apply leaves it as it is. */
     apply(l, &w);
     assert_int_equal(network_port_state(l->driver, "vm"), PORT_UP);
     ovsdb_server_kill(l->server);
-    for (int i = 0;
-         i < 1000 && network_port_state(l->driver, "vm") != PORT_UNKNOWN; i++)
-        usleep(5000);
-    assert_int_equal(network_port_state(l->driver, "vm"), PORT_UNKNOWN);
+    eventually(network_port_state(l->driver, "vm") == PORT_UNKNOWN);
     ovsdb_server_start(l->server);
     world_free(&w);
     lab_free(l);
