@@ -2,20 +2,16 @@
 #include "openstack-compat/compute/nova.h"
 
 #include "model/identity.h"
+#include "openstack-compat/quota_set.h"
 
 #include <string.h>
 
 #define SERVICE "compute"
 
-/* What nova lists besides what Cairn counts: fixed limits of this build. */
-static const struct {
-    const char *name;
-    int64_t limit;
-    microversion last; /* 0: still shown */
-} fixed[] = {
-    { "metadata_items", 128, 0 },
-    { "key_pairs", 100, 0 },
-    { "server_group_members", 20, 0 },
+static const struct quota_fixed fixed[] = {
+    { "metadata_items", 128 },
+    { "key_pairs", 100 },
+    { "server_group_members", 20 },
     { "injected_files", 0, MV(2, 56) },
     { "injected_file_content_bytes", 0, MV(2, 56) },
     { "injected_file_path_bytes", 0, MV(2, 56) },
@@ -23,86 +19,8 @@ static const struct {
     { "floating_ips", -1, MV(2, 35) },
     { "security_groups", -1, MV(2, 35) },
     { "security_group_rules", -1, MV(2, 35) },
+    { 0 },
 };
-
-static bool is_ours(const struct quota_default *d)
-{
-    return strcmp(d->service, SERVICE) == 0;
-}
-
-static void write_one(struct jw *w, const char *name, int64_t limit,
-                      int64_t used, bool detail)
-{
-    if (!detail) {
-        jw_int(w, name, limit);
-        return;
-    }
-    jw_obj(w, name);
-    jw_int(w, "limit", limit);
-    jw_int(w, "in_use", used);
-    jw_int(w, "reserved", 0);
-    jw_obj_end(w);
-}
-
-static enum outcome write_set(struct req *r, const struct quota *q,
-                              const char *project, bool detail, bool with_id)
-{
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_obj(&w, "quota_set");
-    if (with_id)
-        jw_str(&w, "id", project);
-    for (const struct quota_default *d = quota_defaults; d->name; d++)
-        if (is_ours(d))
-            write_one(&w, d->name,
-                      q ? amount_get(&q->limits, d->name, d->limit) : d->limit,
-                      quota_used(r->snap, SERVICE, project, d->name), detail);
-    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-        if (!fixed[i].last || r->mv <= fixed[i].last)
-            write_one(&w, fixed[i].name, fixed[i].limit, 0, detail);
-    jw_obj_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
-}
-
-static const struct quota *quota_of(struct req *r, const char *project)
-{
-    return snap_get(r->snap, &kind_quota, req_strf(r, SERVICE "/%s", project));
-}
-
-static bool may_read(struct req *r, const char *project)
-{
-    if (r->auth.is_admin && !snap_get(r->snap, &kind_project, project))
-        return error_set(&r->err, ERR_INVALID,
-                         "Project ID %.64s is not a valid project.", project);
-    return req_may_see(r, project) ||
-           error_set(&r->err, ERR_FORBIDDEN,
-                     "Policy doesn't allow os_compute_api:os-quota-sets:show "
-                     "to be performed.");
-}
-
-enum outcome nova_quota_show(struct req *r)
-{
-    const char *project = r->param[0];
-    return may_read(r, project)
-               ? write_set(r, quota_of(r, project), project, false, true)
-               : req_failed(r);
-}
-
-enum outcome nova_quota_detail(struct req *r)
-{
-    const char *project = r->param[0];
-    return may_read(r, project)
-               ? write_set(r, quota_of(r, project), project, true, true)
-               : req_failed(r);
-}
-
-enum outcome nova_quota_defaults(struct req *r)
-{
-    return may_read(r, r->param[0])
-               ? write_set(r, NULL, r->param[0], false, true)
-               : req_failed(r);
-}
 
 /* Less than what is in use needs force. */
 static bool covers_use(struct req *r, const char *name, int64_t limit)
@@ -118,25 +36,24 @@ static bool covers_use(struct req *r, const char *name, int64_t limit)
                      (long long)limit, name, (long long)used);
 }
 
-static bool set_limit(struct req *r, struct quota *q, const char *name,
-                      const json_t *v)
+static bool check_limit(struct req *r, const char *name, const json_t *v,
+                        int64_t *n)
 {
     struct attr a = { name, .check = CHECK_INT, .min = -1, .max = INT32_MAX };
     _autojson_ json_t *owned = NULL;
+    if (!check_value(&a, STYLE_NOVA, v, &owned, &r->err))
+        return false;
+    *n = json_integer_value(owned ? owned : v);
+    return covers_use(r, name, *n);
+}
+
+static bool check_other(struct req *r, const char *name, const json_t *v)
+{
     if (strcmp(name, "force") == 0)
         return true;
-    for (const struct quota_default *d = quota_defaults; d->name; d++) {
-        if (!is_ours(d) || strcmp(d->name, name) != 0)
-            continue;
-        if (!check_value(&a, STYLE_NOVA, v, &owned, &r->err))
-            return false;
-        int64_t limit = json_integer_value(owned ? owned : v);
-        amount_set(q, &q->limits, name, limit);
-        return covers_use(r, name, limit);
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
-        if (strcmp(fixed[i].name, name) == 0)
-            return json_integer_value(v) == fixed[i].limit ||
+    for (const struct quota_fixed *f = fixed; f->name; f++)
+        if (strcmp(f->name, name) == 0)
+            return json_integer_value(v) == f->limit ||
                    error_set(&r->err, ERR_NOT_IMPLEMENTED,
                              "The limit of %s is fixed.", name);
     return error_set(&r->err, ERR_INVALID,
@@ -145,34 +62,71 @@ static bool set_limit(struct req *r, struct quota *q, const char *name,
                      name);
 }
 
+static const struct quota_api api = {
+    .service = SERVICE,
+    .envelope = "quota_set",
+    .used = "in_use",
+    .fixed = fixed,
+    .denied = "Policy doesn't allow os_compute_api:os-quota-sets:show to be "
+              "performed.",
+    .check = check_limit,
+    .other = check_other,
+};
+
+static bool may_read(struct req *r, const char *project)
+{
+    if (r->auth.is_admin && !snap_get(r->snap, &kind_project, project))
+        return error_set(&r->err, ERR_INVALID,
+                         "Project ID %.64s is not a valid project.", project);
+    return quota_set_may_read(r, &api, project);
+}
+
+static enum outcome show(struct req *r, const struct quota *q, bool usage)
+{
+    const char *project = r->param[0];
+    return may_read(r, project)
+               ? quota_set_reply(r, &api, q, project, usage, project)
+               : req_failed(r);
+}
+
+enum outcome nova_quota_show(struct req *r)
+{
+    return show(r, quota_set_of(r, &api, r->param[0]), false);
+}
+
+enum outcome nova_quota_detail(struct req *r)
+{
+    return show(r, quota_set_of(r, &api, r->param[0]), true);
+}
+
+enum outcome nova_quota_defaults(struct req *r)
+{
+    return show(r, NULL, false);
+}
+
+static bool of_whole_project(struct req *r)
+{
+    return !req_query(r, "user_id") ||
+           error_set(&r->err, ERR_NOT_IMPLEMENTED,
+                     "Quotas of single users are not built.");
+}
+
 enum outcome nova_quota_update(struct req *r)
 {
-    const char *name;
-    json_t *value, *body = req_envelope(r, "quota_set");
-    const char *id = req_strf(r, SERVICE "/%s", r->param[0]);
-    const struct quota *was = snap_get(r->snap, &kind_quota, id);
-    _autorecord_ struct quota *q =
-        was ? record_copy(was) : record_new(&kind_quota, id);
-    if (!body || !may_read(r, r->param[0]))
+    const char *project = r->param[0];
+    if (!req_envelope(r, "quota_set") || !may_read(r, project) ||
+        !of_whole_project(r))
         return req_failed(r);
-    if (req_query(r, "user_id"))
-        return req_fail(r, ERR_NOT_IMPLEMENTED,
-                        "Quotas of single users are not built.");
-    json_object_foreach(
-        body, name,
-        value) if (!set_limit(r, q, name, value)) return req_failed(r);
-    txn_change_record(&r->txn, q);
-    return write_set(r, q, r->param[0], false, false);
+    _autorecord_ struct quota *q = quota_set_change(r, &api, project);
+    return q ? quota_set_reply(r, &api, q, project, false, NULL)
+             : req_failed(r);
 }
 
 enum outcome nova_quota_delete(struct req *r)
 {
-    const struct quota *q = quota_of(r, r->param[0]);
-    if (req_query(r, "user_id"))
-        return req_fail(r, ERR_NOT_IMPLEMENTED,
-                        "Quotas of single users are not built.");
-    if (q)
-        txn_delete_record(&r->txn, q);
+    if (!of_whole_project(r))
+        return req_failed(r);
+    quota_set_reset(r, &api, r->param[0]);
     return req_reply(r, 202);
 }
 

@@ -1,50 +1,33 @@
 /* Nova's discovery documents, extensions and routes. */
 #include "openstack-compat/compute/nova.h"
 
+#include "openstack-compat/discovery.h"
+
 /* ---- discovery --------------------------------------------------------- */
 
-static void write_version(struct req *r, struct jw *w, const char *key,
-                          bool media)
-{
-    jw_obj(w, key);
-    jw_str(w, "id", "v2.1");
-    jw_str(w, "status", "CURRENT");
-    jw_strf(w, "version", "%d.%d", NOVA_MAX / 1000, NOVA_MAX % 1000);
-    jw_strf(w, "min_version", "%d.%d", NOVA_MIN / 1000, NOVA_MIN % 1000);
-    jw_str(w, "updated", "2013-07-23T11:33:21Z");
-    jw_arr(w, "links");
-    jw_obj(w, NULL);
-    jw_str(w, "rel", "self");
-    jw_strf(w, "href", "%s/v2.1/", req_base_url(r));
-    jw_obj_end(w);
-    jw_arr_end(w);
-    if (media) {
-        jw_arr(w, "media-types");
-        jw_obj(w, NULL);
-        jw_str(w, "base", "application/json");
-        jw_str(w, "type", "application/vnd.openstack.compute+json;version=2.1");
-        jw_obj_end(w);
-        jw_arr_end(w);
-    }
-    jw_obj_end(w);
-}
+static const struct api_version version = {
+    .id = "v2.1",
+    .status = "CURRENT",
+    .newest = "version",
+    .first = NOVA_MIN,
+    .last = NOVA_MAX,
+    .updated = "2013-07-23T11:33:21Z",
+    .path = "v2.1/",
+    .media_type = "application/vnd.openstack.compute+json;version=2.1",
+};
 
 enum outcome nova_versions(struct req *r)
 {
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_arr(&w, "versions");
-    write_version(r, &w, NULL, false);
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
+    struct api_version v = version;
+    v.media_type = NULL; /* only in its own document */
+    return discovery_list(r, 200, &v, 1);
 }
 
 enum outcome nova_version(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
-    write_version(r, &w, "version", true);
+    discovery_version(r, &w, "version", &version);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }

@@ -1,29 +1,17 @@
 #include "openstack-compat/identity/identity.h"
 
+#include "openstack-compat/discovery.h"
 #include "openstack-compat/identity/parts.h"
 
 /* ---- version discovery ------------------------------------------------- */
 
-static void write_version(struct req *r, struct jw *w, const char *key)
-{
-    jw_obj(w, key);
-    jw_str(w, "id", "v3.14");
-    jw_str(w, "status", "stable");
-    jw_str(w, "updated", "2020-04-07T00:00:00Z");
-    jw_arr(w, "links");
-    jw_obj(w, NULL);
-    jw_str(w, "rel", "self");
-    jw_strf(w, "href", "%s/v3/", req_base_url(r));
-    jw_obj_end(w);
-    jw_arr_end(w);
-    jw_arr(w, "media-types");
-    jw_obj(w, NULL);
-    jw_str(w, "base", "application/json");
-    jw_str(w, "type", "application/vnd.openstack.identity-v3+json");
-    jw_obj_end(w);
-    jw_arr_end(w);
-    jw_obj_end(w);
-}
+static const struct api_version version = {
+    .id = "v3.14",
+    .status = "stable",
+    .updated = "2020-04-07T00:00:00Z",
+    .path = "v3/",
+    .media_type = "application/vnd.openstack.identity-v3+json",
+};
 
 enum outcome identity_versions(struct req *r)
 {
@@ -31,7 +19,7 @@ enum outcome identity_versions(struct req *r)
     jw_obj(&w, NULL);
     jw_obj(&w, "versions");
     jw_arr(&w, "values");
-    write_version(r, &w, NULL);
+    discovery_version(r, &w, NULL, &version);
     jw_arr_end(&w);
     jw_obj_end(&w);
     jw_obj_end(&w);
@@ -43,7 +31,7 @@ enum outcome identity_v3(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
-    write_version(r, &w, "version");
+    discovery_version(r, &w, "version", &version);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }

@@ -1,41 +1,33 @@
 /* Glance's discovery documents and routes. */
 #include "openstack-compat/image/glance.h"
 
-/* Up to 2.9: what comes after it speaks of several stores. */
-#define NEWEST_MINOR 9
+#include "openstack-compat/discovery.h"
 
-static enum outcome write_versions(struct req *r, int status)
-{
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_arr(&w, "versions");
-    for (int minor = NEWEST_MINOR; minor >= 0; minor--) {
-        if (minor == 8) /* several stores, experimental */
-            continue;
-        jw_obj(&w, NULL);
-        jw_strf(&w, "id", "v2.%d", minor);
-        jw_str(&w, "status", minor == NEWEST_MINOR ? "CURRENT" : "SUPPORTED");
-        jw_arr(&w, "links");
-        jw_obj(&w, NULL);
-        jw_str(&w, "rel", "self");
-        jw_strf(&w, "href", "%s/v2/", req_base_url(r));
-        jw_obj_end(&w);
-        jw_arr_end(&w);
-        jw_obj_end(&w);
+/* Up to 2.9: what comes after it, and 2.8, speaks of several stores. */
+#define OLDER(id_)                                                             \
+    {                                                                          \
+        .id = id_, .status = "SUPPORTED", .path = "v2/"                        \
     }
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, status);
-}
+static const struct api_version versions[] = {
+    { .id = "v2.9", .status = "CURRENT", .path = "v2/" },
+    OLDER("v2.7"),
+    OLDER("v2.6"),
+    OLDER("v2.5"),
+    OLDER("v2.4"),
+    OLDER("v2.3"),
+    OLDER("v2.2"),
+    OLDER("v2.1"),
+    OLDER("v2.0"),
+};
 
 enum outcome glance_versions(struct req *r)
 {
-    return write_versions(r, 200);
+    return discovery_list(r, 200, versions, ARRAY_SIZE(versions));
 }
 
 enum outcome glance_versions_choice(struct req *r)
 {
-    return write_versions(r, 300);
+    return discovery_list(r, 300, versions, ARRAY_SIZE(versions));
 }
 
 enum outcome glance_import_info(struct req *r)

@@ -1,33 +1,18 @@
 /* Neutron's discovery documents, extensions and routes. */
 #include "openstack-compat/network/neutron.h"
 
+#include "openstack-compat/discovery.h"
+
 #include <string.h>
 
 /* ---- discovery --------------------------------------------------------- */
 
-static void write_version_link(struct req *r, struct jw *w, const char *rel)
-{
-    jw_arr(w, "links");
-    jw_obj(w, NULL);
-    jw_str(w, "rel", rel);
-    jw_strf(w, "href", "%s/v2.0/", req_base_url(r));
-    jw_obj_end(w);
-    jw_arr_end(w);
-}
-
 enum outcome neutron_versions(struct req *r)
 {
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_arr(&w, "versions");
-    jw_obj(&w, NULL);
-    jw_str(&w, "id", "v2.0");
-    jw_str(&w, "status", "CURRENT");
-    write_version_link(r, &w, "self");
-    jw_obj_end(&w);
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
+    static const struct api_version version = { .id = "v2.0",
+                                                .status = "CURRENT",
+                                                .path = "v2.0/" };
+    return discovery_list(r, 200, &version, 1);
 }
 
 static const struct resource *const collections[] = {

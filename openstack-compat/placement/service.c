@@ -1,30 +1,20 @@
 /* Placement's discovery document, classes, traits and routes. */
 #include "openstack-compat/placement/placement.h"
 
+#include "openstack-compat/discovery.h"
+
 #include <string.h>
 
 enum outcome placement_versions(struct req *r)
 {
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_arr(&w, "versions");
-    jw_obj(&w, NULL);
-    jw_str(&w, "id", "v1.0");
-    jw_str(&w, "status", "CURRENT");
-    jw_strf(&w, "min_version", "%d.%d", PLACEMENT_MIN / 1000,
-            PLACEMENT_MIN % 1000);
-    jw_strf(&w, "max_version", "%d.%d", PLACEMENT_MAX / 1000,
-            PLACEMENT_MAX % 1000);
-    jw_arr(&w, "links");
-    jw_obj(&w, NULL);
-    jw_str(&w, "rel", "self");
-    jw_str(&w, "href", "");
-    jw_obj_end(&w);
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
+    static const struct api_version version = {
+        .id = "v1.0",
+        .status = "CURRENT",
+        .newest = "max_version",
+        .first = PLACEMENT_MIN,
+        .last = PLACEMENT_MAX,
+    };
+    return discovery_list(r, 200, &version, 1);
 }
 
 /* ---- resource classes -------------------------------------------------- */

@@ -1,47 +1,31 @@
 /* Cinder's discovery documents and routes; what its files share. */
 #include "openstack-compat/volume/cinder.h"
 
+#include "openstack-compat/discovery.h"
+
 #include <string.h>
 
 /* ---- discovery --------------------------------------------------------- */
 
-static enum outcome write_versions(struct req *r, int status)
-{
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_arr(&w, "versions");
-    jw_obj(&w, NULL);
-    jw_str(&w, "id", "v3.0");
-    jw_str(&w, "status", "CURRENT");
-    jw_strf(&w, "version", "%d.%d", CINDER_MAX / 1000, CINDER_MAX % 1000);
-    jw_strf(&w, "min_version", "%d.%d", CINDER_MIN / 1000, CINDER_MIN % 1000);
-    jw_str(&w, "updated", "2019-04-10T00:00:00Z");
-    jw_arr(&w, "links");
-    jw_obj(&w, NULL);
-    jw_str(&w, "rel", "self");
-    jw_strf(&w, "href", "%s/v3/", req_base_url(r));
-    jw_obj_end(&w);
-    jw_arr_end(&w);
-    jw_arr(&w, "media-types");
-    jw_obj(&w, NULL);
-    jw_str(&w, "base", "application/json");
-    jw_str(&w, "type", "application/vnd.openstack.volume+json;version=3");
-    jw_obj_end(&w);
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, status);
-}
+static const struct api_version version = {
+    .id = "v3.0",
+    .status = "CURRENT",
+    .newest = "version",
+    .first = CINDER_MIN,
+    .last = CINDER_MAX,
+    .updated = "2019-04-10T00:00:00Z",
+    .path = "v3/",
+    .media_type = "application/vnd.openstack.volume+json;version=3",
+};
 
 enum outcome cinder_versions(struct req *r)
 {
-    return write_versions(r, 200);
+    return discovery_list(r, 200, &version, 1);
 }
 
 enum outcome cinder_versions_choice(struct req *r)
 {
-    return write_versions(r, 300);
+    return discovery_list(r, 300, &version, 1);
 }
 
 enum outcome cinder_extensions(struct req *r)

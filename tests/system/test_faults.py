@@ -1,4 +1,5 @@
 """What dies comes back, and nothing answered is lost."""
+import statistics
 import threading
 import time
 
@@ -25,7 +26,7 @@ def answers(demo):
 
 
 def outage(session, strike):
-    """Seconds without an answer after strike()."""
+    """Seconds from before strike() to the first answer after it."""
     url = session.get_endpoint(service_type="network").rstrip("/") + "/"
 
     def up():
@@ -35,20 +36,26 @@ def outage(session, strike):
         except requests.RequestException:
             return False
     assert up()
-    strike()
     start = time.monotonic()
+    strike()
     wait_until("the API answers again", up, 30, pause=0.01)
     return time.monotonic() - start
 
 
 def test_the_face_comes_back(demo):
-    was = face_pid()
+    """SPECIFICATION.md: within a second.  The median of five, since other
+    work on the machine may delay one; and none may take three."""
     core = pid_of("cairnd")
-    gap = outage(demo.session, lambda: on_node("kill", "-KILL", was))
-    wait_until("a new face", lambda: face_pid() not in (None, was))
-    print(f"the face answered again after {gap:.2f} s")
+    gaps = []
+    for _ in range(5):
+        was = face_pid()
+        gaps.append(outage(demo.session,
+                           lambda: on_node("kill", "-KILL", was)))
+        wait_until("a new face", lambda: face_pid() not in (None, was))
+    print("the face answered again after", [f"{g:.2f} s" for g in gaps])
     assert pid_of("cairnd") == core
-    assert gap < 3  # a second on a quiet machine; see make bench
+    assert statistics.median(gaps) < 1
+    assert max(gaps) < 3
 
 
 def test_kill_9_loses_nothing(demo, admin):
