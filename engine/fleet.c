@@ -39,6 +39,13 @@ static void touch(struct fleet *f, uint32_t host)
     f->hosts[host].changed = ++f->sequence;
 }
 
+/* ... and it is the host itself, not what its guests take. */
+static void describe(struct fleet *f, uint32_t host)
+{
+    touch(f, host);
+    f->hosts[host].described = f->sequence;
+}
+
 /* ---- the fleet ----------------------------------------------------------- */
 
 struct fleet *fleet_new(void)
@@ -287,10 +294,9 @@ static void count_domain(struct fleet *f, int which, uint32_t domain, int by)
 static void count_domains(struct fleet *f, const struct fleet_facts *facts,
                           int by)
 {
-    if (facts->state != FLEET_UP)
-        return;
-    count_domain(f, 0, facts->rack, by);
-    count_domain(f, 1, facts->zone, by);
+    int up = facts->state == FLEET_UP ? by : 0;
+    count_domain(f, 0, facts->rack, up);
+    count_domain(f, 1, facts->zone, up);
 }
 
 void fleet_set_facts(struct fleet *f, uint32_t host,
@@ -300,7 +306,7 @@ void fleet_set_facts(struct fleet *f, uint32_t host,
     count_domains(f, &h->facts, -1);
     h->facts = *facts;
     count_domains(f, &h->facts, 1);
-    touch(f, host);
+    describe(f, host);
 }
 
 void fleet_set_capacity(struct fleet *f, uint32_t host,
@@ -310,7 +316,7 @@ void fleet_set_capacity(struct fleet *f, uint32_t host,
     f->capacity[resource][host] = capacity;
     f->scale[resource][host] =
         capacity > 0 ? (float)SCORE_ONE / (float)capacity : 0;
-    touch(f, host);
+    describe(f, host);
 }
 
 void fleet_set_cells(struct fleet *f, uint32_t host, unsigned n, int32_t vcpu,
@@ -325,7 +331,7 @@ void fleet_set_cells(struct fleet *f, uint32_t host, unsigned n, int32_t vcpu,
             .free_vcpu = vcpu,
             .free_memory = memory,
         };
-    touch(f, host);
+    describe(f, host);
 }
 
 bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
@@ -340,7 +346,7 @@ bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
         .cell = cell,
         .free = 1000,
     };
-    touch(f, host);
+    describe(f, host);
     return true;
 }
 

@@ -66,9 +66,10 @@ struct fleet_host {
     uint8_t n_cells, n_devices;
     struct fleet_cell cells[FLEET_CELLS];
     struct fleet_device devices[FLEET_DEVICES];
-    uint32_t guests;  /* how many */
-    uint32_t first;   /* of them: slot in fleet.guests; see fleet_next */
-    uint64_t changed; /* fleet.sequence when something here last changed */
+    uint32_t guests;    /* how many */
+    uint32_t first;     /* of them: slot in fleet.guests; see fleet_next */
+    uint64_t changed;   /* fleet.sequence after the last change here */
+    uint64_t described; /* ... of what it is: facts, cells, devices */
 };
 
 /* ---- guests -------------------------------------------------------------- */
