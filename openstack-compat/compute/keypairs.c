@@ -194,48 +194,56 @@ static void put_string(struct buf *out, const void *data, size_t len)
     buf_add(out, data, len);
 }
 
-/* The container of PROTOCOL.key in OpenSSH's source, unencrypted. */
-static char *ssh_private_key(struct req *r, EVP_PKEY *key)
+/* The part of the container that a pass phrase would seal. */
+static void put_secret(struct req *r, struct buf *out, const struct buf *pub,
+                       const unsigned char secret[64])
 {
-    unsigned char public[32], secret[64];
-    size_t len = 32, slen = 32;
-    struct buf out = BUF_INIT(1024), inner = BUF_INIT(512), pub = BUF_INIT(64);
-    EVP_PKEY_get_raw_public_key(key, public, &len);
-    EVP_PKEY_get_raw_private_key(key, secret, &slen);
-    memcpy(secret + 32, public, 32);
-    put_string(&pub, "ssh-ed25519", 11);
-    put_string(&pub, public, 32);
     uint32_t check;
     env_random(r->env, &check, sizeof(check));
-    buf_add(&inner, &check, 4);
-    buf_add(&inner, &check, 4);
-    buf_add(&inner, pub.data, pub.len);
-    put_string(&inner, secret, 64);
-    put_string(&inner, "", 0);
-    for (char pad = 1; inner.len % 8; pad++)
-        buf_addc(&inner, pad);
-    buf_add(&out, "openssh-key-v1", 15);
-    put_string(&out, "none", 4);
-    put_string(&out, "none", 4);
-    put_string(&out, "", 0);
-    buf_add(&out, "\0\0\0\1", 4);
-    put_string(&out, pub.data, pub.len);
-    put_string(&out, inner.data, inner.len);
+    buf_add(out, &check, 4);
+    buf_add(out, &check, 4);
+    buf_add(out, pub->data, pub->len);
+    put_string(out, secret, 64);
+    put_string(out, "", 0); /* the comment */
+    for (char pad = 1; out->len % 8; pad++)
+        buf_addc(out, pad);
+}
+
+/* The container of PROTOCOL.key in OpenSSH's source, unencrypted. */
+static void put_container(struct req *r, struct buf *out, EVP_PKEY *key)
+{
+    unsigned char secret[64];
+    size_t len = 32, slen = 32;
+    struct buf inner = BUF_INIT(512), pub = BUF_INIT(64);
+    EVP_PKEY_get_raw_private_key(key, secret, &slen);
+    EVP_PKEY_get_raw_public_key(key, secret + 32, &len);
+    put_string(&pub, "ssh-ed25519", 11);
+    put_string(&pub, secret + 32, 32);
+    put_secret(r, &inner, &pub, secret);
+    buf_add(out, "openssh-key-v1", 15);
+    put_string(out, "none", 4);
+    put_string(out, "none", 4);
+    put_string(out, "", 0);
+    buf_add(out, "\0\0\0\1", 4); /* keys */
+    put_string(out, pub.data, pub.len);
+    put_string(out, inner.data, inner.len);
+    buf_free(&inner);
+    buf_free(&pub);
+}
+
+static char *ssh_private_key(struct req *r, EVP_PKEY *key)
+{
+    struct buf out = BUF_INIT(1024), pem = BUF_INIT(2048);
+    put_container(r, &out, key);
     char *b64 = arena_alloc(&r->arena, out.len * 2);
     EVP_EncodeBlock((unsigned char *)b64, (unsigned char *)out.data,
                     (int)out.len);
-    struct buf pem = BUF_INIT(2048);
     buf_adds(&pem, "-----BEGIN OPENSSH PRIVATE KEY-----\n");
-    for (size_t i = 0; b64[i]; i += 70) {
+    for (size_t i = 0, n = strlen(b64); i < n; i += 70)
         buf_addf(&pem, "%.70s\n", b64 + i);
-        if (strlen(b64 + i) <= 70)
-            break;
-    }
     buf_adds(&pem, "-----END OPENSSH PRIVATE KEY-----\n");
     char *text = arena_strdup(&r->arena, buf_str(&pem));
     buf_free(&out);
-    buf_free(&inner);
-    buf_free(&pub);
     buf_free(&pem);
     return text;
 }

@@ -337,6 +337,13 @@ json_t *api_at(const json_t *json, const char *path)
     return (json_t *)json;
 }
 
+void api_each(struct api_client *c, const char *method, const char *path,
+              const char *token, const struct api_case *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        api_status(c, cases[i].status, method, path, token, cases[i].body);
+}
+
 const char *api_text(const json_t *json, const char *path)
 {
     const char *s = json_string_value(api_at(json, path));

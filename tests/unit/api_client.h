@@ -85,6 +85,13 @@ json_t *api_expect(struct api_client *c, int status, const char *method,
 /* The same and drops the answer. */
 void api_status(struct api_client *c, int status, const char *method,
                 const char *path, const char *token, const char *body);
+/* The same body after body: a table of what is accepted and what is not. */
+struct api_case {
+    int status;
+    const char *body;
+};
+void api_each(struct api_client *c, const char *method, const char *path,
+              const char *token, const struct api_case *cases, size_t n);
 /* A string within: api_text(json, "user.id", "items.0.name"); asserts. */
 const char *api_text(const json_t *json, const char *path);
 /* Anything within, or NULL. */

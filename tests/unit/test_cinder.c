@@ -191,10 +191,7 @@ static void test_create_and_show(void **state)
 static void test_bad_bodies(void **state)
 {
     struct api_client *c = *state;
-    static const struct {
-        int status;
-        const char *body;
-    } bad[] = {
+    static const struct api_case bad[] = {
         { 400, "{\"volume\": " },
         { 400, "{}" },
         { 400, "{\"volume\": []}" },
@@ -219,9 +216,7 @@ static void test_bad_bodies(void **state)
                " \"00000000-0000-4000-8000-000000000001\"}}" },
         { 413, "{\"volume\": {\"size\": 1001}}" },
     };
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-        api_status(c, bad[i].status, "POST", "/volume/v3/volumes", c->demo,
-                   bad[i].body);
+    api_each(c, "POST", "/volume/v3/volumes", c->demo, bad, ARRAY_SIZE(bad));
     char body[600], name[301];
     memset(name, 'n', 300);
     name[300] = '\0';
@@ -483,10 +478,7 @@ static void test_actions(void **state)
     char *v = ready_volume(c, "\"size\": 2");
     char action[256];
     snprintf(action, sizeof(action), "%s", path_of("volumes", v, "/action"));
-    static const struct {
-        int status;
-        const char *body;
-    } calls[] = {
+    static const struct api_case calls[] = {
         { 200, "{\"os-set_bootable\": {\"bootable\": true}}" },
         { 400, "{\"os-set_bootable\": {}}" },
         { 202, "{\"os-update_readonly_flag\": {\"readonly\": true}}" },
@@ -504,8 +496,7 @@ static void test_actions(void **state)
         { 400, "{}" },
         { 400, "{\"os-reserve\": null, \"os-unreserve\": null}" },
     };
-    for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
-        api_status(c, calls[i].status, "POST", action, c->demo, calls[i].body);
+    api_each(c, "POST", action, c->demo, calls, ARRAY_SIZE(calls));
     json_t *j =
         api_expect(c, 200, "GET", path_of("volumes", v, ""), c->demo, NULL);
     assert_string_equal(api_text(j, "volume.bootable"), "true");

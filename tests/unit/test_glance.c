@@ -188,10 +188,7 @@ static void test_create_with_id(void **state)
 static void test_bad_bodies(void **state)
 {
     struct api_client *c = *state;
-    static const struct {
-        int status;
-        const char *body;
-    } bad[] = {
+    static const struct api_case bad[] = {
         { 400, "{\"name\": " },
         { 400, "[]" },
         { 400, "{\"name\": 5}" },
@@ -212,9 +209,7 @@ static void test_bad_bodies(void **state)
         { 403, "{\"os_glance_x\": \"1\"}" },
         { 403, "{\"owner\": \"someone-else\"}" },
     };
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
-        api_status(c, bad[i].status, "POST", "/image/v2/images", c->demo,
-                   bad[i].body);
+    api_each(c, "POST", "/image/v2/images", c->demo, bad, ARRAY_SIZE(bad));
     struct buf long_name = BUF_INIT(4096);
     buf_adds(&long_name, "{\"name\": \"");
     for (int i = 0; i < 256; i++)
@@ -287,10 +282,7 @@ static void test_patch(void **state)
 static void test_bad_patches(void **state)
 {
     struct api_client *c = *state;
-    static const struct {
-        int status;
-        const char *body;
-    } bad[] = {
+    static const struct api_case bad[] = {
         { 400, "{}" },
         { 400, "[5]" },
         { 400, "[{\"op\": \"add\", \"path\": \"name\", \"value\": \"x\"}]" },

@@ -354,106 +354,121 @@ static struct buf frame_of(int type, uint64_t id)
     return b;
 }
 
+/* ---- bodies that no face sends ---- */
+
+static void two_ops_but_one(struct buf *b)
+{
+    put_u32(b, 0);
+    put_u32(b, 2);
+    put_str(b, "a");
+    put_bytes(b, "v", 1);
+    put_i64(b, 0);
+}
+
+static void more_than_a_prefix(struct buf *b)
+{
+    put_str(b, "a");
+    put_u32(b, 0);
+}
+
+static void key_with_nul(struct buf *b)
+{
+    put_u32(b, 0);
+    put_u32(b, 1);
+    put_bytes(b, "a\0b", 3);
+    put_bytes(b, "v", 1);
+    put_i64(b, 0);
+}
+
+static void many_ops(struct buf *b)
+{
+    put_u32(b, STORE_OPS_MAX + 1);
+}
+
+static void unknown_compare(struct buf *b)
+{
+    put_u32(b, 1);
+    put_str(b, "a");
+    put_u32(b, 9);
+    put_i64(b, 0);
+    put_u32(b, 0);
+}
+
+static void long_prefix(struct buf *b)
+{
+    char prefix[STORE_KEY_MAX + 10];
+    memset(prefix, 'p', sizeof(prefix));
+    prefix[sizeof(prefix) - 1] = '\0';
+    put_str(b, prefix);
+}
+
+static void unknown_control(struct buf *b)
+{
+    put_u32(b, N_CONTROLS);
+    put_i64(b, 1);
+}
+
+static void call_of_nothing(struct buf *b)
+{
+    put_str(b, NULL);
+    put_str(b, "");
+}
+
+static void watch_all(struct buf *b)
+{
+    put_str(b, "");
+    put_i64(b, 0);
+}
+
+static void watch_from_below_zero(struct buf *b)
+{
+    put_str(b, "");
+    put_i64(b, -1);
+}
+
+static const struct malformed {
+    int type;
+    void (*body)(struct buf *b); /* NULL: empty */
+    enum { ONCE, TWICE, HUGE_LENGTH, WITH_DESCRIPTOR } how;
+} malformed[] = {
+    { 99 },
+    { REMOTE_TXN_DONE }, /* the server's own */
+    { REMOTE_TXN, two_ops_but_one },
+    { REMOTE_TXN, key_with_nul },
+    { REMOTE_TXN, many_ops },
+    { REMOTE_TXN, unknown_compare },
+    { REMOTE_RANGE, more_than_a_prefix },
+    { REMOTE_RANGE, long_prefix },
+    { REMOTE_RANGE, NULL, HUGE_LENGTH },
+    { REMOTE_RANGE, NULL, WITH_DESCRIPTOR },
+    { REMOTE_CONTROL, unknown_control },
+    { REMOTE_CALL, call_of_nothing },
+    { REMOTE_WATCH, watch_all, TWICE },
+    { REMOTE_WATCH, watch_from_below_zero },
+};
+
+static void send_malformed(struct hostile *h, const struct malformed *m)
+{
+    struct buf b = frame_of(m->type, 1);
+    if (m->body)
+        m->body(&b);
+    frame_end(&b, 0);
+    if (m->how == HUGE_LENGTH)
+        memset(b.data, 0xff, 4);
+    if (m->how == TWICE)
+        assert_true(frame_send(h->fd, b.data, b.len, -1));
+    assert_true(frame_send(h->fd, b.data, b.len,
+                           m->how == WITH_DESCRIPTOR ? h->fd : -1));
+    buf_free(&b);
+}
+
 /* Each of these ends the connection, and nothing is written. */
 static void malformed_frames(void **state)
 {
-    enum {
-        UNKNOWN_TYPE,
-        SERVER_TYPE,
-        SHORT_BODY,
-        LONG_BODY,
-        KEY_WITH_NUL,
-        MANY_OPS,
-        BAD_COMPARE,
-        LONG_PREFIX,
-        BAD_CONTROL,
-        NO_OP,
-        WATCH_TWICE,
-        NEGATIVE_FROM,
-        HUGE_LENGTH,
-        A_DESCRIPTOR,
-        N_CASES
-    };
-    for (int i = 0; i < N_CASES; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(malformed); i++) {
         struct hostile h;
-        char prefix[STORE_KEY_MAX + 10];
-        memset(prefix, 'p', sizeof(prefix));
-        prefix[sizeof(prefix) - 1] = '\0';
         hostile_open(&h);
-        static const int types[N_CASES] = {
-            [UNKNOWN_TYPE] = 99,
-            [SERVER_TYPE] = REMOTE_TXN_DONE,
-            [SHORT_BODY] = REMOTE_TXN,
-            [LONG_BODY] = REMOTE_RANGE,
-            [KEY_WITH_NUL] = REMOTE_TXN,
-            [MANY_OPS] = REMOTE_TXN,
-            [BAD_COMPARE] = REMOTE_TXN,
-            [LONG_PREFIX] = REMOTE_RANGE,
-            [BAD_CONTROL] = REMOTE_CONTROL,
-            [NO_OP] = REMOTE_CALL,
-            [WATCH_TWICE] = REMOTE_WATCH,
-            [NEGATIVE_FROM] = REMOTE_WATCH,
-            [HUGE_LENGTH] = REMOTE_RANGE,
-            [A_DESCRIPTOR] = REMOTE_RANGE,
-        };
-        struct buf b = frame_of(types[i], 1);
-        switch (i) {
-        case SHORT_BODY:
-            put_u32(&b, 0);
-            put_u32(&b, 2);
-            put_str(&b, "a");
-            put_bytes(&b, "v", 1);
-            put_i64(&b, 0);
-            break;
-        case LONG_BODY:
-            put_str(&b, "a");
-            put_u32(&b, 0);
-            break;
-        case KEY_WITH_NUL:
-            put_u32(&b, 0);
-            put_u32(&b, 1);
-            put_bytes(&b, "a\0b", 3);
-            put_bytes(&b, "v", 1);
-            put_i64(&b, 0);
-            break;
-        case MANY_OPS:
-            put_u32(&b, STORE_OPS_MAX + 1);
-            break;
-        case BAD_COMPARE:
-            put_u32(&b, 1);
-            put_str(&b, "a");
-            put_u32(&b, 9);
-            put_i64(&b, 0);
-            put_u32(&b, 0);
-            break;
-        case LONG_PREFIX:
-            put_str(&b, prefix);
-            break;
-        case BAD_CONTROL:
-            put_u32(&b, N_CONTROLS);
-            put_i64(&b, 1);
-            break;
-        case NO_OP:
-            put_str(&b, NULL);
-            put_str(&b, "");
-            break;
-        case WATCH_TWICE:
-            put_str(&b, "");
-            put_i64(&b, 0);
-            frame_end(&b, 0);
-            assert_true(frame_send(h.fd, b.data, b.len, -1));
-            break;
-        case NEGATIVE_FROM:
-            put_str(&b, "");
-            put_i64(&b, -1);
-            break;
-        }
-        frame_end(&b, 0);
-        if (i == HUGE_LENGTH)
-            memset(b.data, 0xff, 4);
-        assert_true(
-            frame_send(h.fd, b.data, b.len, i == A_DESCRIPTOR ? h.fd : -1));
-        buf_free(&b);
+        send_malformed(&h, &malformed[i]);
         while (!closed)
             sched_yield();
         assert_range(h.real, "", "");

@@ -162,6 +162,13 @@ static void clock_random(void *self, void *out, size_t len)
 
 static const struct env env = { NULL, clock_now, clock_now, clock_random };
 static struct fake fake;
+
+/* The next n calls fail. */
+static void make_fail(int n, enum error_code code)
+{
+    fake.fail = n;
+    fake.code = code;
+}
 static struct store *store;
 static struct cache *cache;
 static struct storage *storage;
@@ -273,10 +280,17 @@ static int64_t used(const char *what)
 
 /* ---- images ------------------------------------------------------------- */
 
-static void image_is_inspected(void **state)
+/* An upload that is complete and waits to be looked at. */
+static struct image *checking(void)
 {
     struct image *im = new_image("i", IMAGE_CHECKING);
     im->upload_id = "u1";
+    return im;
+}
+
+static void image_is_inspected(void **state)
+{
+    struct image *im = checking();
     im->size = 100;
     im->checksum = "abc";
     put(im);
@@ -294,8 +308,7 @@ static void converted_image_has_new_sums(void **state)
 {
     strcpy(fake.info.md5, "m");
     strcpy(fake.info.sha512, "s");
-    struct image *im = new_image("i", IMAGE_CHECKING);
-    im->upload_id = "u1";
+    struct image *im = checking();
     im->disk_format = "vmdk";
     im->size = 5;
     put(im);
@@ -310,10 +323,8 @@ static void converted_image_has_new_sums(void **state)
 
 static void bad_image_is_refused(void **state)
 {
-    fake.fail = 1;
-    fake.code = ERR_INVALID;
-    struct image *im = new_image("i", IMAGE_CHECKING);
-    im->upload_id = "u1";
+    make_fail(1, ERR_INVALID);
+    struct image *im = checking();
     im->checksum = "abc";
     put(im);
     run();
@@ -327,8 +338,7 @@ static void bad_image_is_refused(void **state)
 
 static void truncated_upload_is_refused(void **state)
 {
-    struct image *im = new_image("i", IMAGE_CHECKING);
-    im->upload_id = "u1";
+    struct image *im = checking();
     im->size = 101;
     put(im);
     run();
@@ -341,11 +351,8 @@ static void truncated_upload_is_refused(void **state)
 
 static void passing_failure_is_tried_again(void **state)
 {
-    fake.fail = 3;
-    fake.code = ERR_BUSY;
-    struct image *im = new_image("i", IMAGE_CHECKING);
-    im->upload_id = "u1";
-    put(im);
+    make_fail(3, ERR_BUSY);
+    put(checking());
     run();
     const struct image *now = look(&kind_image, "i");
     assert_int_equal(now->status, IMAGE_ACTIVE);
@@ -355,11 +362,8 @@ static void passing_failure_is_tried_again(void **state)
 
 static void lasting_failure_ends_without_paths(void **state)
 {
-    fake.fail = 8;
-    fake.code = ERR_INTERNAL;
-    struct image *im = new_image("i", IMAGE_CHECKING);
-    im->upload_id = "u1";
-    put(im);
+    make_fail(8, ERR_INTERNAL);
+    put(checking());
     run();
     run();
     const struct image *now = look(&kind_image, "i");
@@ -376,9 +380,7 @@ static void delete_during_check(void)
 
 static void image_deleted_while_checked(void **state)
 {
-    struct image *im = new_image("i", IMAGE_CHECKING);
-    im->upload_id = "u1";
-    put(im);
+    put(checking());
     fake.meanwhile = delete_during_check;
     run();
     assert_null(look(&kind_image, "i"));
@@ -390,8 +392,7 @@ static void tombstone_goes_with_its_blob(void **state)
     struct image *im = new_image("i", IMAGE_DELETED);
     im->blob = "b1.qcow2";
     put(im);
-    fake.fail = 1;
-    fake.code = ERR_INTERNAL;
+    make_fail(1, ERR_INTERNAL);
     run();
     assert_null(look(&kind_image, "i"));
     assert_string_equal(asked(), "discard i;discard i;unimage b1.qcow2;");
@@ -461,8 +462,7 @@ static void disk_without_image_fails(void **state)
 
 static void full_disk_is_said(void **state)
 {
-    fake.fail = 1;
-    fake.code = ERR_NO_SPACE;
+    make_fail(1, ERR_NO_SPACE);
     put(new_image("i", IMAGE_ACTIVE));
     put(new_disk("n1", DISK_WANTED));
     run();
@@ -474,8 +474,7 @@ static void full_disk_is_said(void **state)
 static void leaving_disk_goes(void **state)
 {
     put(new_disk("n1", DISK_LEAVING));
-    fake.fail = 20;
-    fake.code = ERR_INTERNAL;
+    make_fail(20, ERR_INTERNAL);
     run();
     assert_non_null(look(&kind_disk, "s1"));
     fake.fail = 0;
@@ -583,8 +582,7 @@ static void volume_grows(void **state)
 static void volume_that_cannot_grow(void **state)
 {
     use_quota(1, 0, 3);
-    fake.fail = 1;
-    fake.code = ERR_NO_SPACE;
+    make_fail(1, ERR_NO_SPACE);
     struct volume *v = new_volume("v", VOLUME_EXTENDING);
     v->real_size_gb = 1;
     put(v);
@@ -599,8 +597,7 @@ static void volume_that_cannot_grow(void **state)
 /* A running guest's volume is compute's, as long as it runs. */
 static void volume_of_a_guest_grows_when_it_can(void **state)
 {
-    fake.fail = 3;
-    fake.code = ERR_CONFLICT;
+    make_fail(3, ERR_CONFLICT);
     struct volume *v = new_volume("v", VOLUME_EXTENDING);
     struct volume_attachment *has =
         list_add(v, &v->attachments, sizeof(struct volume_attachment));
@@ -637,8 +634,7 @@ static void volume_becomes_image(void **state)
 
 static void failed_upload_frees_the_volume(void **state)
 {
-    fake.fail = 1;
-    fake.code = ERR_NO_SPACE;
+    make_fail(1, ERR_NO_SPACE);
     put(new_image("i", IMAGE_SAVING));
     put(uploading());
     run();
@@ -689,8 +685,7 @@ static void snapshot_comes_and_goes(void **state)
 
 static void snapshot_of_a_running_volume(void **state)
 {
-    fake.fail = 100;
-    fake.code = ERR_CONFLICT;
+    make_fail(100, ERR_CONFLICT);
     put(new_snapshot(SNAPSHOT_CREATING));
     run();
     const struct volume_snapshot *sn = look(&kind_snapshot, "s");
