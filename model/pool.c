@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const placement_policy_names[] = { "spread", "pack",
+                                               "fragmentation", NULL };
+const char *const rebalancing_names[] = { "on", "advise", "off", NULL };
+
 #define T struct pool
 static const struct field pool_fields[] = {
     FIELD(T, name, F_STR),
@@ -16,10 +20,21 @@ static const struct field pool_fields[] = {
     FIELD(T, external_network_id, F_STR),
     FIELD(T, created, F_TIME),
     FIELD(T, bootstrapped, F_BOOL),
+    FIELD_E(T, placement, placement_policy_names),
+    FIELD_E(T, rebalancing, rebalancing_names),
+    FIELD(T, reserve, F_INT),
     FIELD_END,
 };
 #undef T
 KIND(kind_pool, KIND_POOL, "pool", struct pool, pool_fields, NO_INDEXES);
+
+static const struct field amount_fields[] = {
+    FIELD(struct amount, name, F_STR),
+    FIELD(struct amount, n, F_INT),
+    FIELD_END,
+};
+static const struct schema amount_schema = { sizeof(struct amount),
+                                             amount_fields };
 
 #define T struct node
 static const struct field node_fields[] = {
@@ -36,6 +51,9 @@ static const struct field node_fields[] = {
     FIELD(T, disk_gb, F_INT),
     FIELD(T, cpu_overcommit, F_REAL),
     FIELD(T, ram_overcommit, F_REAL),
+    FIELD(T, rack, F_STR),
+    FIELD(T, traits, F_STRS),
+    FIELD_L(T, resources, amount_schema),
     FIELD(T, kvm, F_BOOL),
     FIELD(T, kvm_reason, F_STR),
     FIELD(T, disabled, F_BOOL),
@@ -56,14 +74,6 @@ static const struct field claim_fields[] = {
 };
 KIND(kind_claim, KIND_CLAIM, "claim", struct claim, claim_fields,
      INDEXES({ "owner" }));
-
-static const struct field amount_fields[] = {
-    FIELD(struct amount, name, F_STR),
-    FIELD(struct amount, n, F_INT),
-    FIELD_END,
-};
-static const struct schema amount_schema = { sizeof(struct amount),
-                                             amount_fields };
 
 static const struct field usage_fields[] = {
     FIELD_L(struct usage, amounts, amount_schema),

@@ -22,7 +22,16 @@ struct pool {
     const char *external_network_id;
     int64_t created;
     bool bootstrapped; /* first content is there */
+    /* What the engine goes by, see docs/engine.md. */
+    int placement;   /* enum placement_policy */
+    int rebalancing; /* enum rebalancing */
+    int64_t reserve; /* node failures that are kept room for */
 };
+
+enum placement_policy { PLACE_SPREAD, PLACE_PACK, PLACE_FRAGMENTATION };
+extern const char *const placement_policy_names[]; /* "spread" .. */
+enum rebalancing { REBALANCE_ON, REBALANCE_ADVISE, REBALANCE_OFF };
+extern const char *const rebalancing_names[]; /* "on" .. */
 
 /* id = node name */
 struct node {
@@ -40,7 +49,11 @@ struct node {
     int64_t disk_gb;
     double cpu_overcommit; /* vCPU per thread */
     double ram_overcommit;
-    bool kvm; /* guests really run with KVM here (probed) */
+    /* Set by the operator. */
+    const char *rack;      /* failure domain between node and zone */
+    struct strs traits;    /* "CUSTOM_SSD" .. */
+    struct list resources; /* struct amount: "CUSTOM_X" */
+    bool kvm;              /* guests really run with KVM here (probed) */
     const char *kvm_reason;
     bool disabled; /* takes no new servers */
     const char *disabled_reason;

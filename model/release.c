@@ -1,5 +1,6 @@
 #include "model/release.h"
 
+#include "model/decision.h"
 #include "model/pool.h"
 
 #include <string.h>
@@ -217,7 +218,10 @@ bool server_release(struct txn *t, const struct snapshot *s,
         { "cores", -server->vcpus },
         { "ram", -server->ram_mb },
     };
+    const struct decision *why = snap_get(s, &kind_decision, server->rec.id);
     txn_delete_record(t, server);
+    if (why)
+        txn_delete_record(t, why);
     release_volumes(t, s, server, now);
     release_disk(t, s, server);
     return release_ports(t, s, server, now, err) &&

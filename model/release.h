@@ -40,10 +40,10 @@ void port_unbind(struct txn *t, const struct port *p, int64_t now);
 void volume_release(struct txn *t, const struct volume *v,
                     const char *server_id, bool also_delete, int64_t now);
 
-/* Everything a deleted server leaves: its record, the ports nova made for it
- * (others are unbound), its volumes, its disk (LEAVING; the record goes at
- * once when it was never placed) and the compute quota.  Called when no
- * domain of it is left, or none ever was. */
+/* Everything a deleted server leaves: its record, why it was placed where
+ * it was, the ports nova made for it (others are unbound), its volumes, its
+ * disk (LEAVING; the record goes at once when it was never placed) and the
+ * compute quota.  Called when no domain of it is left, or none ever was. */
 bool server_release(struct txn *t, const struct snapshot *s,
                     const struct server *server, int64_t now,
                     struct error *err);
