@@ -1,0 +1,563 @@
+#include "engine/view.h"
+
+#include "common/alloc.h"
+#include "engine/extra_spec.h"
+#include "engine/placement.h"
+#include "engine/wish.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROBES 8 /* guests whose numbers collide: never, in practice */
+
+/* A guest's record, by id: the snapshot has the rest. */
+struct known_guest {
+    const struct kind *kind; /* NULL: the slot is free */
+    char *id;
+};
+
+struct view {
+    struct fleet *fleet;
+    struct snapshot *snap; /* NULL: none yet */
+    int64_t now;
+    int64_t next_death; /* no living host is dead before */
+    struct known_guest *guests;
+    uint32_t n_guests, size_guests, hole;
+    struct map64 slots; /* by the guest's number */
+    const struct snapshot *to; /* while following */
+    uint32_t n_conditions;
+};
+
+/* ---- guests and their numbers -------------------------------------------- */
+
+/* The number of a record's guest: its own, or the first that is free if it
+ * has none; 0: there is none (or no room). */
+static uint64_t number_of(const struct view *v, const struct kind *kind,
+                          const char *id, bool make)
+{
+    uint64_t first = wish_number(kind->name, id), room = 0;
+    for (uint64_t i = 0; i < PROBES; i++) {
+        uint64_t n = first + i ? first + i : 1;
+        uint32_t slot = map64_get(&v->slots, n);
+        if (slot == MAP64_NONE) {
+            room = room ? room : n;
+            continue;
+        }
+        const struct known_guest *g = &v->guests[slot];
+        if (g->kind == kind && strcmp(g->id, id) == 0)
+            return n;
+    }
+    return make ? room : 0;
+}
+
+static uint32_t new_slot(struct view *v)
+{
+    if (v->hole != MAP64_NONE) {
+        uint32_t slot = v->hole;
+        v->hole = (uint32_t)(uintptr_t)v->guests[slot].id;
+        return slot;
+    }
+    if (v->n_guests == v->size_guests) {
+        v->size_guests = v->size_guests ? v->size_guests * 2 : 64;
+        v->guests =
+            xrealloc(v->guests, v->size_guests * sizeof(*v->guests));
+    }
+    return v->n_guests++;
+}
+
+static void remove_guest(struct view *v, const struct record *r)
+{
+    uint64_t n = number_of(v, r->kind, r->id, false);
+    uint32_t slot = n ? map64_get(&v->slots, n) : MAP64_NONE;
+    if (slot == MAP64_NONE)
+        return;
+    fleet_remove(v->fleet, n);
+    map64_drop(&v->slots, n);
+    free(v->guests[slot].id);
+    v->guests[slot].kind = NULL;
+    v->guests[slot].id = (char *)(uintptr_t)v->hole;
+    v->hole = slot;
+}
+
+static void put_guest(struct view *v, const struct record *r, const char *node,
+                      const struct request *request, bool movable)
+{
+    struct placing at = { .host = fleet_find_host(v->fleet, node) };
+    uint64_t n = number_of(v, r->kind, r->id, true);
+    if (at.host == FLEET_NOWHERE || !n)
+        return;
+    uint32_t slot = new_slot(v);
+    v->guests[slot] = (struct known_guest){ r->kind, xstrdup(r->id) };
+    map64_set(&v->slots, n, slot);
+    if (request->demand.cells)
+        at.cells = 1; /* the one that hosts have, see set_capacity */
+    fleet_put(v->fleet, n, request, &at);
+    fleet_guest(v->fleet, n)->movable = movable;
+}
+
+uint64_t view_guest(const struct view *v, const struct record *record)
+{
+    return number_of(v, record->kind, record->id, false);
+}
+
+const struct record *view_record(const struct view *v, uint64_t guest)
+{
+    uint32_t slot = map64_get(&v->slots, guest);
+    if (slot == MAP64_NONE)
+        return NULL;
+    return snap_get(v->snap, v->guests[slot].kind, v->guests[slot].id);
+}
+
+/* ---- servers and volumes ------------------------------------------------- */
+
+/* Local disks stay where they are, and so does who has one. */
+static bool is_movable(const struct view *v, const struct server *s)
+{
+    if (s->image_id || wish_local_disk_gb(s) || s->vm_state == VM_ERROR)
+        return false;
+    for (size_t i = 0; i < s->volumes.n; i++) {
+        const struct volume *volume =
+            snap_get(v->to, &kind_volume,
+                     LIST_AT(s->volumes, struct server_volume, i)->volume_id);
+        if (volume && volume->node)
+            return false;
+    }
+    return true;
+}
+
+static void put_server(struct view *v, const struct server *s)
+{
+    struct request request;
+    if (!s->node)
+        return;
+    wish_of_placed_server(v, s, &request);
+    put_guest(v, &s->rec, s->node, &request, is_movable(v, s));
+}
+
+static void put_volume(struct view *v, const struct volume *volume)
+{
+    struct request request;
+    if (!volume->node)
+        return;
+    wish_of_placed_volume(volume, &request);
+    put_guest(v, &volume->rec, volume->node, &request, false);
+}
+
+static void on_guest(void *arg, const struct record *old,
+                     const struct record *now)
+{
+    struct view *v = arg;
+    if (old)
+        remove_guest(v, old);
+    if (!now)
+        return;
+    remove_guest(v, now); /* its node has come back with it */
+    if (now->kind == &kind_server)
+        put_server(v, (const struct server *)now);
+    else
+        put_volume(v, (const struct volume *)now);
+}
+
+static void put_again(struct view *v, struct snap_iter it)
+{
+    for (const struct record *r; (r = snap_next(&it));)
+        on_guest(v, NULL, r);
+}
+
+/* ---- hosts: what aggregates say ------------------------------------------ */
+
+static struct snap_iter aggregates_of(const struct view *v, const char *node)
+{
+    return snap_by(v->to, &kind_aggregate, "hosts", node);
+}
+
+/* Has it metadata `key` of which one value (they are a list) meets? */
+static bool aggregate_meets(const struct aggregate *a, const char *key,
+                            const char *wanted)
+{
+    const char *list = map_get(&a->metadata, key);
+    char one[256];
+    for (const char *p = list; p && *p; p += strcspn(p, ",")) {
+        p += strspn(p, ", ");
+        int n = (int)strcspn(p, ",");
+        while (n && p[n - 1] == ' ')
+            n--;
+        snprintf(one, sizeof(one), "%.*s", n, p);
+        if (extra_spec_meets(wanted, one))
+            return true;
+    }
+    return false;
+}
+
+/* Does the condition hold on the node?  Other traits are no conditions. */
+static bool holds(const struct view *v, const struct node *node,
+                  const char *condition)
+{
+    char key[256];
+    const char *wanted = strchr(condition, '=');
+    if (strncmp(condition, "aggregate:", 10) != 0 || !wanted)
+        return false;
+    snprintf(key, sizeof(key), "%.*s", (int)(wanted - condition - 10),
+             condition + 10);
+    struct snap_iter it = aggregates_of(v, node->rec.id);
+    for (const struct aggregate *a; (a = snap_next(&it));)
+        if (aggregate_meets(a, key, wanted + 1))
+            return true;
+    return false;
+}
+
+/* The smallest ratio that an aggregate of it gives, else `own`. */
+static double ratio(const struct view *v, const struct node *node,
+                    const char *key, double own, double otherwise)
+{
+    double least = 0;
+    struct snap_iter it = aggregates_of(v, node->rec.id);
+    for (const struct aggregate *a; (a = snap_next(&it));) {
+        const char *text = map_get(&a->metadata, key);
+        double n = text ? strtod(text, NULL) : 0;
+        if (n > 0 && (least <= 0 || n < least))
+            least = n;
+    }
+    return least > 0 ? least : own > 0 ? own : otherwise;
+}
+
+/* ---- hosts: facts -------------------------------------------------------- */
+
+static void add_trait(struct view *v, struct fleet_facts *facts,
+                      const char *name)
+{
+    int n = fleet_name(v->fleet, FLEET_NAME_TRAIT, name);
+    if (n > 0)
+        set_add(&facts->traits, (unsigned)n);
+}
+
+static void read_traits(struct view *v, const struct node *n,
+                        struct fleet_facts *facts)
+{
+    char name[80];
+    const struct fleet_names *traits = &v->fleet->names[FLEET_NAME_TRAIT];
+    add_trait(v, facts, "COMPUTE_NODE");
+    if (n->machine) {
+        snprintf(name, sizeof(name), "machine=%s", n->machine);
+        add_trait(v, facts, name);
+        snprintf(name, sizeof(name), "HW_ARCH_%s", n->machine);
+        for (char *p = name; *p; p++)
+            if (*p >= 'a' && *p <= 'z')
+                *p = (char)(*p - 'a' + 'A');
+        add_trait(v, facts, name);
+    }
+    for (size_t i = 0; i < n->traits.n; i++)
+        add_trait(v, facts, n->traits.v[i]);
+    for (uint32_t i = 1; i < traits->n; i++)
+        if (holds(v, n, traits->at[i]))
+            set_add(&facts->traits, i);
+}
+
+static void read_facts(struct view *v, const struct node *n,
+                       struct fleet_facts *facts)
+{
+    memset(facts, 0, sizeof(*facts)); /* compared byte by byte */
+    facts->state = n->disabled                      ? FLEET_DISABLED
+                   : placement_alive(n, v->now) ? FLEET_UP
+                                                    : FLEET_DEAD;
+    facts->zone = (uint32_t)fleet_name(v->fleet, FLEET_NAME_ZONE,
+                                       placement_zone(v->to, n));
+    facts->rack = (uint32_t)fleet_name(v->fleet, FLEET_NAME_RACK,
+                                       n->rack ? n->rack : "");
+    /* More vCPUs than threads only make a guest slower. */
+    facts->largest_vcpu = (int32_t)(n->vcpus * 1000);
+    read_traits(v, n, facts);
+    struct snap_iter it = aggregates_of(v, n->rec.id);
+    for (const struct aggregate *a; (a = snap_next(&it));) {
+        int number = fleet_name(v->fleet, FLEET_NAME_AGGREGATE, a->rec.id);
+        if (number > 0)
+            set_add(&facts->aggregates, (unsigned)number);
+    }
+}
+
+/* ---- hosts: capacity ----------------------------------------------------- */
+
+static int32_t whole(double n)
+{
+    return n <= 0 ? 0 : n >= INT32_MAX ? INT32_MAX : (int32_t)n;
+}
+
+static void read_capacity(struct view *v, const struct node *n,
+                          int32_t out[FLEET_RESOURCES])
+{
+    double cpu = ratio(v, n, "cpu_allocation_ratio", n->cpu_overcommit,
+                       PLACEMENT_CPU_OVERCOMMIT);
+    double ram = ratio(v, n, "ram_allocation_ratio", n->ram_overcommit,
+                       PLACEMENT_RAM_OVERCOMMIT);
+    memset(out, 0, FLEET_RESOURCES * sizeof(*out));
+    out[FLEET_VCPU] = whole((double)n->vcpus * cpu * 1000);
+    out[FLEET_MEMORY] =
+        whole((double)n->ram_mb * ram - (double)n->ram_reserved_mb);
+    out[FLEET_DISK] = whole((double)n->disk_gb);
+    out[FLEET_VOLUMES] = whole((double)n->disk_gb * PLACEMENT_THIN);
+    for (size_t i = 0; i < n->resources.n; i++) {
+        const struct amount *a = LIST_AT(n->resources, struct amount, i);
+        int r = fleet_name(v->fleet, FLEET_NAME_RESOURCE, a->name);
+        if (r > FLEET_CUSTOM)
+            out[r] = whole((double)a->n);
+    }
+}
+
+static bool differs(const struct fleet *f, uint32_t host,
+                    const int32_t capacity[FLEET_RESOURCES])
+{
+    bool any = false;
+    for (int r = 0; r < FLEET_RESOURCES; r++)
+        any |= f->capacity[r][host] != capacity[r];
+    return any;
+}
+
+/* A host is one NUMA cell: its record tells of no others. */
+static void set_capacity(struct fleet *f, uint32_t host,
+                         const int32_t capacity[FLEET_RESOURCES])
+{
+    for (int r = 0; r < FLEET_RESOURCES; r++)
+        if (f->capacity[r][host] != capacity[r])
+            fleet_set_capacity(f, host, (enum fleet_resource)r, capacity[r]);
+    fleet_set_cells(f, host, 1, capacity[FLEET_VCPU], capacity[FLEET_MEMORY]);
+}
+
+static void put_all_of(struct view *v, const char *node)
+{
+    put_again(v, snap_by(v->to, &kind_server, "node", node));
+    struct snap_iter it = snap_all(v->to, &kind_volume);
+    for (const struct volume *volume; (volume = snap_next(&it));)
+        if (volume->node && strcmp(volume->node, node) == 0)
+            on_guest(v, NULL, &volume->rec);
+}
+
+/* Their own accounts, cells and devices, are made anew with the capacity. */
+static void forget_all_on(struct view *v, uint32_t host)
+{
+    for (struct fleet_guest *g; (g = fleet_next(v->fleet, host, NULL));) {
+        uint32_t slot = map64_get(&v->slots, g->id);
+        const struct known_guest known = v->guests[slot];
+        const struct record like = { .kind = known.kind, .id = known.id };
+        remove_guest(v, &like);
+    }
+}
+
+static void refresh(struct view *v, const struct node *n)
+{
+    struct fleet *f = v->fleet;
+    struct fleet_facts facts;
+    int32_t capacity[FLEET_RESOURCES];
+    uint32_t host = fleet_find_host(f, n->rec.id);
+    if (host == FLEET_NOWHERE)
+        host = fleet_add_host(f, n->rec.id);
+    read_facts(v, n, &facts);
+    read_capacity(v, n, capacity);
+    if (memcmp(&facts, &f->hosts[host].facts, sizeof(facts)) != 0)
+        fleet_set_facts(f, host, &facts);
+    int64_t death = n->seen + PLACEMENT_ALIVE_US;
+    if (facts.state == FLEET_UP && death < v->next_death)
+        v->next_death = death;
+    if (!differs(f, host, capacity))
+        return;
+    forget_all_on(v, host);
+    set_capacity(f, host, capacity);
+    put_all_of(v, n->rec.id);
+}
+
+static void on_node(void *arg, const struct record *old,
+                    const struct record *now)
+{
+    struct view *v = arg;
+    if (now) {
+        refresh(v, (const struct node *)now);
+        return;
+    }
+    uint32_t host = fleet_find_host(v->fleet, old->id);
+    forget_all_on(v, host);
+    fleet_drop_host(v->fleet, host);
+}
+
+/* Who lived at the last look may be dead by now, and (time may have gone
+ * back) the other way round. */
+static void look_for_deaths(struct view *v, int64_t was)
+{
+    if (v->now <= v->next_death && v->now >= was)
+        return;
+    v->next_death = INT64_MAX;
+    struct snap_iter it = snap_all(v->to, &kind_node);
+    for (const struct node *n; (n = snap_next(&it));)
+        refresh(v, n);
+}
+
+/* ---- aggregates, groups, the pool ---------------------------------------- */
+
+static void refresh_named(struct view *v, const struct strs *nodes)
+{
+    for (size_t i = 0; i < nodes->n; i++) {
+        const struct node *n = snap_get(v->to, &kind_node, nodes->v[i]);
+        if (n)
+            refresh(v, n);
+    }
+}
+
+static void on_aggregate(void *arg, const struct record *old,
+                         const struct record *now)
+{
+    if (old)
+        refresh_named(arg, &((const struct aggregate *)old)->hosts);
+    if (now)
+        refresh_named(arg, &((const struct aggregate *)now)->hosts);
+}
+
+static bool isolates(const struct aggregate *a)
+{
+    for (size_t i = 0; i < a->metadata.n; i++)
+        if (strncmp(a->metadata.v[i].key, "filter_tenant_id", 16) == 0)
+            return true;
+    return false;
+}
+
+/* Guests tell of the aggregates that let them in: all anew, it is rare. */
+static void set_isolating(struct view *v)
+{
+    struct fleet_set apart = { { 0 } };
+    struct snap_iter it = snap_all(v->to, &kind_aggregate);
+    for (const struct aggregate *a; (a = snap_next(&it));) {
+        int n = isolates(a) ? fleet_name(v->fleet, FLEET_NAME_AGGREGATE,
+                                         a->rec.id)
+                            : -1;
+        if (n > 0)
+            set_add(&apart, (unsigned)n);
+    }
+    bool any = !set_empty(&apart) || !set_empty(&v->fleet->isolating);
+    if (any) {
+        fleet_set_isolating(v->fleet, &apart);
+        put_again(v, snap_all(v->to, &kind_server));
+    }
+}
+
+static void on_group(void *arg, const struct record *old,
+                     const struct record *now)
+{
+    struct view *v = arg;
+    const struct record *any = now ? now : old;
+    put_again(v, snap_by(v->to, &kind_server, "server_group_id", any->id));
+}
+
+static void set_policy(struct view *v)
+{
+    const struct pool *pool = snap_get(v->to, &kind_pool, "pool");
+    struct score_policy p = { .kind = SCORE_SPREAD };
+    if (pool)
+        p = v->fleet->policies[pool->placement];
+    if (p.kind != v->fleet->policies[VIEW_POLICY_POOL].kind)
+        fleet_set_policy(v->fleet, VIEW_POLICY_POOL, &p);
+}
+
+/* ---- following ----------------------------------------------------------- */
+
+static bool changed(const struct view *v, const struct kind *kind)
+{
+    return !v->snap || snap_changed(v->snap, kind) != snap_changed(v->to, kind);
+}
+
+static void follow_kind(struct view *v, const struct kind *kind,
+                        cache_listener_fn *fn)
+{
+    if (changed(v, kind))
+        snap_diff(v->snap, v->to, kind, fn, v);
+}
+
+void view_follow(struct view *v, struct snapshot *snap, int64_t now)
+{
+    int64_t was = v->now;
+    v->to = snap;
+    v->now = now;
+    if (changed(v, &kind_pool))
+        set_policy(v);
+    follow_kind(v, &kind_node, on_node);
+    follow_kind(v, &kind_aggregate, on_aggregate);
+    if (changed(v, &kind_aggregate))
+        set_isolating(v);
+    follow_kind(v, &kind_server_group, on_group);
+    follow_kind(v, &kind_server, on_guest);
+    follow_kind(v, &kind_volume, on_guest);
+    look_for_deaths(v, was);
+    if (v->snap != snap) {
+        snapshot_unref(v->snap);
+        v->snap = snapshot_ref(snap);
+    }
+}
+
+/* ---- public -------------------------------------------------------------- */
+
+struct view *view_new(void)
+{
+    static const struct score_policy policies[] = {
+        [PLACE_SPREAD] = { .kind = SCORE_SPREAD },
+        [PLACE_PACK] = { .kind = SCORE_PACK },
+        [PLACE_FRAGMENTATION] = { .kind = SCORE_FRAGMENTATION },
+        [VIEW_POLICY_POOL] = { .kind = SCORE_SPREAD },
+    };
+    struct view *v = xcalloc(1, sizeof(*v));
+    v->fleet = fleet_new();
+    v->hole = MAP64_NONE;
+    v->next_death = INT64_MAX;
+    fleet_name(v->fleet, FLEET_NAME_TRAIT, "");
+    fleet_name(v->fleet, FLEET_NAME_AGGREGATE, "");
+    fleet_name(v->fleet, FLEET_NAME_DEVICE, "");
+    fleet_name(v->fleet, FLEET_NAME_RESOURCE, "");
+    for (unsigned i = 0; i < ARRAY_SIZE(policies); i++)
+        fleet_set_policy(v->fleet, i, &policies[i]);
+    return v;
+}
+
+void view_free(struct view *v)
+{
+    if (!v)
+        return;
+    for (uint32_t i = 0; i < v->n_guests; i++)
+        if (v->guests[i].kind)
+            free(v->guests[i].id);
+    free(v->guests);
+    map64_free(&v->slots);
+    fleet_free(v->fleet);
+    snapshot_unref(v->snap);
+    free(v);
+}
+
+struct fleet *view_fleet(struct view *v)
+{
+    return v->fleet;
+}
+
+const struct snapshot *view_snapshot(const struct view *v)
+{
+    return v->to;
+}
+
+int view_known(struct view *v, enum fleet_name kind, const char *name)
+{
+    const struct fleet_names *names = &v->fleet->names[kind];
+    for (uint32_t i = 0; i < names->n; i++)
+        if (strcmp(names->at[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+int view_condition(struct view *v, const char *name)
+{
+    int n = view_known(v, FLEET_NAME_TRAIT, name);
+    if (n >= 0)
+        return n;
+    n = fleet_name(v->fleet, FLEET_NAME_TRAIT, name);
+    if (n < 0)
+        return -1;
+    struct snap_iter it = snap_all(v->to, &kind_node);
+    for (const struct node *node; (node = snap_next(&it));)
+        if (holds(v, node, name))
+            refresh(v, node);
+    return n;
+}

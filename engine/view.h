@@ -1,0 +1,64 @@
+/*
+ * view - the records as a fleet.
+ *
+ * A view follows snapshots of one cache: it takes over what differs between
+ * the last one and the next (snap_diff), so that following costs by what
+ * has changed and the fleet is always that of one revision.  Going back to
+ * an older snapshot works as well.  What follows is the same as a view that
+ * was filled from nothing (tests/unit/test_view.c compares).
+ *
+ *   node          a host: capacity with overcommit less reserve, state, rack
+ *   aggregate     zone (availability_zone), overcommit
+ *                 (cpu_allocation_ratio, ram_allocation_ratio), tenants it is
+ *                 kept for (filter_tenant_id*), metadata for conditions
+ *   server        a guest of the host it is placed on
+ *   volume        a guest too, one that only takes thin GiB and never moves
+ *   server_group  of its members
+ *   pool          the policy of row VIEW_POLICY_POOL
+ *
+ * Conditions are traits with a rule for a name: "aggregate:KEY=WANTED" holds
+ * on a host one of whose aggregates has such metadata, "machine=x86_64" on
+ * one of that kind.  They are made at first sight of a flavor that wants
+ * them and kept up to date from then on.
+ *
+ * Owner: whoever made it.  It holds its last snapshot.  One thread at a time.
+ */
+#ifndef CAIRN_ENGINE_VIEW_H
+#define CAIRN_ENGINE_VIEW_H
+
+#include "engine/fleet.h"
+#include "model/compute.h"
+#include "model/pool.h"
+#include "model/volume.h"
+#include "state/cache.h"
+
+/* Rows of fleet.policies: one for each enum placement_policy, then ... */
+#define VIEW_POLICY_POOL 3 /* ... what the pool says */
+
+/* Number 0 of traits and aggregates, and the first custom resource: what no
+ * host has.  Names that tenants make up become this one and take no room. */
+#define VIEW_NOBODY 0
+
+struct view;
+struct view *view_new(void);
+void view_free(struct view *v); /* NULL is fine */
+
+/* `now` is wall clock, microseconds: who has been silent for too long is
+ * dead.  Takes a reference of the snapshot. */
+void view_follow(struct view *v, struct snapshot *snap, int64_t now);
+
+struct fleet *view_fleet(struct view *v);
+const struct snapshot *view_snapshot(const struct view *v); /* the last */
+
+/* The guest of a server or volume, and back; 0 and NULL: there is none. */
+uint64_t view_guest(const struct view *v, const struct record *record);
+const struct record *view_record(const struct view *v, uint64_t guest);
+
+/* The number of a name that is known, or -1: what is asked for by those who
+ * may make names up. */
+int view_known(struct view *v, enum fleet_name kind, const char *name);
+/* The trait that stands for a condition, made if need be; -1: there are too
+ * many. */
+int view_condition(struct view *v, const char *name);
+
+#endif

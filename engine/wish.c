@@ -1,0 +1,445 @@
+#include "engine/wish.h"
+
+#include "common/alloc.h"
+#include "engine/extra_spec.h"
+
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define THOUSAND 1000
+
+/* ---- small helpers ------------------------------------------------------- */
+
+static int32_t amount(int64_t n)
+{
+    return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : (int32_t)n;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+uint64_t wish_number(const char *kind, const char *id)
+{
+    uint64_t h = 0xCBF29CE484222325ULL;
+    for (const char *p = kind; *p; p++)
+        h = (h ^ (unsigned char)*p) * 0x100000001B3ULL;
+    h = (h ^ '/') * 0x100000001B3ULL;
+    for (const char *p = id; *p; p++)
+        h = (h ^ (unsigned char)*p) * 0x100000001B3ULL;
+    h ^= h >> 32;
+    h *= 0xD6E8FEB86659FD93ULL;
+    h ^= h >> 32;
+    return h ? h : 1;
+}
+
+int64_t wish_local_disk_gb(const struct server *s)
+{
+    int64_t root = s->image_id ? s->disk_gb : 0;
+    return root + s->ephemeral_gb + (s->swap_mb + 1023) / 1024;
+}
+
+const char *wish_volume_home(const struct snapshot *s,
+                             const struct volume *volume)
+{
+    if (volume->node)
+        return volume->node;
+    const struct volume_snapshot *from =
+        snap_get(s, &kind_snapshot, volume->snapshot_id);
+    if (from)
+        return from->node;
+    const struct volume *source = snap_get(s, &kind_volume, volume->source_id);
+    return source ? source->node : NULL;
+}
+
+/* ---- extra specs --------------------------------------------------------- */
+
+/* What is being read: a server's flavor and image into a wish. */
+struct reading {
+    struct view *v;
+    const struct server *server;
+    struct wish *w;
+};
+
+/* A name that no node has: the request keeps a stand-in, the wish its name. */
+static unsigned known_or_nobody(struct reading *in, enum fleet_name kind,
+                                const char *name, unsigned nobody)
+{
+    int n = view_known(in->v, kind, name);
+    if (n < 0 && !*in->w->nobody)
+        snprintf(in->w->nobody, sizeof(in->w->nobody), "%s", name);
+    return n < 0 ? nobody : (unsigned)n;
+}
+
+static void read_trait(struct reading *in, const char *name, const char *value)
+{
+    struct demand *d = &in->w->request.demand;
+    if (same(value, "required"))
+        set_add(&d->required, known_or_nobody(in, FLEET_NAME_TRAIT, name,
+                                              VIEW_NOBODY));
+    int n = view_known(in->v, FLEET_NAME_TRAIT, name);
+    if (same(value, "forbidden") && n >= 0)
+        set_add(&d->forbidden, (unsigned)n);
+}
+
+static void read_condition(struct reading *in, const char *name)
+{
+    int n = view_condition(in->v, name);
+    set_add(&in->w->request.demand.required,
+            n < 0 ? VIEW_NOBODY : (unsigned)n);
+    if (n < 0)
+        snprintf(in->w->nobody, sizeof(in->w->nobody), "%s", name);
+}
+
+static void read_aggregate_spec(struct reading *in, const char *key,
+                                const char *wanted)
+{
+    char name[512];
+    snprintf(name, sizeof(name), "aggregate:%s=%s", key, wanted);
+    read_condition(in, name);
+}
+
+static void read_resource(struct reading *in, const char *class_,
+                          const char *text)
+{
+    static const struct {
+        const char *name;
+        enum fleet_resource resource;
+        int64_t factor;
+    } fixed[] = { { "VCPU", FLEET_VCPU, THOUSAND },
+                  { "MEMORY_MB", FLEET_MEMORY, 1 },
+                  { "DISK_GB", FLEET_DISK, 1 } };
+    int32_t *need = in->w->request.demand.need;
+    int64_t n = strtoll(text, NULL, 10);
+    for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+        if (strcmp(class_, fixed[i].name) == 0) {
+            need[fixed[i].resource] = amount(n * fixed[i].factor);
+            return;
+        }
+    if (n > 0)
+        need[known_or_nobody(in, FLEET_NAME_RESOURCE, class_, FLEET_CUSTOM)] =
+            amount(n);
+}
+
+static void read_cells(struct reading *in, const char *rest, const char *text)
+{
+    long n = strtol(text, NULL, 10);
+    in->w->request.demand.cells =
+        (uint16_t)(n < 0             ? 0
+                   : n > FLEET_CELLS ? FLEET_CELLS + 1
+                                     : n);
+}
+
+static void read_pages(struct reading *in, const char *rest, const char *text)
+{
+    if (extra_spec_page_kib(text) != 0)
+        in->w->request.demand.need[FLEET_HUGEPAGES] =
+            amount(in->server->ram_mb);
+}
+
+/* "alias:2": so many of them. */
+static void read_device(struct reading *in, const char *rest, const char *text)
+{
+    struct request_device *want = in->w->request.demand.devices;
+    char name[64];
+    const char *colon = strchr(text, ':');
+    int len = colon ? (int)(colon - text) : (int)strlen(text);
+    long count = colon ? strtol(colon + 1, NULL, 10) : 1;
+    int i = 0;
+    snprintf(name, sizeof(name), "%.*s", len, text);
+    while (i < REQUEST_DEVICES - 1 && want[i].count)
+        i++;
+    want[i] = (struct request_device){
+        .kind = (uint8_t)known_or_nobody(in, FLEET_NAME_DEVICE, name,
+                                         VIEW_NOBODY),
+        .count = (uint8_t)(count < 1               ? 1
+                           : count > FLEET_DEVICES ? FLEET_DEVICES + 1
+                                                   : count),
+        .thousandths = 1000,
+    };
+}
+
+static void read_policy(struct reading *in, const char *rest, const char *text)
+{
+    int row = enum_from_name(placement_policy_names, text);
+    if (row >= 0)
+        in->w->request.demand.policy = (uint16_t)row;
+}
+
+typedef void read_fn(struct reading *in, const char *rest, const char *value);
+
+/* A name that ends in ':' is a prefix; `rest` is what follows it. */
+static const struct {
+    const char *name;
+    read_fn *fn;
+} specs[] = {
+    { "trait:", read_trait },
+    { "resources:", read_resource },
+    { "aggregate_instance_extra_specs:", read_aggregate_spec },
+    { "hw:numa_nodes", read_cells },
+    { "hw:mem_page_size", read_pages },
+    { "pci_passthrough:alias", read_device },
+    { "accel:device_profile", read_device },
+    { "cairn:placement", read_policy },
+};
+
+static void read_spec(struct reading *in, const struct map_item *item)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+        size_t n = strlen(specs[i].name);
+        bool prefix = specs[i].name[n - 1] == ':';
+        if (strncmp(item->key, specs[i].name, n) == 0 &&
+            (prefix || !item->key[n]))
+            specs[i].fn(in, item->key + n, item->value);
+    }
+}
+
+static void read_image(struct reading *in, const struct map *properties)
+{
+    const char *machine = map_get(properties, "hw_architecture");
+    char name[80];
+    for (size_t i = 0; i < properties->n; i++)
+        if (strncmp(properties->v[i].key, "trait:", 6) == 0)
+            read_trait(in, properties->v[i].key + 6, properties->v[i].value);
+    if (!machine)
+        return;
+    snprintf(name, sizeof(name), "machine=%s", machine);
+    int n = view_known(in->v, FLEET_NAME_TRAIT, name);
+    set_add(&in->w->request.demand.required,
+            n < 0 ? VIEW_NOBODY : (unsigned)n);
+    if (n < 0)
+        snprintf(in->w->nobody, sizeof(in->w->nobody), "%s", name);
+}
+
+/* ---- tenants, groups ----------------------------------------------------- */
+
+/* "a, b,c" */
+static bool in_list(const char *list, const char *one)
+{
+    size_t n = strlen(one);
+    for (const char *p = list; *p; p += strcspn(p, ",")) {
+        p += strspn(p, ", ");
+        size_t len = strcspn(p, ",");
+        while (len && p[len - 1] == ' ')
+            len--;
+        if (len == n && strncmp(p, one, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The isolating aggregates that let the tenant in. */
+static void read_tenant(struct reading *in, const char *project)
+{
+    if (!project || set_empty(&view_fleet(in->v)->isolating))
+        return;
+    struct snap_iter it = snap_all(view_snapshot(in->v), &kind_aggregate);
+    for (const struct aggregate *a; (a = snap_next(&it));) {
+        int n = view_known(in->v, FLEET_NAME_AGGREGATE, a->rec.id);
+        for (size_t i = 0; n >= 0 && i < a->metadata.n; i++)
+            if (strncmp(a->metadata.v[i].key, "filter_tenant_id", 16) == 0 &&
+                in_list(a->metadata.v[i].value, project))
+                set_add(&in->w->request.demand.entitled, (unsigned)n);
+    }
+}
+
+static void read_group(struct reading *in)
+{
+    static const char *const names[] = { "",
+                                         "affinity",
+                                         "anti-affinity",
+                                         "soft-affinity",
+                                         "soft-anti-affinity",
+                                         NULL };
+    const struct server_group *g =
+        snap_get(view_snapshot(in->v), &kind_server_group,
+                 in->server->server_group_id);
+    int policy = g && g->policy ? enum_from_name(names, g->policy) : -1;
+    if (policy <= 0 || in->server->goal == GOAL_DELETED)
+        return;
+    in->w->request.group = (struct request_group){
+        .id = wish_number("server_group", g->rec.id),
+        .policy = (uint8_t)policy,
+        .most = (uint32_t)amount(g->max_server_per_host),
+    };
+}
+
+/* What holds for a server for as long as it lives. */
+static void read_lasting(struct reading *in)
+{
+    const struct server *s = in->server;
+    struct demand *d = &in->w->request.demand;
+    d->need[FLEET_VCPU] = amount(s->vcpus * THOUSAND);
+    d->need[FLEET_MEMORY] = amount(s->ram_mb);
+    d->need[FLEET_DISK] = amount(wish_local_disk_gb(s));
+    d->policy = VIEW_POLICY_POOL;
+    for (size_t i = 0; i < s->extra_specs.n; i++)
+        read_spec(in, &s->extra_specs.v[i]);
+    read_image(in, &s->image_properties);
+    read_tenant(in, s->project_id);
+    read_group(in);
+}
+
+void wish_of_placed_server(struct view *v, const struct server *server,
+                           struct request *out)
+{
+    struct wish w = { .request = { { { 0 } } } };
+    struct reading in = { v, server, &w };
+    read_lasting(&in);
+    *out = w.request;
+}
+
+void wish_of_placed_volume(const struct volume *volume, struct request *out)
+{
+    *out = (struct request){ { { 0 } } };
+    out->demand.need[FLEET_VOLUMES] = amount(volume->size_gb);
+}
+
+/* ---- where --------------------------------------------------------------- */
+
+static void read_zone(struct reading *in, const char *zone)
+{
+    in->w->zone = zone;
+    if (!zone)
+        return;
+    int n = view_known(in->v, FLEET_NAME_ZONE, zone);
+    in->w->request.demand.zone = n < 0 ? UINT32_MAX : (uint32_t)n;
+}
+
+/* Narrows the allowed hosts down to those of `list`. */
+static void allow(struct wish *w, const uint32_t *list, uint32_t n)
+{
+    uint32_t kept = 0;
+    uint32_t *at = w->lists;
+    bool first = !w->request.allowed.n;
+    for (uint32_t i = 0; i < (first ? n : w->request.allowed.n); i++) {
+        bool keep = first;
+        for (uint32_t k = 0; !first && k < n; k++)
+            keep |= list[k] == at[i];
+        if (keep)
+            at[kept++] = first ? list[i] : at[i];
+    }
+    if (!kept) /* nowhere, which is not the same as anywhere */
+        at[kept++] = FLEET_NOWHERE;
+    w->request.allowed = (struct host_list){ at, kept };
+}
+
+static void allow_node(struct reading *in, const char *node)
+{
+    uint32_t host = fleet_find_host(view_fleet(in->v), node);
+    allow(in->w, &host, 1);
+}
+
+/* The hosts of the servers that a hint names: one id or an array. */
+static uint32_t hinted(struct reading *in, const json_t *hint, uint32_t *out,
+                       uint32_t max)
+{
+    const struct fleet *f = view_fleet(in->v);
+    uint32_t n = 0;
+    size_t count = json_is_array(hint) ? json_array_size(hint) : 1;
+    for (size_t i = 0; i < count && n < max; i++) {
+        const char *id = json_string_value(
+            json_is_array(hint) ? json_array_get(hint, i) : hint);
+        const struct server *s =
+            snap_get(view_snapshot(in->v), &kind_server, id);
+        uint32_t host =
+            s && s->node ? fleet_find_host(f, s->node) : FLEET_NOWHERE;
+        if (host != FLEET_NOWHERE)
+            out[n++] = host;
+    }
+    return n;
+}
+
+#define HINTED_MAX 256
+
+static void read_hints(struct reading *in)
+{
+    const char *text = in->server->scheduler_hints;
+    uint32_t hosts[HINTED_MAX];
+    if (!text || (!strstr(text, "same_host") && !strstr(text, "different_host")))
+        return;
+    _autojson_ json_t *hints = json_loads(text, 0, NULL);
+    const json_t *with = json_object_get(hints, "same_host");
+    const json_t *without = json_object_get(hints, "different_host");
+    if (with) {
+        allow(in->w, hosts, hinted(in, with, hosts, HINTED_MAX));
+        in->w->kept_beside = true;
+    }
+    if (without) {
+        uint32_t *at = in->w->lists + HINTED_MAX;
+        in->w->request.excluded = (struct host_list){
+            at, hinted(in, without, at, HINTED_MAX)
+        };
+    }
+}
+
+/* Where the volumes of a server are, and how much the new ones take. */
+static bool read_volumes(struct reading *in, struct error *err)
+{
+    const struct server *s = in->server;
+    const struct snapshot *snap = view_snapshot(in->v);
+    int64_t gb = 0;
+    for (size_t i = 0; i < s->volumes.n; i++) {
+        const struct volume *v =
+            snap_get(snap, &kind_volume,
+                     LIST_AT(s->volumes, struct server_volume, i)->volume_id);
+        const char *home = v ? wish_volume_home(snap, v) : NULL;
+        if (v && !v->node)
+            gb += v->size_gb;
+        if (!home)
+            continue;
+        if (in->w->home && strcmp(in->w->home, home) != 0)
+            return error_set(err, ERR_NOT_FOUND,
+                             "its volumes are on different nodes");
+        in->w->home = home;
+    }
+    in->w->request.demand.need[FLEET_VOLUMES] = amount(gb);
+    return true;
+}
+
+static void bind(struct reading *in)
+{
+    if (in->w->host)
+        allow_node(in, in->w->host);
+    if (in->w->home)
+        allow_node(in, in->w->home);
+}
+
+bool wish_of_server(struct view *v, const struct server *server,
+                    struct wish *out, struct error *err)
+{
+    struct reading in = { v, server, out };
+    *out = (struct wish){ .host = server->requested_host };
+    out->lists = xcalloc((size_t)2 * HINTED_MAX, sizeof(*out->lists));
+    read_lasting(&in);
+    read_zone(&in, server->requested_zone);
+    if (!read_volumes(&in, err))
+        return false;
+    bind(&in);
+    read_hints(&in);
+    return true;
+}
+
+bool wish_of_volume(struct view *v, const struct volume *volume,
+                    struct wish *out, struct error *err)
+{
+    struct reading in = { v, NULL, out };
+    *out = (struct wish){ .home =
+                              wish_volume_home(view_snapshot(v), volume) };
+    out->lists = xcalloc((size_t)2 * HINTED_MAX, sizeof(*out->lists));
+    out->request.demand.policy = VIEW_POLICY_POOL;
+    out->request.demand.need[FLEET_VOLUMES] = amount(volume->size_gb);
+    read_zone(&in, volume->availability_zone);
+    bind(&in);
+    return true;
+}
+
+void wish_free(struct wish *w)
+{
+    free(w->lists);
+    w->lists = NULL;
+}

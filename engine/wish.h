@@ -1,0 +1,59 @@
+/*
+ * wish - what a record asks of the fleet: a server, a volume or a would-be
+ * server, as a request.
+ *
+ *   vcpus, ram_mb, disk     what the machine must have; `resources:CLASS=N`
+ *                           in the flavor overrides them or adds others
+ *   trait:X                 required or forbidden, by flavor or image
+ *   hw:numa_nodes           cells
+ *   hw:mem_page_size        huge pages, when larger than 4 KiB
+ *   pci_passthrough:alias, accel:device_profile
+ *                           devices by that name (no node has any yet)
+ *   aggregate_instance_extra_specs:KEY   a condition, see view.h
+ *   cairn:placement         spread | pack | fragmentation
+ *   hw_architecture         of the image: a condition on the machine
+ *   zone, host, group       as the request named them
+ *   same_host, different_host   scheduler hints; others mean nothing here,
+ *                           as in a nova without their filters
+ *   volumes                 local ones bind it to their node
+ *
+ * Amounts beyond what a column holds become its largest: nobody has that.
+ */
+#ifndef CAIRN_ENGINE_WISH_H
+#define CAIRN_ENGINE_WISH_H
+
+#include "common/error.h"
+#include "engine/view.h"
+
+struct wish {
+    struct request request;
+    const char *zone, *host; /* as asked for; borrowed from the record */
+    const char *home;        /* node that its volumes are on, or NULL */
+    bool kept_beside;        /* by the hint same_host */
+    char nobody[128];        /* a name that no node has, or "" */
+    uint32_t *lists;         /* memory of the request's lists */
+};
+
+/* False: it cannot be fitted anywhere, ERR_NOT_FOUND and why (for tenants),
+ * or the flavor makes no sense, ERR_INVALID.  Free it in either case. */
+bool wish_of_server(struct view *v, const struct server *server,
+                    struct wish *out, struct error *err);
+bool wish_of_volume(struct view *v, const struct volume *volume,
+                    struct wish *out, struct error *err);
+void wish_free(struct wish *w);
+
+/* What a placed one takes: the same without what only concerns the choice.
+ * Never fails: what cannot be said is left out. */
+void wish_of_placed_server(struct view *v, const struct server *server,
+                           struct request *out);
+void wish_of_placed_volume(const struct volume *volume, struct request *out);
+
+/* The node that local storage binds a volume to: its own, or that of what
+ * it is made from; NULL: none yet. */
+const char *wish_volume_home(const struct snapshot *s,
+                             const struct volume *volume);
+int64_t wish_local_disk_gb(const struct server *s);
+/* Number of a group or tenant for the fleet; never 0. */
+uint64_t wish_number(const char *kind, const char *id);
+
+#endif
