@@ -118,8 +118,8 @@ int64_t extra_spec_page_kib(const char *text)
     static const struct {
         const char *unit;
         int64_t kib;
-    } units[] = { { "", 1 },           { "KB", 1 },           { "KiB", 1 },
-                  { "MB", 1024 },      { "MiB", 1024 },       { "GB", 1 << 20 },
+    } units[] = { { "", 1 },         { "KB", 1 },     { "KiB", 1 },
+                  { "MB", 1024 },    { "MiB", 1024 }, { "GB", 1 << 20 },
                   { "GiB", 1 << 20 } };
     char *end;
     if (strcmp(text, "large") == 0)

@@ -10,16 +10,16 @@
 #define GUARD       "scheduler/placement"
 #define CONFLICT_US INT64_C(5000)
 #define SILENT_US   (2 * SECOND_US) /* between looks at a silent pool */
-#define WHY_MAX     8192
 
 struct scheduler {
     struct scheduler_config c;
+    struct placer *placer;
     struct reconciler *queue;
     int64_t started; /* monotonic */
 };
 
 /* One decision. */
-struct decision {
+struct deciding {
     struct scheduler *s;
     struct snapshot *snap;
     struct txn txn;
@@ -29,7 +29,7 @@ struct decision {
 
 /* ---- commits ------------------------------------------------------------ */
 
-static enum reconcile_verdict commit(struct decision *d)
+static enum reconcile_verdict commit(struct deciding *d)
 {
     struct txn_result result;
     if (store_commit(d->s->c.store, &d->txn, &result))
@@ -43,7 +43,7 @@ static enum reconcile_verdict commit(struct decision *d)
 }
 
 /* What makes decisions come one after the other. */
-static void guard(struct decision *d)
+static void guard(struct deciding *d)
 {
     const struct claim *was = snap_get(d->snap, &kind_claim, GUARD);
     _autorecord_ struct claim *c =
@@ -54,7 +54,7 @@ static void guard(struct decision *d)
 
 /* ---- a server ------------------------------------------------------------ */
 
-static void place_volumes(struct decision *d, const struct server *server,
+static void place_volumes(struct deciding *d, const struct server *server,
                           const char *node)
 {
     for (size_t i = 0; i < server->volumes.n; i++) {
@@ -69,7 +69,7 @@ static void place_volumes(struct decision *d, const struct server *server,
     }
 }
 
-static void place_ports(struct decision *d, const struct server *server,
+static void place_ports(struct deciding *d, const struct server *server,
                         const char *node)
 {
     struct snap_iter it =
@@ -82,7 +82,7 @@ static void place_ports(struct decision *d, const struct server *server,
 }
 
 static enum reconcile_verdict
-place(struct decision *d, const struct server *server, const char *node)
+place(struct deciding *d, const struct server *server, const char *node)
 {
     const struct node *n = snap_get(d->snap, &kind_node, node);
     const struct disk *disk = snap_get(d->snap, &kind_disk, server->rec.id);
@@ -104,7 +104,7 @@ place(struct decision *d, const struct server *server, const char *node)
     return commit(d);
 }
 
-static enum reconcile_verdict fail(struct decision *d,
+static enum reconcile_verdict fail(struct deciding *d,
                                    const struct server *server, const char *why)
 {
     _autorecord_ struct server *draft = record_copy(server);
@@ -124,30 +124,41 @@ static bool worth_waiting(const struct scheduler *s, const struct error *why)
            env_mono(s->c.env) - s->started < PLACEMENT_ALIVE_US;
 }
 
-static enum reconcile_verdict decide_server(struct decision *d,
+/* Its id is the server's; an earlier decision about it is replaced. */
+static struct decision *new_reasons(struct deciding *d,
+                                    const struct server *server)
+{
+    const struct decision *was =
+        snap_get(d->snap, &kind_decision, server->rec.id);
+    struct decision *why = record_new(&kind_decision, server->rec.id);
+    if (was) {
+        why->rec.mod_rev = was->rec.mod_rev;
+        why->rec.create_rev = was->rec.create_rev;
+    }
+    return why;
+}
+
+static enum reconcile_verdict decide_server(struct deciding *d,
                                             const struct server *server)
 {
     const char *node;
-    struct error why = { 0 };
-    struct buf explanation = BUF_INIT(WHY_MAX);
-    enum reconcile_verdict verdict;
-    if (d->s->c.placer->server(d->snap, server, d->now, &node, &explanation,
-                               &why)) {
-        verdict = place(d, server, node);
-    } else if (worth_waiting(d->s, &why)) {
+    struct error err = { 0 };
+    _autorecord_ struct decision *why = new_reasons(d, server);
+    bool placed =
+        placer_server(d->s->placer, d->snap, server, d->now, &node, why, &err);
+    if (!placed && worth_waiting(d->s, &err)) {
         *d->delay_us = SILENT_US;
-        verdict = RECONCILE_AGAIN;
-    } else {
-        log_limited(LOG_WARN, LOG_NAME, "server %s: %s (%s)", server->rec.id,
-                    why.text, buf_str(&explanation));
-        verdict = fail(d, server, why.text);
+        return RECONCILE_AGAIN;
     }
-    buf_free(&explanation);
-    return verdict;
+    txn_change_record(&d->txn, why);
+    if (placed)
+        return place(d, server, node);
+    log_limited(LOG_WARN, LOG_NAME, "server %s: %s", server->rec.id, err.text);
+    return fail(d, server, err.text);
 }
 
 /* Nothing was ever made for it: what it holds is given back. */
-static enum reconcile_verdict release(struct decision *d,
+static enum reconcile_verdict release(struct deciding *d,
                                       const struct server *server)
 {
     if (!server_release(&d->txn, d->snap, server, d->now, d->err))
@@ -155,7 +166,7 @@ static enum reconcile_verdict release(struct decision *d,
     return commit(d);
 }
 
-static enum reconcile_verdict do_server(struct decision *d, const char *id)
+static enum reconcile_verdict do_server(struct deciding *d, const char *id)
 {
     const struct server *server = snap_get(d->snap, &kind_server, id);
     if (!server || server->node)
@@ -169,7 +180,7 @@ static enum reconcile_verdict do_server(struct decision *d, const char *id)
 /* ---- a volume ------------------------------------------------------------ */
 
 /* One whose server has yet to be placed goes where that goes. */
-static bool waits_for_server(struct decision *d, const struct volume *v)
+static bool waits_for_server(struct deciding *d, const struct volume *v)
 {
     struct snap_iter it =
         snap_by(d->snap, &kind_server, "volumes.volume_id", v->rec.id);
@@ -180,7 +191,7 @@ static bool waits_for_server(struct decision *d, const struct volume *v)
 }
 
 /* ... or, added to one that has its node, to that. */
-static const char *node_of_server(struct decision *d, const struct volume *v)
+static const char *node_of_server(struct deciding *d, const struct volume *v)
 {
     struct snap_iter it =
         snap_by(d->snap, &kind_server, "volumes.volume_id", v->rec.id);
@@ -191,7 +202,7 @@ static const char *node_of_server(struct decision *d, const struct volume *v)
 }
 
 static enum reconcile_verdict
-place_volume(struct decision *d, const struct volume *v, const char *node)
+place_volume(struct deciding *d, const struct volume *v, const char *node)
 {
     _autorecord_ struct volume *draft = record_copy(v);
     draft->node = rec_str(draft, node);
@@ -202,7 +213,7 @@ place_volume(struct decision *d, const struct volume *v, const char *node)
 }
 
 static enum reconcile_verdict
-fail_volume(struct decision *d, const struct volume *v, const char *why)
+fail_volume(struct deciding *d, const struct volume *v, const char *why)
 {
     _autorecord_ struct volume *draft = record_copy(v);
     draft->status = VOLUME_ERROR;
@@ -212,14 +223,14 @@ fail_volume(struct decision *d, const struct volume *v, const char *why)
     return commit(d);
 }
 
-static enum reconcile_verdict do_volume(struct decision *d, const char *id)
+static enum reconcile_verdict do_volume(struct deciding *d, const char *id)
 {
     const struct volume *v = snap_get(d->snap, &kind_volume, id);
     struct error why = { 0 };
     if (!v || v->node || v->status != VOLUME_CREATING || waits_for_server(d, v))
         return RECONCILE_DONE;
     const char *node = node_of_server(d, v);
-    if (node || d->s->c.placer->volume(d->snap, v, d->now, &node, NULL, &why))
+    if (node || placer_volume(d->s->placer, d->snap, v, d->now, &node, &why))
         return place_volume(d, v, node);
     if (worth_waiting(d->s, &why)) {
         *d->delay_us = SILENT_US;
@@ -237,7 +248,7 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     struct scheduler *s = self;
     const char *id = strchr(key, '/') + 1;
     _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
-    struct decision d = {
+    struct deciding d = {
         .s = s,
         .snap = snap,
         .now = env_now(s->c.env),
@@ -288,8 +299,7 @@ struct scheduler *scheduler_new(const struct scheduler_config *config)
 {
     struct scheduler *s = xcalloc(1, sizeof(*s));
     s->c = *config;
-    if (!s->c.placer)
-        s->c.placer = &placement_simple;
+    s->placer = placer_new();
     s->started = env_mono(config->env);
     s->queue =
         reconciler_new(LOG_NAME, reconcile, s, config->env, config->workers);
@@ -318,5 +328,6 @@ void scheduler_free(struct scheduler *s)
     if (!s)
         return;
     reconciler_stop(s->queue);
+    placer_free(s->placer);
     free(s);
 }

@@ -5,10 +5,10 @@
  * (placement.h), one that is to be deleted is released.  A volume that is
  * being made and belongs to no such server gets a node too.  A decision is
  * ONE transaction: node and zone of the server, node of its disk, its ports
- * and its new volumes.  Each rewrites the claim "scheduler/placement" that
- * it has read, so that two decisions, by two leaders even, come one after
- * the other, and the later sees what the earlier took: nothing is
- * overbooked.
+ * and its new volumes, and why (model/decision.h).  Each rewrites the claim
+ * "scheduler/placement" that it has read, so that two decisions, by two leaders
+ * even, come one after the other, and the later sees what the earlier took:
+ * nothing is overbooked.
  *
  * Where no node fits the server becomes ERROR with the fault "No valid host
  * was found. ..." (code 500); why each node was excluded is logged.  A node
@@ -31,7 +31,6 @@ struct scheduler_config {
     struct store *store;
     struct cache *cache;
     const struct env *env;
-    const struct placer *placer; /* NULL: placement_simple */
     unsigned workers;
 };
 

@@ -25,9 +25,9 @@ struct view {
     int64_t next_death; /* no living host is dead before */
     struct known_guest *guests;
     uint32_t n_guests, size_guests, hole;
-    struct map64 slots; /* by the guest's number */
-    const struct snapshot *to; /* while following */
-    uint32_t n_conditions;
+    struct map64 slots;        /* by the guest's number */
+    const struct snapshot *to; /* what it shows, or is coming to */
+    uint32_t n_words;          /* names that were known at the last look */
 };
 
 /* ---- guests and their numbers -------------------------------------------- */
@@ -61,8 +61,7 @@ static uint32_t new_slot(struct view *v)
     }
     if (v->n_guests == v->size_guests) {
         v->size_guests = v->size_guests ? v->size_guests * 2 : 64;
-        v->guests =
-            xrealloc(v->guests, v->size_guests * sizeof(*v->guests));
+        v->guests = xrealloc(v->guests, v->size_guests * sizeof(*v->guests));
     }
     return v->n_guests++;
 }
@@ -166,6 +165,16 @@ static void put_again(struct view *v, struct snap_iter it)
         on_guest(v, NULL, r);
 }
 
+/* ... and whose server may move now, or no longer. */
+static void on_volume(void *arg, const struct record *old,
+                      const struct record *now)
+{
+    struct view *v = arg;
+    const struct record *any = now ? now : old;
+    on_guest(v, old, now);
+    put_again(v, snap_by(v->to, &kind_server, "volumes.volume_id", any->id));
+}
+
 /* ---- hosts: what aggregates say ------------------------------------------ */
 
 static struct snap_iter aggregates_of(const struct view *v, const char *node)
@@ -259,13 +268,13 @@ static void read_facts(struct view *v, const struct node *n,
                        struct fleet_facts *facts)
 {
     memset(facts, 0, sizeof(*facts)); /* compared byte by byte */
-    facts->state = n->disabled                      ? FLEET_DISABLED
+    facts->state = n->disabled                  ? FLEET_DISABLED
                    : placement_alive(n, v->now) ? FLEET_UP
-                                                    : FLEET_DEAD;
+                                                : FLEET_DEAD;
     facts->zone = (uint32_t)fleet_name(v->fleet, FLEET_NAME_ZONE,
                                        placement_zone(v->to, n));
-    facts->rack = (uint32_t)fleet_name(v->fleet, FLEET_NAME_RACK,
-                                       n->rack ? n->rack : "");
+    facts->rack =
+        (uint32_t)fleet_name(v->fleet, FLEET_NAME_RACK, n->rack ? n->rack : "");
     /* More vCPUs than threads only make a guest slower. */
     facts->largest_vcpu = (int32_t)(n->vcpus * 1000);
     read_traits(v, n, facts);
@@ -425,9 +434,9 @@ static void set_isolating(struct view *v)
     struct fleet_set apart = { { 0 } };
     struct snap_iter it = snap_all(v->to, &kind_aggregate);
     for (const struct aggregate *a; (a = snap_next(&it));) {
-        int n = isolates(a) ? fleet_name(v->fleet, FLEET_NAME_AGGREGATE,
-                                         a->rec.id)
-                            : -1;
+        int n = isolates(a)
+                    ? fleet_name(v->fleet, FLEET_NAME_AGGREGATE, a->rec.id)
+                    : -1;
         if (n > 0)
             set_add(&apart, (unsigned)n);
     }
@@ -463,6 +472,17 @@ static bool changed(const struct view *v, const struct kind *kind)
     return !v->snap || snap_changed(v->snap, kind) != snap_changed(v->to, kind);
 }
 
+/* What had a stand-in for a name that nobody had may have it now. */
+static void look_for_words(struct view *v)
+{
+    uint32_t n = 0;
+    for (int k = 0; k < FLEET_NAME_KINDS; k++)
+        n += v->fleet->names[k].n;
+    if (v->snap && n != v->n_words)
+        put_again(v, snap_all(v->to, &kind_server));
+    v->n_words = n;
+}
+
 static void follow_kind(struct view *v, const struct kind *kind,
                         cache_listener_fn *fn)
 {
@@ -483,8 +503,9 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now)
         set_isolating(v);
     follow_kind(v, &kind_server_group, on_group);
     follow_kind(v, &kind_server, on_guest);
-    follow_kind(v, &kind_volume, on_guest);
+    follow_kind(v, &kind_volume, on_volume);
     look_for_deaths(v, was);
+    look_for_words(v);
     if (v->snap != snap) {
         snapshot_unref(v->snap);
         v->snap = snapshot_ref(snap);
@@ -536,6 +557,11 @@ struct fleet *view_fleet(struct view *v)
 const struct snapshot *view_snapshot(const struct view *v)
 {
     return v->to;
+}
+
+int64_t view_now(const struct view *v)
+{
+    return v->now;
 }
 
 int view_known(struct view *v, enum fleet_name kind, const char *name)

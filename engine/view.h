@@ -49,6 +49,7 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now);
 
 struct fleet *view_fleet(struct view *v);
 const struct snapshot *view_snapshot(const struct view *v); /* the last */
+int64_t view_now(const struct view *v);
 
 /* The guest of a server or volume, and back; 0 and NULL: there is none. */
 uint64_t view_guest(const struct view *v, const struct record *record);

@@ -65,13 +65,20 @@ struct reading {
     struct wish *w;
 };
 
+static void note_nobody(struct wish *w, const char *name)
+{
+    if (!*w->nobody)
+        snprintf(w->nobody, sizeof(w->nobody), "%.*s",
+                 (int)sizeof(w->nobody) - 1, name);
+}
+
 /* A name that no node has: the request keeps a stand-in, the wish its name. */
 static unsigned known_or_nobody(struct reading *in, enum fleet_name kind,
                                 const char *name, unsigned nobody)
 {
     int n = view_known(in->v, kind, name);
-    if (n < 0 && !*in->w->nobody)
-        snprintf(in->w->nobody, sizeof(in->w->nobody), "%s", name);
+    if (n < 0)
+        note_nobody(in->w, name);
     return n < 0 ? nobody : (unsigned)n;
 }
 
@@ -79,8 +86,8 @@ static void read_trait(struct reading *in, const char *name, const char *value)
 {
     struct demand *d = &in->w->request.demand;
     if (same(value, "required"))
-        set_add(&d->required, known_or_nobody(in, FLEET_NAME_TRAIT, name,
-                                              VIEW_NOBODY));
+        set_add(&d->required,
+                known_or_nobody(in, FLEET_NAME_TRAIT, name, VIEW_NOBODY));
     int n = view_known(in->v, FLEET_NAME_TRAIT, name);
     if (same(value, "forbidden") && n >= 0)
         set_add(&d->forbidden, (unsigned)n);
@@ -89,10 +96,9 @@ static void read_trait(struct reading *in, const char *name, const char *value)
 static void read_condition(struct reading *in, const char *name)
 {
     int n = view_condition(in->v, name);
-    set_add(&in->w->request.demand.required,
-            n < 0 ? VIEW_NOBODY : (unsigned)n);
+    set_add(&in->w->request.demand.required, n < 0 ? VIEW_NOBODY : (unsigned)n);
     if (n < 0)
-        snprintf(in->w->nobody, sizeof(in->w->nobody), "%s", name);
+        note_nobody(in->w, name);
 }
 
 static void read_aggregate_spec(struct reading *in, const char *key,
@@ -128,10 +134,9 @@ static void read_resource(struct reading *in, const char *class_,
 static void read_cells(struct reading *in, const char *rest, const char *text)
 {
     long n = strtol(text, NULL, 10);
-    in->w->request.demand.cells =
-        (uint16_t)(n < 0             ? 0
-                   : n > FLEET_CELLS ? FLEET_CELLS + 1
-                                     : n);
+    in->w->request.demand.cells = (uint16_t)(n < 0             ? 0
+                                             : n > FLEET_CELLS ? FLEET_CELLS + 1
+                                                               : n);
 }
 
 static void read_pages(struct reading *in, const char *rest, const char *text)
@@ -154,8 +159,8 @@ static void read_device(struct reading *in, const char *rest, const char *text)
     while (i < REQUEST_DEVICES - 1 && want[i].count)
         i++;
     want[i] = (struct request_device){
-        .kind = (uint8_t)known_or_nobody(in, FLEET_NAME_DEVICE, name,
-                                         VIEW_NOBODY),
+        .kind =
+            (uint8_t)known_or_nobody(in, FLEET_NAME_DEVICE, name, VIEW_NOBODY),
         .count = (uint8_t)(count < 1               ? 1
                            : count > FLEET_DEVICES ? FLEET_DEVICES + 1
                                                    : count),
@@ -209,10 +214,9 @@ static void read_image(struct reading *in, const struct map *properties)
         return;
     snprintf(name, sizeof(name), "machine=%s", machine);
     int n = view_known(in->v, FLEET_NAME_TRAIT, name);
-    set_add(&in->w->request.demand.required,
-            n < 0 ? VIEW_NOBODY : (unsigned)n);
+    set_add(&in->w->request.demand.required, n < 0 ? VIEW_NOBODY : (unsigned)n);
     if (n < 0)
-        snprintf(in->w->nobody, sizeof(in->w->nobody), "%s", name);
+        note_nobody(in->w, name);
 }
 
 /* ---- tenants, groups ----------------------------------------------------- */
@@ -249,15 +253,12 @@ static void read_tenant(struct reading *in, const char *project)
 
 static void read_group(struct reading *in)
 {
-    static const char *const names[] = { "",
-                                         "affinity",
-                                         "anti-affinity",
-                                         "soft-affinity",
-                                         "soft-anti-affinity",
-                                         NULL };
-    const struct server_group *g =
-        snap_get(view_snapshot(in->v), &kind_server_group,
-                 in->server->server_group_id);
+    static const char *const names[] = {
+        "",  "affinity", "anti-affinity", "soft-affinity", "soft-anti-affinity",
+        NULL
+    };
+    const struct server_group *g = snap_get(
+        view_snapshot(in->v), &kind_server_group, in->server->server_group_id);
     int policy = g && g->policy ? enum_from_name(names, g->policy) : -1;
     if (policy <= 0 || in->server->goal == GOAL_DELETED)
         return;
@@ -266,6 +267,15 @@ static void read_group(struct reading *in)
         .policy = (uint8_t)policy,
         .most = (uint32_t)amount(g->max_server_per_host),
     };
+}
+
+static void read_zone(struct reading *in, const char *zone)
+{
+    in->w->zone = zone;
+    if (!zone)
+        return;
+    int n = view_known(in->v, FLEET_NAME_ZONE, zone);
+    in->w->request.demand.zone = n < 0 ? UINT32_MAX : (uint32_t)n;
 }
 
 /* What holds for a server for as long as it lives. */
@@ -282,6 +292,7 @@ static void read_lasting(struct reading *in)
     read_image(in, &s->image_properties);
     read_tenant(in, s->project_id);
     read_group(in);
+    read_zone(in, s->requested_zone);
 }
 
 void wish_of_placed_server(struct view *v, const struct server *server,
@@ -300,15 +311,6 @@ void wish_of_placed_volume(const struct volume *volume, struct request *out)
 }
 
 /* ---- where --------------------------------------------------------------- */
-
-static void read_zone(struct reading *in, const char *zone)
-{
-    in->w->zone = zone;
-    if (!zone)
-        return;
-    int n = view_known(in->v, FLEET_NAME_ZONE, zone);
-    in->w->request.demand.zone = n < 0 ? UINT32_MAX : (uint32_t)n;
-}
 
 /* Narrows the allowed hosts down to those of `list`. */
 static void allow(struct wish *w, const uint32_t *list, uint32_t n)
@@ -360,7 +362,8 @@ static void read_hints(struct reading *in)
 {
     const char *text = in->server->scheduler_hints;
     uint32_t hosts[HINTED_MAX];
-    if (!text || (!strstr(text, "same_host") && !strstr(text, "different_host")))
+    if (!text ||
+        (!strstr(text, "same_host") && !strstr(text, "different_host")))
         return;
     _autojson_ json_t *hints = json_loads(text, 0, NULL);
     const json_t *with = json_object_get(hints, "same_host");
@@ -371,9 +374,8 @@ static void read_hints(struct reading *in)
     }
     if (without) {
         uint32_t *at = in->w->lists + HINTED_MAX;
-        in->w->request.excluded = (struct host_list){
-            at, hinted(in, without, at, HINTED_MAX)
-        };
+        in->w->request.excluded =
+            (struct host_list){ at, hinted(in, without, at, HINTED_MAX) };
     }
 }
 
@@ -416,7 +418,6 @@ bool wish_of_server(struct view *v, const struct server *server,
     *out = (struct wish){ .host = server->requested_host };
     out->lists = xcalloc((size_t)2 * HINTED_MAX, sizeof(*out->lists));
     read_lasting(&in);
-    read_zone(&in, server->requested_zone);
     if (!read_volumes(&in, err))
         return false;
     bind(&in);
@@ -428,8 +429,7 @@ bool wish_of_volume(struct view *v, const struct volume *volume,
                     struct wish *out, struct error *err)
 {
     struct reading in = { v, NULL, out };
-    *out = (struct wish){ .home =
-                              wish_volume_home(view_snapshot(v), volume) };
+    *out = (struct wish){ .home = wish_volume_home(view_snapshot(v), volume) };
     out->lists = xcalloc((size_t)2 * HINTED_MAX, sizeof(*out->lists));
     out->request.demand.policy = VIEW_POLICY_POOL;
     out->request.demand.need[FLEET_VOLUMES] = amount(volume->size_gb);

@@ -189,7 +189,7 @@ struct server {
     const char *access_ipv6;
     struct list events; /* struct server_event, the newest at the end */
     struct map metadata;
-    struct map image_properties; /* hw_* and os_* of the image */
+    struct map image_properties; /* hw_*, os_*, trait:* of its image */
     struct strs tags;
     const char *server_group_id;
     const char *requested_zone;

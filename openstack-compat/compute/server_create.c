@@ -640,7 +640,7 @@ static void copy_map(void *record, struct map *to, const struct map *from,
     for (size_t i = 0; i < from->n; i++) {
         const char *key = from->v[i].key;
         if (!hardware_only || strncmp(key, "hw_", 3) == 0 ||
-            strncmp(key, "os_", 3) == 0)
+            strncmp(key, "os_", 3) == 0 || strncmp(key, "trait:", 6) == 0)
             map_put(record, to, key, from->v[i].value);
     }
 }

@@ -4,6 +4,8 @@
 #include "engine/placement.h"
 #include "engine/scheduler.h"
 
+static struct placer *placer;
+
 /* ---- records ------------------------------------------------------------- */
 
 static void put_node(const char *name, int64_t vcpus, int64_t ram_mb,
@@ -56,6 +58,7 @@ static int setup(void **state)
 {
     world_open();
     world_follow();
+    placer = placer_new();
     put_node("a", 4, 8192, 100);
     put_node("b", 4, 8192, 100);
     put_node("c", 4, 8192, 100);
@@ -64,28 +67,42 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+    placer_free(placer);
     world_close();
     return 0;
 }
 
 /* ---- choosing ------------------------------------------------------------ */
 
-/* The node, or "" ; `explanation` and `err` of the newest call. */
+/* The node, or "" ; what was put down and `why` of the newest call. */
 static char explained[4096];
 static struct error why;
+
+static void put_down(const struct decision *d)
+{
+    size_t n = 0;
+    explained[0] = '\0';
+    for (size_t i = 0; i < d->excluded.n; i++)
+        n += (size_t)snprintf(
+            explained + n, sizeof(explained) - n, "%s%s", i ? "; " : "",
+            LIST_AT(d->excluded, struct decision_reason, i)->example);
+    for (size_t i = 0; i < d->changes.n; i++)
+        n += (size_t)snprintf(
+            explained + n, sizeof(explained) - n, " [%s]",
+            LIST_AT(d->changes, struct decision_change, i)->what);
+}
 
 static const char *choose(const struct server *s)
 {
     static char name[64];
     const char *node = "";
-    struct buf b = BUF_INIT(sizeof(explained) - 1);
+    _autorecord_ struct decision *d = record_new(&kind_decision, s->rec.id);
     _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
     error_clear(&why);
-    if (!placement_choose(snap, s, world_time, &node, &b, &why))
+    if (!placer_server(placer, snap, s, world_time, &node, d, &why))
         node = "";
-    snprintf(explained, sizeof(explained), "%s", buf_str(&b));
+    put_down(d);
     snprintf(name, sizeof(name), "%s", node);
-    buf_free(&b);
     return name;
 }
 
@@ -107,7 +124,10 @@ static void test_resources(void **state)
     s->ram_mb = 8193;
     assert_string_equal(choose(s), "");
     assert_int_equal(why.code, ERR_NOT_FOUND);
-    assert_string_equal(why.text, "3 nodes without enough memory");
+    assert_string_equal(why.text, "3 nodes without enough memory. It would "
+                                  "fit with 1 MB more memory");
+    assert_non_null(
+        strstr(explained, "[it would fit with 1 MB more memory on node a]"));
     assert_non_null(strstr(
         explained, "b: 8193 MB of memory wanted, 0 of 8192 in use; c: "));
     s->ram_mb = 8192;
@@ -115,6 +135,8 @@ static void test_resources(void **state)
     s->vcpus = 5; /* more than the machine has, overcommit or not */
     assert_string_equal(choose(s), "");
     assert_non_null(strstr(explained, "a: 5 vCPUs wanted, the machine has 4"));
+    assert_string_equal(why.text, "3 nodes without enough vCPUs. It would fit "
+                                  "with at most 4 vCPUs");
     s->vcpus = 1;
     s->disk_gb = 101;
     assert_string_equal(choose(s), "");
@@ -148,7 +170,10 @@ static void test_overcommit_and_reserve(void **state)
     assert_non_null(strstr(explained, "a: 4 vCPUs wanted, 5 of 8 in use"));
     assert_non_null(strstr(explained, "b: disabled: repair"));
     assert_string_equal(why.text,
-                        "2 nodes disabled, 1 node without enough vCPUs");
+                        "2 nodes disabled, 1 node without enough vCPUs. It "
+                        "would fit with 1 more vCPUs");
+    assert_non_null(strstr(explained, "[node b or 1 more would do, "
+                                      "were they enabled]"));
     struct node *n = edit_node("a");
     n->ram_reserved_mb = 8192 - 5 * 1024;
     n->cpu_overcommit = 0; /* the default */
@@ -208,7 +233,8 @@ static void test_anti_affinity(void **state)
     assert_string_equal(choose(s), "c");
     put_placed("s3", "c", "g");
     assert_string_equal(choose(s), "");
-    assert_string_equal(why.text, "3 nodes excluded by the server group");
+    assert_string_equal(why.text, "3 nodes excluded by the server group. It "
+                                  "would fit without the server group");
     put_group("anti-affinity", 2);
     assert_string_equal(choose(s), "a");
 }
@@ -251,9 +277,9 @@ static void test_volumes_bind(void **state)
     assert_string_equal(choose(s), "c");
     _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
     const char *node;
-    assert_true(placement_choose_volume(snap,
-                                        snap_get(snap, &kind_volume, "clone"),
-                                        world_time, &node, NULL, &why));
+    assert_true(placer_volume(placer, snap,
+                              snap_get(snap, &kind_volume, "clone"), world_time,
+                              &node, &why));
     assert_string_equal(node, "c");
 }
 
@@ -317,7 +343,12 @@ static void test_places_all(void **state)
     _autorecord_ const struct port *port = world_get(&kind_port, PORT_ID);
     _autorecord_ const struct volume *volume =
         world_get(&kind_volume, VOLUME_ID);
+    _autorecord_ const struct decision *why_there =
+        world_get(&kind_decision, SERVER_ID);
     assert_string_equal(server->node, "a");
+    assert_string_equal(why_there->node, "a");
+    assert_int_equal(why_there->candidates.n, 1);
+    assert_int_equal(why_there->rec.mod_rev, server->rec.mod_rev);
     assert_string_equal(server->zone, "nova");
     assert_string_equal(disk->node, "a");
     assert_string_equal(port->node, "a");
@@ -339,7 +370,12 @@ static void test_no_valid_host(void **state)
     assert_int_equal(server->fault_code, 500);
     assert_string_equal(
         server->fault,
-        "No valid host was found. 1 node without enough memory.");
+        "No valid host was found. 1 node without enough memory. It would fit "
+        "with 1040384 MB more memory.");
+    _autorecord_ const struct decision *d = world_get(&kind_decision, "big");
+    assert_null(d->node);
+    assert_int_equal(d->nodes, 1);
+    assert_int_equal(d->rec.mod_rev, server->rec.mod_rev);
 }
 
 static void test_waits_for_a_silent_pool(void **state)
