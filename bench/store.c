@@ -3,6 +3,8 @@
 #include "common/env.h"
 #include "state/cache.h"
 #include "state/remote.h"
+#include "state/store_etcd.h"
+#include "tests/unit/etcd_child.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -79,6 +81,78 @@ static void put_rates_remote(struct jw *w, const char *name, struct store *real)
     put_rates(w, name, face);
     store_close(face);
     store_server_free(server);
+}
+
+/* ---- one at a time ---------------------------------------------------------
+ */
+
+#define TRIES 2000
+
+static int by_value(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median of a txn with n compares and n puts, microseconds. */
+static int64_t txn_p50(struct store *s, int n)
+{
+    static int64_t took[TRIES];
+    static const char value[512];
+    for (int i = 0; i < TRIES; i++) {
+        _autotxn_ struct txn t = TXN_INIT;
+        for (int k = 0; k < n; k++) {
+            char key[64];
+            snprintf(key, sizeof(key), "one/%d", k);
+            txn_put(&t, key, value, sizeof(value));
+            snprintf(key, sizeof(key), "none/%d", k);
+            if (n > 1)
+                txn_absent(&t, key);
+        }
+        int64_t begun = env_mono(&env_system);
+        if (!store_commit(s, &t, NULL))
+            abort();
+        took[i] = env_mono(&env_system) - begun;
+    }
+    qsort(took, TRIES, sizeof(*took), by_value);
+    return took[TRIES / 2];
+}
+
+static void latencies(struct jw *w, const char *name, struct store *s)
+{
+    jw_obj(w, name);
+    jw_int(w, "put_p50_us", txn_p50(s, 1));
+    jw_int(w, "txn5_p50_us", txn_p50(s, 5));
+    jw_obj_end(w);
+}
+
+/* ---- etcd ---------------------------------------------------------------- */
+
+static void etcd_rates(struct jw *w, int members)
+{
+    static struct etcd_child etcd;
+    const char *endpoints[ETCD_MEMBERS];
+    struct error err;
+    char name[16];
+    memset(&etcd, 0, sizeof(etcd));
+    etcd_child_start(&etcd, members);
+    struct store_etcd_config config = {
+        .endpoints = endpoints,
+        .n_endpoints = etcd_endpoints(&etcd, endpoints),
+        .begin = ETCD_MAY_CREATE,
+        .timeout_us = 20 * SECOND_US,
+        .env = &env_system,
+    };
+    struct store *s = store_etcd_open(&config, &err);
+    if (!s)
+        abort();
+    snprintf(name, sizeof(name), "etcd_%d", members);
+    jw_obj(w, name);
+    put_rates(w, "puts_per_s_by_threads", s);
+    latencies(w, "one_at_a_time", s);
+    jw_obj_end(w);
+    store_close(s);
+    etcd_child_stop(&etcd);
 }
 
 /* ---- snapshots --------------------------------------------------------- */
@@ -209,10 +283,8 @@ static void snapshots(struct jw *w)
 
 /* ---- all --------------------------------------------------------------- */
 
-int main(void)
+static void local_drivers(struct jw *w)
 {
-    struct buf out = BUF_INIT(1 << 16);
-    struct jw w = JW_INIT(&out);
     struct error err;
     char dir[] = "/tmp/cairn-bench-XXXXXX", path[64];
     if (!mkdtemp(dir))
@@ -222,20 +294,37 @@ int main(void)
     struct store *sqlite = store_sqlite_open(path, &env_system, &err);
     if (!sqlite)
         abort();
-    jw_obj(&w, NULL);
-    jw_obj(&w, "puts_per_s_by_threads");
-    put_rates(&w, "memory", memory);
-    put_rates(&w, "sqlite", sqlite);
-    put_rates_remote(&w, "remote_memory", memory);
-    put_rates_remote(&w, "remote_sqlite", sqlite);
-    jw_obj_end(&w);
-    snapshots(&w);
-    jw_obj_end(&w);
-    puts(buf_str(&out));
+    jw_obj(w, "puts_per_s_by_threads");
+    put_rates(w, "memory", memory);
+    put_rates(w, "sqlite", sqlite);
+    put_rates_remote(w, "remote_memory", memory);
+    put_rates_remote(w, "remote_sqlite", sqlite);
+    jw_obj_end(w);
+    latencies(w, "sqlite_one_at_a_time", sqlite);
     store_close(memory);
     store_close(sqlite);
     unlink(path);
     rmdir(dir);
+}
+
+/* `--driver etcd`: etcd only, `--driver local`: all but etcd. */
+int main(int argc, char **argv)
+{
+    const char *only =
+        argc == 3 && strcmp(argv[1], "--driver") == 0 ? argv[2] : "";
+    struct buf out = BUF_INIT(1 << 16);
+    struct jw w = JW_INIT(&out);
+    jw_obj(&w, NULL);
+    if (strcmp(only, "etcd") != 0) {
+        local_drivers(&w);
+        snapshots(&w);
+    }
+    if (strcmp(only, "local") != 0 && etcd_there()) {
+        etcd_rates(&w, 1);
+        etcd_rates(&w, 3);
+    }
+    jw_obj_end(&w);
+    puts(buf_str(&out));
     buf_free(&out);
     return 0;
 }

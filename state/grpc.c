@@ -587,8 +587,10 @@ static void grpc_free(struct grpc *g)
         next = l->next;
         line_free(l);
     }
-    while (g->calls)
-        call_free(g->calls);
+    for (struct grpc_call *c = g->calls, *next; c; c = next) {
+        next = c->next;
+        call_free(c);
+    }
     for (struct post *p = g->timers, *next; p; p = next) {
         next = p->next;
         free(p);
@@ -645,7 +647,9 @@ void grpc_close(struct grpc *g)
     pthread_join(g->thread, NULL);
     run_posts(g); /* what came too late for the thread */
     struct grpc_status st = grpc_status_make(GRPC_CANCELLED, "closed");
-    while (g->calls)
-        grpc_call_finish(g->calls, &st);
+    for (struct grpc_call *c = g->calls, *next; c; c = next) {
+        next = c->next;
+        grpc_call_finish(c, &st);
+    }
     grpc_free(g);
 }

@@ -360,8 +360,10 @@ void grpc_conn_free(struct grpc_conn *c)
     if (!c)
         return;
     nghttp2_session_del(c->session);
-    while (c->streams)
-        stream_free(c->streams);
+    for (struct grpc_stream *s = c->streams, *next; s; s = next) {
+        next = s->next;
+        stream_free(s);
+    }
     free(c->authority);
     free(c);
 }
