@@ -1,18 +1,13 @@
 /* httpd: real sockets on loopback against a small service of its own. */
-#include "test.h"
+#include "httpd_house.h"
 
 #include "eventually.h"
+#include "locked_store.h"
 
-#include "rest-api/auth.h"
-#include "rest-api/httpd.h"
 #include "rest-api/pki.h"
-#include "rest-api/route.h"
 #include "rest-api/upload.h"
-#include "tests/unit/locked_store.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 /* It has a tag of that name as well. */
 #define params gnutls_params
 #include <gnutls/gnutls.h>
@@ -20,446 +15,92 @@
 #include <openssl/evp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* ---- the service ------------------------------------------------------- */
-
-static enum outcome ping(struct req *r)
-{
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_str(&w, "pong", req_query(r, "say"));
-    jw_obj_end(&w);
-    return req_reply(r, 200);
-}
-
-static enum outcome echo(struct req *r)
-{
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_str(&w, "param", r->param[0]);
-    jw_json(&w, "body", r->body);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
-}
-
-static enum outcome big(struct req *r)
-{
-    for (int i = 0; i < 100000; i++)
-        buf_adds(&r->resp.body, "0123456789");
-    return req_reply(r, 200);
-}
-
-static enum outcome put_region(struct req *r)
-{
-    const char *id = r->param[0];
-    const struct region *was = snap_get(r->snap, &kind_region, id);
-    _autorecord_ struct region *now =
-        was ? record_copy(was) : record_new(&kind_region, id);
-    int n = was ? atoi(was->description) : 0;
-    now->description = rec_strf(now, "%d", n + 1);
-    txn_change_record(&r->txn, now);
-    buf_addf(&r->resp.body, "{\"n\":%d}", n + 1);
-    return req_reply(r, 200);
-}
-
-static enum outcome get_region(struct req *r)
-{
-    const struct region *x = snap_get(r->snap, &kind_region, r->param[0]);
-    if (!x)
-        return req_fail(r, ERR_NOT_FOUND, "no region %s", r->param[0]);
-    struct jw w = req_json(r);
-    jw_str(&w, NULL, x->description);
-    return req_reply(r, 200);
-}
-
-static enum outcome login(struct req *r)
-{
-    if (r->step == 0)
-        return req_wait(
-            r, (struct wait){ .type = WAIT_HASH, .password = "right" }, 1);
-    if (r->step == 1 && r->waited.ok)
-        return req_wait(r,
-                        (struct wait){
-                            .type = WAIT_PASSWORD,
-                            .password = req_query(r, "password"),
-                            .hash = req_strf(r, "%s", buf_str(&r->waited.text)),
-                        },
-                        2);
-    if (!r->waited.ok)
-        return req_fail(r, r->waited.err.code, "%s", r->waited.err.text);
-    return req_reply(r, 200);
-}
-
-static enum outcome call_out(struct req *r)
-{
-    if (r->step == 0)
-        return req_wait(r,
-                        (struct wait){ .type = WAIT_CALL,
-                                       .op = r->param[0],
-                                       .json = "{\"a\":1}" },
-                        1);
-    if (!r->waited.ok)
-        return req_fail(r, r->waited.err.code, "%s", r->waited.err.text);
-    buf_add(&r->resp.body, r->waited.text.data, r->waited.text.len);
-    return req_reply(r, 200);
-}
-
-static enum outcome await_region(struct req *r)
-{
-    const struct region *x = snap_get(r->snap, &kind_region, r->param[0]);
-    if (r->step == 0 && x)
-        return req_wait(
-            r,
-            (struct wait){ .type = WAIT_RECORD,
-                           .kind = &kind_region,
-                           .id = r->param[0],
-                           .mod_rev = x->rec.mod_rev,
-                           .deadline = r->now + atoll(req_query(r, "us")) },
-            1);
-    if (r->step == 1 && !r->waited.ok)
-        return req_fail(r, r->waited.err.code, "%s", r->waited.err.text);
-    buf_adds(&r->resp.body, x ? x->description : "gone");
-    return req_reply(r, 200);
-}
-
-static enum outcome upload(struct req *r)
-{
-    const char *id = r->param[0];
-    const struct region *was = snap_get(r->snap, &kind_region, id);
-    _autorecord_ struct region *now =
-        was ? record_copy(was) : record_new(&kind_region, id);
-    if (r->step == 0) {
-        if (was)
-            return req_fail(r, ERR_EXISTS, "%s is there", id);
-        now->description = rec_str(now, "uploading");
-        txn_change_record(&r->txn, now);
-        return req_wait(r,
-                        (struct wait){ .type = WAIT_BODY,
-                                       .upload_id = id,
-                                       .max_bytes = 8 * 1024 * 1024 },
-                        1);
-    }
-    if (!r->waited.ok) {
-        struct error err = r->waited.err;
-        now->description = rec_strf(now, "failed");
-        txn_change_record(&r->txn, now);
-        /* The answer is an error, but the undoing is committed. */
-        buf_adds(&r->resp.body, err.text);
-        return req_reply(r, error_http_status(err.code));
-    }
-    now->description = rec_strf(now, "%lld %s %s", (long long)r->waited.bytes,
-                                r->waited.md5, r->waited.sha512);
-    txn_change_record(&r->txn, now);
-    return req_reply(r, 204);
-}
-
-static enum outcome blob(struct req *r)
-{
-    r->resp.blob = "blob";
-    r->resp.blob_offset = 10;
-    r->resp.blob_size = 100000;
-    http_header(&r->resp, "Content-Type", "application/octet-stream");
-    return req_reply(r, 200);
-}
-
-static enum outcome no_blob(struct req *r)
-{
-    r->resp.blob = "missing";
-    r->resp.blob_size = 10;
-    return req_reply(r, 200);
-}
-
-static enum outcome nothing(struct req *r)
-{
-    return req_reply(r, 204);
-}
-
-static const struct route routes[] = {
-    { "GET", "/ping", ping, POLICY_PUBLIC },
-    { "GET", "/big", big, POLICY_PUBLIC },
-    { "GET", "/secret", ping, POLICY_TOKEN },
-    { "POST", "/secret", ping, POLICY_TOKEN },
-    { "POST", "/echo/{x}", echo, POLICY_PUBLIC },
-    { "PUT", "/regions/{id}", put_region, POLICY_PUBLIC, ROUTE_ANY_BODY },
-    { "GET", "/regions/{id}", get_region, POLICY_PUBLIC },
-    { "POST", "/login", login, POLICY_PUBLIC, ROUTE_ANY_BODY },
-    { "POST", "/call/{op}", call_out, POLICY_PUBLIC, ROUTE_ANY_BODY },
-    { "GET", "/await/{id}", await_region, POLICY_PUBLIC },
-    { "PUT", "/upload/{id}", upload, POLICY_PUBLIC, ROUTE_STREAM },
-    { "GET", "/blob", blob, POLICY_PUBLIC },
-    { "GET", "/noblob", no_blob, POLICY_PUBLIC },
-    { "DELETE", "/nothing", nothing, POLICY_PUBLIC },
-    ROUTE_END,
-};
-static const struct service_api service = {
-    .prefix = "/t",
-    .type = "test",
-    .name = "test",
-    .style = STYLE_NOVA,
-    .routes = routes,
-};
-const struct service_api *const api_services[] = { &service, NULL };
-
-/* ---- the house --------------------------------------------------------- */
-
-struct house {
-    struct store *store;
-    struct cache *cache;
-    struct tokens *tokens;
-    struct password_queue *passwords;
-    struct httpd *httpd;
-    struct api api;
-    int listen_fd, port;
-    atomic_bool in_slow; /* a slow call has begun */
-    char dir[64];
-};
-
-static bool fake_call(void *self, const char *op, const char *json,
-                      struct buf *out, int *fd, struct error *err)
-{
-    struct house *h = self;
-    char path[100];
-    snprintf(path, sizeof(path), "%s/file", h->dir);
-    if (strcmp(op, "fail") == 0)
-        return error_set(err, ERR_CONFLICT, "it failed");
-    if (strcmp(op, "slow") == 0) {
-        atomic_store(&h->in_slow, true);
-        usleep(300000); /* that is what is slow about it */
-    }
-    if (strcmp(op, "image.write") == 0)
-        *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (strcmp(op, "image.read") == 0) {
-        if (strstr(json, "missing"))
-            return error_set(err, ERR_NOT_FOUND, "no such blob");
-        *fd = open(path, O_RDONLY | O_CLOEXEC);
-    }
-    buf_adds(out, json);
-    return true;
-}
-
-static int listen_loopback(int *port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in sa = { .sin_family = AF_INET };
-    socklen_t len = sizeof(sa);
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(bind(fd, (void *)&sa, sizeof(sa)), 0);
-    assert_int_equal(listen(fd, 64), 0);
-    assert_int_equal(getsockname(fd, (void *)&sa, &len), 0);
-    *port = ntohs(sa.sin_port);
-    return fd;
-}
-
-static struct house *open_house(const struct httpd_limits *limits,
-                                const char *cert, const char *key)
-{
-    struct error err = { 0 };
-    struct house *h = xcalloc(1, sizeof(*h));
-    strcpy(h->dir, "/tmp/cairn-httpd-XXXXXX");
-    assert_non_null(mkdtemp(h->dir));
-    h->store = locked_store_new(store_memory_open(&env_system));
-    h->cache = cache_new(model_kinds, N_KINDS);
-    h->tokens = tokens_new(&env_system, h->cache);
-    h->passwords = password_queue_new(&env_system, 16, 1);
-    h->api = (struct api){ .env = &env_system,
-                           .cache = h->cache,
-                           .tokens = h->tokens,
-                           .authenticate = auth_request,
-                           .public_url = "http://127.0.0.1" };
-    struct httpd_config config = {
-        .driver = { .api = &h->api,
-                    .store = h->store,
-                    .passwords = h->passwords,
-                    .io = { h, fake_call } },
-        .tls_cert = cert,
-        .tls_key = key,
-        .threads = 2,
-    };
-    if (limits)
-        config.limits = *limits;
-    h->httpd = httpd_new(&config);
-    assert_true(cache_follow(h->cache, h->store, &err));
-    h->listen_fd = listen_loopback(&h->port);
-    if (!httpd_start(h->httpd, h->listen_fd, &err))
-        fail_msg("%s", err.text);
-    return h;
-}
-
-static void close_house(struct house *h)
-{
-    char path[100];
-    assert_true(httpd_stop(h->httpd, SECOND_US));
-    close(h->listen_fd);
-    cache_unfollow(h->cache);
-    password_queue_free(h->passwords);
-    httpd_free(h->httpd);
-    tokens_free(h->tokens);
-    cache_free(h->cache);
-    store_close(h->store);
-    snprintf(path, sizeof(path), "%s/file", h->dir);
-    unlink(path);
-    rmdir(h->dir);
-    free(h);
-}
-
 static int setup(void **state)
 {
-    *state = open_house(NULL, NULL, NULL);
+    *state = house_open(NULL, NULL, NULL);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    close_house(*state);
+    house_close(*state);
     return 0;
 }
-
-/* ---- a client ---------------------------------------------------------- */
-
-static int dial(struct house *h)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in sa = { .sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)h->port) };
-    struct timeval tv = { .tv_sec = 20 };
-    sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(fd, (void *)&sa, sizeof(sa)), 0);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-    return fd;
-}
-
-static bool tell(int fd, const void *data, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n =
-            send(fd, (const char *)data + done, len - done, MSG_NOSIGNAL);
-        if (n <= 0)
-            return false;
-        done += (size_t)n;
-    }
-    return true;
-}
-
-/* Reads one answer (status line, headers, Content-Length bytes). */
-static int hear(int fd, struct buf *out)
-{
-    char c[4096];
-    buf_reset(out);
-    for (;;) {
-        const char *text = buf_str(out), *end = strstr(text, "\r\n\r\n");
-        if (end) {
-            const char *len = strcasestr(text, "\r\nContent-Length: ");
-            size_t want = len && len < end ? strtoul(len + 18, NULL, 10) : 0;
-            if (out->len >= (size_t)(end + 4 - text) + want)
-                break;
-        }
-        ssize_t n = read(fd, c, sizeof(c));
-        if (n <= 0)
-            break;
-        buf_add(out, c, (size_t)n);
-    }
-    int status = 0;
-    sscanf(buf_str(out), "HTTP/1.1 %d", &status);
-    return status;
-}
-
-static const char *body_of(const struct buf *answer)
-{
-    const char *end = strstr(buf_str(answer), "\r\n\r\n");
-    return end ? end + 4 : "";
-}
-
-/* One request on a connection of its own; *answer is the caller's. */
-static int ask(struct house *h, struct buf *answer, const char *method,
-               const char *path, const char *headers, const char *body)
-{
-    int fd = dial(h);
-    struct buf text = BUF_INIT(16 * 1024 * 1024);
-    buf_addf(&text, "%s %s HTTP/1.1\r\nHost: x\r\n%s", method, path,
-             headers ? headers : "");
-    if (body)
-        buf_addf(&text, "Content-Length: %zu\r\n", strlen(body));
-    buf_adds(&text, "\r\n");
-    buf_adds(&text, body ? body : "");
-    tell(fd, text.data, text.len);
-    int status = hear(fd, answer);
-    buf_free(&text);
-    close(fd);
-    return status;
-}
-
-#define ANSWER_INIT BUF_INIT(32 * 1024 * 1024)
 
 /* ---- tests ------------------------------------------------------------- */
 
 static void simple(void **state)
 {
     struct buf a = ANSWER_INIT;
-    assert_int_equal(ask(*state, &a, "GET", "/t/ping?say=a%20b+c", NULL, NULL),
-                     200);
-    assert_string_equal(body_of(&a), "{\"pong\":\"a b c\"}");
+    assert_int_equal(
+        house_ask(*state, &a, "GET", "/t/ping?say=a%20b+c", NULL, NULL), 200);
+    assert_string_equal(house_body_of(&a), "{\"pong\":\"a b c\"}");
     assert_non_null(strstr(buf_str(&a), "X-Openstack-Request-Id: req-"));
     assert_non_null(strstr(buf_str(&a), "Content-Type: application/json"));
-    assert_int_equal(ask(*state, &a, "GET", "/t/none", NULL, NULL), 404);
-    assert_int_equal(ask(*state, &a, "GET", "/", NULL, NULL), 404);
-    assert_int_equal(ask(*state, &a, "PATCH", "/t/ping", NULL, NULL), 405);
-    assert_int_equal(ask(*state, &a, "GET", "/t/secret", NULL, NULL), 401);
+    assert_int_equal(house_ask(*state, &a, "GET", "/t/none", NULL, NULL), 404);
+    assert_int_equal(house_ask(*state, &a, "GET", "/", NULL, NULL), 404);
+    assert_int_equal(house_ask(*state, &a, "PATCH", "/t/ping", NULL, NULL),
+                     405);
+    assert_int_equal(house_ask(*state, &a, "GET", "/t/secret", NULL, NULL),
+                     401);
+    assert_int_equal(house_ask(*state, &a, "GET", "/t/secret",
+                               "X-Auth-Token: forged\r\n", NULL),
+                     401);
+    assert_int_equal(house_ask(*state, &a, "DELETE", "/t/nothing", NULL, NULL),
+                     204);
     assert_int_equal(
-        ask(*state, &a, "GET", "/t/secret", "X-Auth-Token: forged\r\n", NULL),
-        401);
-    assert_int_equal(ask(*state, &a, "DELETE", "/t/nothing", NULL, NULL), 204);
-    assert_int_equal(
-        ask(*state, &a, "POST", "/t/echo/%2Fx%41", NULL, "{\"a\":[1]}"), 200);
-    assert_string_equal(body_of(&a),
+        house_ask(*state, &a, "POST", "/t/echo/%2Fx%41", NULL, "{\"a\":[1]}"),
+        200);
+    assert_string_equal(house_body_of(&a),
                         "{\"param\":\"/xA\",\"body\":{\"a\":[1]}}");
-    assert_int_equal(ask(*state, &a, "GET", "/t/big", NULL, NULL), 200);
-    assert_int_equal(strlen(body_of(&a)), 1000000);
+    assert_int_equal(house_ask(*state, &a, "GET", "/t/big", NULL, NULL), 200);
+    assert_int_equal(strlen(house_body_of(&a)), 1000000);
     buf_free(&a);
 }
 
 static void head(void **state)
 {
     struct buf a = ANSWER_INIT;
-    int fd = dial(*state);
+    int fd = house_dial(*state);
     const char *text = "HEAD /t/ping?say=x HTTP/1.1\r\nHost: x\r\n"
                        "Connection: close\r\n\r\n";
-    tell(fd, text, strlen(text));
+    house_tell(fd, text, strlen(text));
     char c[4096];
     for (ssize_t n; (n = read(fd, c, sizeof(c))) > 0;)
         buf_add(&a, c, (size_t)n);
     close(fd);
     assert_non_null(strstr(buf_str(&a), "200 OK"));
     assert_non_null(strstr(buf_str(&a), "Content-Length: 12"));
-    assert_string_equal(body_of(&a), "");
+    assert_string_equal(house_body_of(&a), "");
     buf_free(&a);
 }
 
 static void keep_alive(void **state)
 {
     struct buf a = ANSWER_INIT;
-    int fd = dial(*state);
+    int fd = house_dial(*state);
     for (int i = 0; i < 50; i++) {
         char text[100];
         snprintf(text, sizeof(text),
                  "GET /t/ping?say=%d HTTP/1.1\r\nHost: x\r\n\r\n", i);
-        tell(fd, text, strlen(text));
-        assert_int_equal(hear(fd, &a), 200);
+        house_tell(fd, text, strlen(text));
+        assert_int_equal(house_hear(fd, &a), 200);
         snprintf(text, sizeof(text), "{\"pong\":\"%d\"}", i);
-        assert_string_equal(body_of(&a), text);
+        assert_string_equal(house_body_of(&a), text);
     }
     /* Also after a refused request with a small body. */
     const char *text = "POST /t/secret HTTP/1.1\r\nHost: x\r\n"
                        "Content-Length: 5\r\n\r\n12345"
                        "GET /t/ping?say=on HTTP/1.1\r\nHost: x\r\n\r\n";
-    tell(fd, text, strlen(text));
-    assert_int_equal(hear(fd, &a), 401);
-    if (!strstr(body_of(&a), "pong")) /* both may come at once */
-        assert_int_equal(hear(fd, &a), 200);
+    house_tell(fd, text, strlen(text));
+    assert_int_equal(house_hear(fd, &a), 401);
+    if (!strstr(house_body_of(&a), "pong")) /* both may come at once */
+        assert_int_equal(house_hear(fd, &a), 200);
     close(fd);
     buf_free(&a);
 }
@@ -487,9 +128,9 @@ static void bad_requests(void **state)
     };
     struct buf a = ANSWER_INIT;
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        int fd = dial(*state);
-        tell(fd, bad[i].text, strlen(bad[i].text));
-        assert_int_equal(hear(fd, &a), bad[i].status);
+        int fd = house_dial(*state);
+        house_tell(fd, bad[i].text, strlen(bad[i].text));
+        assert_int_equal(house_hear(fd, &a), bad[i].status);
         close(fd);
     }
     buf_free(&a);
@@ -498,17 +139,17 @@ static void bad_requests(void **state)
 static void oversize(void **state)
 {
     struct buf a = ANSWER_INIT, text = BUF_INIT(8 * 1024 * 1024);
-    int fd = dial(*state);
+    int fd = house_dial(*state);
     /* By Content-Length, beyond what is swallowed: refused before a byte was
      * sent. */
     buf_addf(&text,
              "POST /t/echo/x HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
              5 * 1024 * 1024);
-    tell(fd, text.data, text.len);
-    assert_int_equal(hear(fd, &a), 413);
+    house_tell(fd, text.data, text.len);
+    assert_int_equal(house_hear(fd, &a), 413);
     close(fd);
     /* By what comes: chunks. */
-    fd = dial(*state);
+    fd = house_dial(*state);
     buf_reset(&text);
     buf_adds(&text, "POST /t/echo/x HTTP/1.1\r\nHost: x\r\n"
                     "Transfer-Encoding: chunked\r\n\r\n");
@@ -519,18 +160,18 @@ static void oversize(void **state)
         buf_adds(&text, "\r\n");
     }
     buf_adds(&text, "0\r\n\r\n");
-    tell(fd, text.data, text.len);
-    assert_int_equal(hear(fd, &a), 413);
+    house_tell(fd, text.data, text.len);
+    assert_int_equal(house_hear(fd, &a), 413);
     close(fd);
     /* An endless one is cut. */
-    fd = dial(*state);
-    tell(fd, text.data, text.len - 5);
+    fd = house_dial(*state);
+    house_tell(fd, text.data, text.len - 5);
     const char *chunk = text.data + strlen("POST /t/echo/x HTTP/1.1\r\nHost: "
                                            "x\r\nTransfer-Encoding: chunked"
                                            "\r\n\r\n");
     bool cut = false;
     for (int i = 0; i < 1000 && !cut; i++)
-        cut = !tell(fd, chunk, 0x8000 + 8);
+        cut = !house_tell(fd, chunk, 0x8000 + 8);
     assert_true(cut);
     close(fd);
     /* Headers and request lines. */
@@ -538,12 +179,12 @@ static void oversize(void **state)
     for (int i = 0; i < 5000; i++)
         buf_adds(&text, "x");
     char *path = xasprintf("/t/%s", buf_str(&text));
-    assert_int_equal(ask(*state, &a, "GET", path, NULL, NULL), 414);
+    assert_int_equal(house_ask(*state, &a, "GET", path, NULL, NULL), 414);
     free(path);
     for (int i = 0; i < 60000; i++)
         buf_adds(&text, "x");
     char *header = xasprintf("X-Long: %s\r\n", buf_str(&text));
-    int status = ask(*state, &a, "GET", "/t/ping", header, NULL);
+    int status = house_ask(*state, &a, "GET", "/t/ping", header, NULL);
     assert_true(status == 431 || status == 413 || status == 0);
     free(header);
     buf_free(&text);
@@ -554,8 +195,8 @@ static void *put_often(void *arg)
 {
     struct buf a = ANSWER_INIT;
     for (int i = 0; i < 50; i++)
-        assert_int_equal(ask(arg, &a, "PUT", "/t/regions/one", NULL, "{}"),
-                         200);
+        assert_int_equal(
+            house_ask(arg, &a, "PUT", "/t/regions/one", NULL, "{}"), 200);
     buf_free(&a);
     return NULL;
 }
@@ -565,13 +206,15 @@ static void commits(void **state)
 {
     pthread_t t[4];
     struct buf a = ANSWER_INIT;
-    assert_int_equal(ask(*state, &a, "GET", "/t/regions/one", NULL, NULL), 404);
+    assert_int_equal(house_ask(*state, &a, "GET", "/t/regions/one", NULL, NULL),
+                     404);
     for (size_t i = 0; i < ARRAY_SIZE(t); i++)
         pthread_create(&t[i], NULL, put_often, *state);
     for (size_t i = 0; i < ARRAY_SIZE(t); i++)
         pthread_join(t[i], NULL);
-    assert_int_equal(ask(*state, &a, "GET", "/t/regions/one", NULL, NULL), 200);
-    assert_string_equal(body_of(&a), "\"200\"");
+    assert_int_equal(house_ask(*state, &a, "GET", "/t/regions/one", NULL, NULL),
+                     200);
+    assert_string_equal(house_body_of(&a), "\"200\"");
     buf_free(&a);
 }
 
@@ -580,12 +223,12 @@ static void failed_commit(void **state)
     struct house *h = *state;
     struct buf a = ANSWER_INIT;
     locked_store_fail(h->store, TXN_FAILED, ERR_NO_SPACE);
-    assert_int_equal(ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 507);
+    assert_int_equal(house_ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 507);
     locked_store_fail(h->store, TXN_UNKNOWN, ERR_UNKNOWN);
-    assert_int_equal(ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 503);
+    assert_int_equal(house_ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 503);
     locked_store_fail(h->store, TXN_COMMITTED, ERR_NONE);
-    assert_int_equal(ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 200);
-    assert_string_equal(body_of(&a), "{\"n\":1}");
+    assert_int_equal(house_ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 200);
+    assert_string_equal(house_body_of(&a), "{\"n\":1}");
     buf_free(&a);
 }
 
@@ -593,19 +236,24 @@ static void passwords(void **state)
 {
     struct buf a = ANSWER_INIT;
     assert_int_equal(
-        ask(*state, &a, "POST", "/t/login?password=right", NULL, ""), 200);
+        house_ask(*state, &a, "POST", "/t/login?password=right", NULL, ""),
+        200);
     assert_int_equal(
-        ask(*state, &a, "POST", "/t/login?password=wrong", NULL, ""), 401);
+        house_ask(*state, &a, "POST", "/t/login?password=wrong", NULL, ""),
+        401);
     buf_free(&a);
 }
 
 static void calls(void **state)
 {
     struct buf a = ANSWER_INIT;
-    assert_int_equal(ask(*state, &a, "POST", "/t/call/echo", NULL, ""), 200);
-    assert_string_equal(body_of(&a), "{\"a\":1}");
-    assert_int_equal(ask(*state, &a, "POST", "/t/call/fail", NULL, ""), 409);
-    assert_int_equal(ask(*state, &a, "POST", "/t/call/slow", NULL, ""), 200);
+    assert_int_equal(house_ask(*state, &a, "POST", "/t/call/echo", NULL, ""),
+                     200);
+    assert_string_equal(house_body_of(&a), "{\"a\":1}");
+    assert_int_equal(house_ask(*state, &a, "POST", "/t/call/fail", NULL, ""),
+                     409);
+    assert_int_equal(house_ask(*state, &a, "POST", "/t/call/slow", NULL, ""),
+                     200);
     buf_free(&a);
 }
 
@@ -613,8 +261,8 @@ static void *await_one(void *arg)
 {
     struct buf *a = xcalloc(1, sizeof(*a));
     buf_init(a, 1024 * 1024);
-    assert_int_equal(ask(arg, a, "GET", "/t/await/w?us=10000000", NULL, NULL),
-                     200);
+    assert_int_equal(
+        house_ask(arg, a, "GET", "/t/await/w?us=10000000", NULL, NULL), 200);
     return a;
 }
 
@@ -628,17 +276,17 @@ static void waits_for_records(void **state)
     struct buf a = ANSWER_INIT;
     pthread_t t;
     void *answer;
-    ask(*state, &a, "PUT", "/t/regions/w", NULL, "{}");
+    house_ask(*state, &a, "PUT", "/t/regions/w", NULL, "{}");
     int64_t began = env_mono(&env_system);
-    assert_int_equal(ask(*state, &a, "GET", "/t/await/w?us=100000", NULL, NULL),
-                     504);
+    assert_int_equal(
+        house_ask(*state, &a, "GET", "/t/await/w?us=100000", NULL, NULL), 504);
     assert_true(env_mono(&env_system) - began >= 100000);
     assert_true(env_mono(&env_system) - began < 5 * SECOND_US);
     pthread_create(&t, NULL, await_one, *state);
     await_waiting(*state);
-    ask(*state, &a, "PUT", "/t/regions/w", NULL, "{}");
+    house_ask(*state, &a, "PUT", "/t/regions/w", NULL, "{}");
     pthread_join(t, &answer);
-    assert_string_equal(body_of(answer), "2");
+    assert_string_equal(house_body_of(answer), "2");
     buf_free(answer);
     free(answer);
     buf_free(&a);
@@ -650,8 +298,8 @@ static void region_becomes(struct house *h, const char *id, const char *want)
     struct buf a = ANSWER_INIT;
     char path[100];
     snprintf(path, sizeof(path), "/t/regions/%s", id);
-    eventually(ask(h, &a, "GET", path, NULL, NULL) == 200 &&
-               strcmp(body_of(&a), want) == 0);
+    eventually(house_ask(h, &a, "GET", path, NULL, NULL) == 200 &&
+               strcmp(house_body_of(&a), want) == 0);
     buf_free(&a);
 }
 
@@ -691,27 +339,27 @@ static void uploads(void **state)
         for (int chunked = 0; chunked < 2; chunked++) {
             char *data = pattern(sizes[i]), want[256], head[200], id[20];
             sprintf(id, "up%zu-%d", i, chunked);
-            int fd = dial(h);
+            int fd = house_dial(h);
             int n =
                 sprintf(head, "PUT /t/upload/%s HTTP/1.1\r\nHost: x\r\n", id);
             n += chunked
                      ? sprintf(head + n, "Transfer-Encoding: chunked\r\n\r\n")
                      : sprintf(head + n, "Content-Length: %zu\r\n\r\n",
                                sizes[i]);
-            tell(fd, head, (size_t)n);
+            house_tell(fd, head, (size_t)n);
             for (size_t at = 0; at < sizes[i];) {
                 size_t part = sizes[i] - at < 70001 ? sizes[i] - at : 70001;
                 n = sprintf(head, "%zx\r\n", part);
                 if (chunked)
-                    tell(fd, head, (size_t)n);
-                tell(fd, data + at, part);
+                    house_tell(fd, head, (size_t)n);
+                house_tell(fd, data + at, part);
                 if (chunked)
-                    tell(fd, "\r\n", 2);
+                    house_tell(fd, "\r\n", 2);
                 at += part;
             }
             if (chunked)
-                tell(fd, "0\r\n\r\n", 5);
-            assert_int_equal(hear(fd, &a), 204);
+                house_tell(fd, "0\r\n\r\n", 5);
+            assert_int_equal(house_hear(fd, &a), 204);
             close(fd);
             description_of(data, sizes[i], want);
             region_becomes(h, id, want);
@@ -719,7 +367,8 @@ static void uploads(void **state)
         }
     }
     /* A handler that refuses right away. */
-    assert_int_equal(ask(h, &a, "PUT", "/t/upload/up1-0", NULL, "again"), 409);
+    assert_int_equal(house_ask(h, &a, "PUT", "/t/upload/up1-0", NULL, "again"),
+                     409);
     buf_free(&a);
 }
 
@@ -729,18 +378,18 @@ static void truncated_uploads(void **state)
     char *data = pattern(1000000);
     const char *head = "PUT /t/upload/cut HTTP/1.1\r\nHost: x\r\n"
                        "Content-Length: 2000000\r\n\r\n";
-    int fd = dial(h);
-    tell(fd, head, strlen(head));
-    tell(fd, data, 1000000);
+    int fd = house_dial(h);
+    house_tell(fd, head, strlen(head));
+    house_tell(fd, data, 1000000);
     region_becomes(h, "cut", "\"uploading\"");
     close(fd);
     region_becomes(h, "cut", "\"failed\"");
     head = "PUT /t/upload/cut2 HTTP/1.1\r\nHost: x\r\n"
            "Transfer-Encoding: chunked\r\n\r\n2710\r\n";
-    fd = dial(h);
-    tell(fd, head, strlen(head));
-    tell(fd, data, 10000);
-    tell(fd, "\r\n", 2);
+    fd = house_dial(h);
+    house_tell(fd, head, strlen(head));
+    house_tell(fd, data, 10000);
+    house_tell(fd, "\r\n", 2);
     close(fd);
     region_becomes(h, "cut2", "\"failed\"");
     /* The end comes with the last bytes, again and again. */
@@ -751,9 +400,9 @@ static void truncated_uploads(void **state)
                  "PUT /t/upload/%s HTTP/1.1\r\nHost: x\r\n"
                  "Content-Length: 2000000\r\n\r\n",
                  id);
-        fd = dial(h);
-        tell(fd, text, strlen(text));
-        tell(fd, data, 1000000);
+        fd = house_dial(h);
+        house_tell(fd, text, strlen(text));
+        house_tell(fd, data, 1000000);
         close(fd);
         region_becomes(h, id, "\"failed\"");
     }
@@ -766,7 +415,7 @@ static void upload_over_the_limit(void **state)
     struct buf a = ANSWER_INIT;
     size_t len = 9 * 1024 * 1024;
     char *data = pattern(len);
-    int status = ask(h, &a, "PUT", "/t/upload/over", NULL, data);
+    int status = house_ask(h, &a, "PUT", "/t/upload/over", NULL, data);
     assert_int_equal(status, 413); /* one MiB too much is read to its end */
     region_becomes(h, "over", "\"failed\"");
     free(data);
@@ -778,11 +427,11 @@ static void blobs(void **state)
     struct house *h = *state;
     struct buf a = ANSWER_INIT;
     char *data = pattern(200000);
-    assert_int_equal(ask(h, &a, "PUT", "/t/upload/b", NULL, data), 204);
-    assert_int_equal(ask(h, &a, "GET", "/t/blob", NULL, NULL), 200);
-    assert_int_equal(strlen(body_of(&a)), 100000);
-    assert_memory_equal(body_of(&a), data + 10, 100000);
-    assert_int_equal(ask(h, &a, "GET", "/t/noblob", NULL, NULL), 404);
+    assert_int_equal(house_ask(h, &a, "PUT", "/t/upload/b", NULL, data), 204);
+    assert_int_equal(house_ask(h, &a, "GET", "/t/blob", NULL, NULL), 200);
+    assert_int_equal(strlen(house_body_of(&a)), 100000);
+    assert_memory_equal(house_body_of(&a), data + 10, 100000);
+    assert_int_equal(house_ask(h, &a, "GET", "/t/noblob", NULL, NULL), 404);
     free(data);
     buf_free(&a);
 }
@@ -790,20 +439,20 @@ static void blobs(void **state)
 static void expect_continue(void **state)
 {
     struct buf a = ANSWER_INIT;
-    int fd = dial(*state);
+    int fd = house_dial(*state);
     const char *text = "PUT /t/upload/e HTTP/1.1\r\nHost: x\r\n"
                        "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n";
-    tell(fd, text, strlen(text));
-    assert_int_equal(hear(fd, &a), 100);
-    tell(fd, "12345", 5);
-    assert_int_equal(hear(fd, &a), 204);
+    house_tell(fd, text, strlen(text));
+    assert_int_equal(house_hear(fd, &a), 100);
+    house_tell(fd, "12345", 5);
+    assert_int_equal(house_hear(fd, &a), 204);
     close(fd);
     /* Refused without asking for the body. */
-    fd = dial(*state);
+    fd = house_dial(*state);
     text = "POST /t/secret HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
            "Content-Length: 5\r\n\r\n";
-    tell(fd, text, strlen(text));
-    assert_int_equal(hear(fd, &a), 401);
+    house_tell(fd, text, strlen(text));
+    assert_int_equal(house_hear(fd, &a), 401);
     close(fd);
     buf_free(&a);
 }
@@ -813,15 +462,15 @@ static void expect_continue(void **state)
 /* Sends a byte each 50 ms: when is it cut, in ms? */
 static int64_t dribble(struct house *h, const char *first, const char *then)
 {
-    int fd = dial(h);
+    int fd = house_dial(h);
     int64_t began = env_mono(&env_system);
-    tell(fd, first, strlen(first));
+    house_tell(fd, first, strlen(first));
     for (int i = 0; i < 200; i++) {
         struct pollfd p = { fd, POLLIN, 0 };
         char c[4096];
         if (poll(&p, 1, 50) == 1 && read(fd, c, sizeof(c)) <= 0)
             break;
-        tell(fd, then, strlen(then));
+        house_tell(fd, then, strlen(then));
     }
     close(fd);
     return (env_mono(&env_system) - began) / 1000;
@@ -835,7 +484,7 @@ static void slow_clients(void **state)
         .body_us = 600000,
         .answer_us = 500000,
     };
-    struct house *h = open_house(&limits, NULL, NULL);
+    struct house *h = house_open(&limits, NULL, NULL);
     struct {
         const char *first, *then;
         int64_t least, most;
@@ -857,32 +506,32 @@ static void slow_clients(void **state)
     region_becomes(h, "slow", "\"failed\"");
     /* One that does not take its answer. */
     const char *text = "GET /t/big HTTP/1.1\r\nHost: x\r\n\r\n";
-    int fd = dial(h);
+    int fd = house_dial(h);
     for (int i = 0; i < 20; i++)
-        tell(fd, text, strlen(text));
+        house_tell(fd, text, strlen(text));
     eventually(httpd_stats(h->httpd).connections == 0);
     close(fd);
-    close_house(h);
+    house_close(h);
 }
 
 static void too_many_connections(void **state)
 {
     struct httpd_limits limits = { .connections_per_address = 4 };
-    struct house *h = open_house(&limits, NULL, NULL);
+    struct house *h = house_open(&limits, NULL, NULL);
     int fd[10], alive = 0;
     for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
         struct buf a = ANSWER_INIT;
         const char *text = "GET /t/ping HTTP/1.1\r\nHost: x\r\n\r\n";
-        fd[i] = dial(h);
-        tell(fd[i], text, strlen(text));
-        alive += hear(fd[i], &a) == 200;
+        fd[i] = house_dial(h);
+        house_tell(fd[i], text, strlen(text));
+        alive += house_hear(fd[i], &a) == 200;
         buf_free(&a);
     }
     /* The library counts per event thread at worst. */
     assert_true(alive >= 4 && alive <= 8);
     for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
         close(fd[i]);
-    close_house(h);
+    house_close(h);
 }
 
 /* ---- the end ----------------------------------------------------------- */
@@ -891,20 +540,20 @@ static void *slow_call(void *arg)
 {
     struct buf a = ANSWER_INIT;
     uintptr_t status =
-        (uintptr_t)ask(arg, &a, "POST", "/t/call/slow", NULL, "");
+        (uintptr_t)house_ask(arg, &a, "POST", "/t/call/slow", NULL, "");
     buf_free(&a);
     return (void *)status;
 }
 
 static void graceful_stop(void **state)
 {
-    struct house *h = open_house(NULL, NULL, NULL);
+    struct house *h = house_open(NULL, NULL, NULL);
     pthread_t t;
     void *status;
-    int idle = dial(h);
+    int idle = house_dial(h);
     pthread_create(&t, NULL, slow_call, h);
     eventually(atomic_load(&h->in_slow));
-    close_house(h);
+    house_close(h);
     pthread_join(t, &status);
     assert_int_equal((uintptr_t)status, 200);
     close(idle);
@@ -913,23 +562,23 @@ static void graceful_stop(void **state)
 static void *wait_long(void *arg)
 {
     struct buf a = ANSWER_INIT;
-    uintptr_t status =
-        (uintptr_t)ask(arg, &a, "GET", "/t/await/w?us=60000000", NULL, NULL);
+    uintptr_t status = (uintptr_t)house_ask(
+        arg, &a, "GET", "/t/await/w?us=60000000", NULL, NULL);
     buf_free(&a);
     return (void *)status;
 }
 
 static void stop_ends_long_waits(void **state)
 {
-    struct house *h = open_house(NULL, NULL, NULL);
+    struct house *h = house_open(NULL, NULL, NULL);
     struct buf a = ANSWER_INIT;
     pthread_t t;
     void *status;
-    ask(h, &a, "PUT", "/t/regions/w", NULL, "{}");
+    house_ask(h, &a, "PUT", "/t/regions/w", NULL, "{}");
     pthread_create(&t, NULL, wait_long, h);
     await_waiting(h);
     int64_t began = env_mono(&env_system);
-    close_house(h);
+    house_close(h);
     assert_true(env_mono(&env_system) - began < 4 * SECOND_US);
     pthread_join(t, &status);
     assert_true((uintptr_t)status == 503 || (uintptr_t)status == 0);
@@ -975,17 +624,17 @@ static void tls(void **state)
     assert_non_null(mkdtemp(dir));
     if (!pki_open(dir, names, env_now(&env_system), &pki, &err))
         fail_msg("%s", err.text);
-    struct house *h = open_house(NULL, pki.cert, pki.key);
+    struct house *h = house_open(NULL, pki.cert, pki.key);
     const char *text = "GET /t/ping?say=tls HTTP/1.1\r\nHost: x\r\n\r\n";
-    int fd = dial(h);
+    int fd = house_dial(h);
     assert_true(tls_ask(fd, "NORMAL", text, out, sizeof(out)) > 0);
     assert_non_null(strstr(out, "200 OK"));
     close(fd);
-    fd = dial(h);
+    fd = house_dial(h);
     assert_true(tls_ask(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.1", text, out,
                         sizeof(out)) < 0);
     close(fd);
-    close_house(h);
+    house_close(h);
     pki_close(&pki);
     char *rm = xasprintf("rm -r %s", dir);
     assert_int_equal(system(rm), 0);
