@@ -35,6 +35,11 @@ struct config {
     const char *libvirt_uri;
     const char *guest_user;      /* user that QEMU runs as */
     const char *ovn_nb, *ovs_db; /* "unix:/path" */
+    bool services;               /* cairnd starts the daemons a node needs */
+    const char *log_dir;         /* what they print */
+    const char *uplink;          /* NIC that br-ex gets; "": others did that */
+    const char *address;         /* "192.0.2.1/24", of br-ex */
+    const char *gateway;         /* "": none */
     const char *datapath;        /* "netdev" or "system" */
     const char *physnet;
     const char *external_cidr; /* "": no network "public" */

@@ -8,6 +8,7 @@
 #include "daemon/broker.h"
 #include "daemon/face_runner.h"
 #include "daemon/node.h"
+#include "daemon/node_services.h"
 #include "engine/housekeeping.h"
 #include "engine/scheduler.h"
 #include "network/net_reconcile.h"
@@ -48,6 +49,7 @@ struct core {
     char node[64], host[64]; /* our name; the address of listen */
     int port;
     char *public_url, *face_root;
+    struct node_services *services; /* NULL: others start the daemons */
     struct kvm_probe_result kvm;
     struct pki pki;
     struct store *store;
@@ -470,11 +472,20 @@ static bool follow(struct core *c, struct error *err)
     return c->following;
 }
 
+/* First of all: our address may be on a bridge of the switch. */
+static bool start_services(struct core *c, struct error *err)
+{
+    if (!c->config->services)
+        return true;
+    c->services = node_services_start(c->config, c->env, c->node, err);
+    return c->services != NULL;
+}
+
 static bool core_start(struct core *c, struct error *err)
 {
     choose_names(c);
-    if (!take_places(c, err) || !open_pki(c, err) || !open_listener(c, err) ||
-        !open_store(c, err))
+    if (!take_places(c, err) || !start_services(c, err) || !open_pki(c, err) ||
+        !open_listener(c, err) || !open_store(c, err))
         return false;
     probe_kvm(c);
     if (!open_drivers(c, err) || !open_network(c, err))
@@ -506,6 +517,7 @@ static void core_stop(struct core *c)
         c->hypervisor->ops->close(c->hypervisor);
     cache_free(c->cache);
     store_close(c->store);
+    node_services_free(c->services);
     pki_close(&c->pki);
     free(c->public_url);
     free(c->face_root);
@@ -524,6 +536,27 @@ static void block_signals(sigset_t *set)
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
+}
+
+int core_run_services(const struct config *config)
+{
+    struct core c = { .config = config, .env = &env_system, .lock = -1 };
+    struct error err = { 0 };
+    sigset_t set;
+    int sig = 0;
+    block_signals(&set);
+    choose_names(&c);
+    bool ok = take_places(&c, &err) && start_services(&c, &err);
+    if (ok)
+        sigwait(&set, &sig);
+    else
+        log_err("core", "%s", err.text);
+    node_services_free(c.services);
+    free(c.public_url);
+    free(c.face_root);
+    if (c.lock >= 0)
+        close(c.lock);
+    return ok ? 0 : 1;
 }
 
 int core_run(const struct config *config)

@@ -15,5 +15,7 @@
 
 /* The process's exit code: 0 after an orderly end. */
 int core_run(const struct config *config);
+/* Only starts and watches the daemons of a node (node_services.h). */
+int core_run_services(const struct config *config);
 
 #endif

@@ -19,6 +19,7 @@ static int usage(FILE *to, int code)
     fprintf(to,
             "cairnd %s: a node of a Cairn pool\n\n"
             "  cairnd [--config FILE]    run (FILE is %s unless given)\n"
+            "  cairnd --services         only the daemons a node needs\n"
             "  cairnd --check-config     is the file right? then end\n"
             "  cairnd --probe-kvm        do guests run with KVM here? 0: yes\n"
             "  cairnd --page api|config  that page of docs/, in Markdown\n"
@@ -61,7 +62,15 @@ static int print_page(const char *name)
     return 0;
 }
 
-static int run(const char *path, bool check_only)
+static int check_only(const struct config *config)
+{
+    return 0;
+}
+
+/* What to do with a configuration that is right. */
+typedef int run_fn(const struct config *config);
+
+static int run(const char *path, run_fn *fn)
 {
     struct config config;
     struct error err;
@@ -70,7 +79,7 @@ static int run(const char *path, bool check_only)
         return 2;
     }
     log_set_level((enum log_level)config.log_level);
-    int code = check_only ? 0 : core_run(&config);
+    int code = fn(&config);
     config_free(&config);
     return code;
 }
@@ -78,7 +87,7 @@ static int run(const char *path, bool check_only)
 int main(int argc, char **argv)
 {
     const char *path = CONFIG_FILE;
-    bool check = false;
+    run_fn *fn = core_run;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--face") == 0 && argc == 2)
             return face_main();
@@ -93,11 +102,13 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--page") == 0 && i + 1 < argc)
             return print_page(argv[i + 1]);
         if (strcmp(argv[i], "--check-config") == 0)
-            check = true;
+            fn = check_only;
+        else if (strcmp(argv[i], "--services") == 0)
+            fn = core_run_services;
         else if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
             path = argv[++i];
         else
             return usage(stderr, 2);
     }
-    return run(path, check);
+    return run(path, fn);
 }

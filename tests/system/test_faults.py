@@ -9,7 +9,8 @@ from conftest import FLAVOR, IMAGE, on_node, wait_until
 
 
 def pid_of(name):
-    return on_node("cat", f"/run/node/{name}.pid").stdout.strip()
+    return on_node("sh", "-c", f"cat /run/node/{name}.pid 2>/dev/null || "
+                   f"cat /run/cairn/services/{name}.pid").stdout.strip()
 
 
 def face_pid():
