@@ -71,7 +71,8 @@ static void become(const struct words *w, int in, int out)
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
-    execvp(w->v[0], w->v);
+    if (w->v[0])
+        execvp(w->v[0], w->v);
     _exit(127);
 }
 
@@ -138,6 +139,8 @@ bool command_run(const struct words *w, int timeout_ms, struct buf *out,
     struct buf own = BUF_INIT(OUTPUT_MAX);
     struct buf *to = out ? out : &own;
     int64_t until = env_mono(&env_system) + timeout_ms * INT64_C(1000);
+    if (!w->n)
+        return error_set(err, ERR_INVALID, "no command");
     if (in < 0 || pipe2(pipe_fds, O_CLOEXEC) != 0)
         return error_errno(err, ERR_INTERNAL, errno, "%s", w->v[0]);
     pid_t pid = fork();
