@@ -112,20 +112,23 @@ static int64_t most_bytes(const char *path, int64_t virtual_size)
 }
 
 bool image_convert(const struct image_checker *c, const char *path,
-                   const struct inspection *found, const char *to,
-                   struct error *err)
+                   const struct inspection *found, const char *format,
+                   const char *to, struct error *err)
 {
     const char *argv[] = {
         c->qemu_img, "convert", "-U",     "-f",   format_driver(found->format),
-        "-O",        "qcow2",   "/image", "/out", NULL
+        "-O",        format,    "/image", "/out", NULL
     };
     struct sandbox_job job = { .argv = argv,
                                .binds = { { path, "image", false },
                                           { to, "out", true } },
                                .n_binds = 2 };
     _autoresult_ struct sandbox_result r = { 0 };
-    if (!run(c, &job, CONVERT_SECONDS, most_bytes(path, found->virtual_size),
-             &r, err))
+    /* A raw file is as long as the disk; its holes cost nothing. */
+    int64_t most = strcmp(format, "raw") == 0
+                       ? found->virtual_size
+                       : most_bytes(path, found->virtual_size);
+    if (!run(c, &job, CONVERT_SECONDS, most, &r, err))
         return false;
     if (r.code != 0) {
         layers_qemu_error(complaint(&r), ERR_INVALID, err);

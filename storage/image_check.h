@@ -30,10 +30,11 @@ struct image_checker {
  * and finds no corruption in it?  INVALID if not. */
 bool image_check(const struct image_checker *c, const char *path,
                  const struct inspection *found, struct error *err);
-/* Converts the file at `path` (mode 0444) to qcow2 at `to`, an empty file
- * that c->uid may write.  INVALID when it cannot be read. */
+/* Converts the file at `path` (mode 0444) to `format`, "qcow2" or "raw", at
+ * `to`, an empty file that c->uid may write.  INVALID when it cannot be
+ * read. */
 bool image_convert(const struct image_checker *c, const char *path,
-                   const struct inspection *found, const char *to,
-                   struct error *err);
+                   const struct inspection *found, const char *format,
+                   const char *to, struct error *err);
 
 #endif

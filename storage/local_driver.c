@@ -240,7 +240,7 @@ static bool convert(struct local *d, const char *upload_id,
     bool ok = fd >= 0;
     if (ok && fchown(fd, d->checker.uid, d->checker.gid) < 0)
         ok = error_errno(err, ERR_INTERNAL, errno, "image %s", upload_id);
-    ok = ok && image_convert(&d->checker, from, found, to, err) &&
+    ok = ok && image_convert(&d->checker, from, found, "qcow2", to, err) &&
          layers_finish(l, to, true, err) && inspect_fd(fd, "qcow2", &made, err);
     if (!ok)
         layers_abandon(l, upload_id);

@@ -82,7 +82,7 @@ static void backing_file(void **state)
     shell("qemu-img create -q -f qcow2 -u -b %s -F raw %s 8M", secret, image);
     assert_false(image_check(&checker, image, &found, &err));
     assert_int_equal(err.code, ERR_INVALID);
-    assert_false(image_convert(&checker, image, &found, out, &err));
+    assert_false(image_convert(&checker, image, &found, "qcow2", out, &err));
     assert_true(out_is_empty());
 }
 
@@ -97,7 +97,7 @@ static void foreign_extent(void **state)
     /* outside of the sandbox this does give the file away */
     shell("qemu-img convert -f vmdk -O raw %s %s.raw && grep -q hush %s.raw",
           image, image, image);
-    assert_false(image_convert(&checker, image, &found, out, &err));
+    assert_false(image_convert(&checker, image, &found, "qcow2", out, &err));
     assert_true(out_is_empty());
 }
 

@@ -1,0 +1,391 @@
+/* The RBD driver against a real Ceph cluster; tests/lab/rbd starts one and
+ * runs this in it. CEPH_CONF names the cluster. */
+#include "test.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "storage/digest.h"
+#include "storage/rbd_driver.h"
+#include "storage/rbd_image.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define MIB INT64_C(1048576)
+
+struct fixture {
+    char dir[64];
+    struct ceph *ceph;
+    rados_ioctx_t io;
+    struct volumes *v;
+};
+
+static struct error err;
+
+static void must(bool ok)
+{
+    if (!ok)
+        fail_msg("%s: %s", error_code_name(err.code), err.text);
+}
+
+static void refused(bool ok, enum error_code code)
+{
+    assert_false(ok);
+    assert_string_equal(error_code_name(err.code), error_code_name(code));
+}
+
+/* Runs a shell command in the test's directory; its exit code. */
+static int __attribute__((format(printf, 2, 3)))
+shell(const struct fixture *f, const char *fmt, ...)
+{
+    char command[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = snprintf(command, sizeof(command), "cd %s && ", f->dir);
+    vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
+    va_end(ap);
+    int status = system(command); /* NOLINT: a test's own command */
+    return WEXITSTATUS(status);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    const struct ceph_config ceph = { .conf = getenv("CEPH_CONF"),
+                                      .client = "admin" };
+    strcpy(f->dir, "/tmp/cairn-test-XXXXXX");
+    assert_non_null(mkdtemp(f->dir));
+    shell(f, "chmod 755 .");
+    must((f->ceph = ceph_connect(&ceph, &err)) != NULL);
+    must((f->io = ceph_pool(f->ceph, "rbd", &err)) != NULL);
+    const struct rbd_config config = { .ceph = f->ceph,
+                                       .pool = "rbd",
+                                       .dir = f->dir };
+    must((f->v = rbd_driver_open(&config, &env_system, &err)) != NULL);
+    *state = f;
+    return 0;
+}
+
+static void remove_one(void *arg, const char *name)
+{
+    struct fixture *f = arg;
+    must(rbd_image_remove(f->io, name, &err));
+}
+
+/* Whatever a test leaves is gone afterwards, the trash included. */
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    must(rbd_image_each(f->io, remove_one, f, &err));
+    for (int i = 0; i < 16; i++) /* clones of clones: the youngest first */
+        must(f->v->ops->tidy(f->v, &err));
+    assert_int_equal(shell(f, "test -z \"$(rbd ls; rbd trash ls -a)\""), 0);
+    f->v->ops->close(f->v);
+    rados_ioctx_destroy(f->io);
+    ceph_free(f->ceph);
+    shell(f, "rm -rf %s", f->dir);
+    free(f);
+    return 0;
+}
+
+/* ---- helpers ------------------------------------------------------------- */
+
+static bool upload(struct fixture *f, const char *file, const char *id,
+                   const char *format, struct image_info *info)
+{
+    int fd = f->v->ops->image_open_write(f->v, id, &err);
+    must(fd >= 0);
+    close(fd);
+    assert_int_equal(shell(f, "cat %s > uploads/%s", file, id), 0);
+    return f->v->ops->image_commit(f->v, id, format, info, &err);
+}
+
+/* 8 MiB whose first holds 'A', as blob "img.qcow2". */
+static void base_image(struct fixture *f, struct image_info *info)
+{
+    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
+                              "qemu-io -c 'write -q -P 65 0 1M' src"),
+                     0);
+    must(upload(f, "src", "img", "qcow2", info));
+}
+
+static void fill(struct fixture *f, const char *path, int byte, int mib)
+{
+    assert_int_equal(shell(f, "qemu-io -f raw -c 'write -q -P %d %dM 1M' %s",
+                           byte, mib, path),
+                     0);
+}
+
+static bool holds(struct fixture *f, const char *path, int byte, int mib)
+{
+    return shell(f,
+                 "qemu-io -r -f raw -c 'read -q -P %d %dM 1M' %s >out 2>&1 && "
+                 "! grep -q failed out",
+                 byte, mib, path) == 0;
+}
+
+static void volume(struct fixture *f, const char *id, enum volume_source from,
+                   const char *source, char path[STORAGE_PATH_MAX])
+{
+    const struct volume_spec spec = { 16 * MIB, from, source };
+    must(f->v->ops->volume_create(f->v, id, &spec, path, &err));
+}
+
+static void download(struct fixture *f, const char *blob, const char *as)
+{
+    int fd = f->v->ops->image_open_read(f->v, blob, &err);
+    must(fd >= 0);
+    assert_int_equal(shell(f, "cat /proc/%d/fd/%d > %s", getpid(), fd, as), 0);
+    close(fd);
+}
+
+/* ---- tests --------------------------------------------------------------- */
+
+static void test_upload_boot_download(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info, again;
+    char path[STORAGE_PATH_MAX];
+    base_image(f, &info);
+    assert_string_equal(info.blob, "img.qcow2");
+    assert_int_equal(info.virtual_size, 8 * MIB);
+    must(f->v->ops->image_commit(f->v, "img", "qcow2", &again, &err));
+    assert_string_equal(again.blob, info.blob);
+    assert_int_equal(again.size, info.size);
+    must(f->v->ops->disk_create(f->v, "srv", info.blob, 16 * MIB, path, &err));
+    assert_string_equal(path, "rbd:rbd/disk.srv");
+    assert_true(holds(f, path, 'A', 0));
+    assert_true(holds(f, path, 0, 15));
+    download(f, info.blob, "back");
+    assert_int_equal(shell(f, "cmp src back"), 0);
+    must(f->v->ops->image_delete(f->v, info.blob, &err));
+    assert_true(holds(f, path, 'A', 0)); /* from the trash */
+    refused(f->v->ops->disk_create(f->v, "s2", info.blob, 0, path, &err),
+            ERR_NOT_FOUND);
+}
+
+static void test_raw_is_kept_once(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    assert_int_equal(shell(f, "head -c 3000000 /dev/urandom > src && "
+                              "truncate -s 5000000 src"),
+                     0);
+    must(upload(f, "src", "r", "raw", &info));
+    assert_int_equal(info.size, 5000000);
+    assert_int_equal(info.virtual_size % 512, 0);
+    download(f, info.blob, "back");
+    assert_int_equal(shell(f, "cmp src back"), 0);
+    assert_int_equal(shell(f, "test \"$(rbd ls)\" = image.r"), 0);
+}
+
+static void test_hostile_image(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    assert_int_equal(shell(f, "qemu-img create -q -f raw secret 1M && qemu-img "
+                              "create -q -f qcow2 -b secret -F raw src"),
+                     0);
+    refused(upload(f, "src", "bad", "qcow2", &info), ERR_INVALID);
+    must(f->v->ops->image_discard(f->v, "bad", &err));
+    assert_int_equal(shell(f, "test -z \"$(rbd ls)\""), 0);
+}
+
+/* A crash in the middle of an import left an image without its seal. */
+static void test_interrupted_import(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    char path[STORAGE_PATH_MAX];
+    must(rbd_image_make(f->io, "image.img", 4 * MIB, &err));
+    refused(f->v->ops->disk_create(f->v, "s", "img.qcow2", 0, path, &err),
+            ERR_NOT_FOUND);
+    base_image(f, &info);
+    must(f->v->ops->disk_create(f->v, "s", info.blob, 0, path, &err));
+    assert_true(holds(f, path, 'A', 0));
+}
+
+static void test_snapshots_and_clones(void **state)
+{
+    struct fixture *f = *state;
+    char one[STORAGE_PATH_MAX], path[STORAGE_PATH_MAX], two[STORAGE_PATH_MAX];
+    volume(f, "one", SOURCE_EMPTY, NULL, one);
+    fill(f, one, 'B', 0);
+    must(f->v->ops->snapshot_create(f->v, "sn", "one", path, &err));
+    must(f->v->ops->snapshot_create(f->v, "sn", "one", path, &err));
+    fill(f, one, 'C', 0);
+    volume(f, "two", SOURCE_SNAPSHOT, "sn", two);
+    volume(f, "three", SOURCE_VOLUME, "one", path);
+    must(f->v->ops->volume_delete(f->v, "one", &err));
+    must(f->v->ops->volume_delete(f->v, "one", &err));
+    must(f->v->ops->snapshot_delete(f->v, "sn", &err));
+    must(f->v->ops->tidy(f->v, &err));
+    assert_true(holds(f, two, 'B', 0));
+    assert_true(holds(f, path, 'C', 0));
+}
+
+static void test_generations(void **state)
+{
+    struct fixture *f = *state;
+    char path[STORAGE_PATH_MAX], from[16] = "g0", id[16];
+    volume(f, from, SOURCE_EMPTY, NULL, path);
+    fill(f, path, 'G', 3);
+    for (int i = 1; i <= RBD_DEPTH_MAX + 2; i++) {
+        snprintf(id, sizeof(id), "g%d", i);
+        volume(f, id, SOURCE_VOLUME, from, path);
+        must(f->v->ops->volume_delete(f->v, from, &err));
+        memcpy(from, id, sizeof(from));
+    }
+    assert_true(holds(f, path, 'G', 3));
+}
+
+/* What a guest has open can be snapshotted, not removed, not grown. */
+static void test_in_use(void **state)
+{
+    struct fixture *f = *state;
+    char one[STORAGE_PATH_MAX], path[STORAGE_PATH_MAX];
+    rbd_image_t guest;
+    volume(f, "one", SOURCE_EMPTY, NULL, one);
+    assert_int_equal(rbd_open(f->io, "volume.one", &guest, NULL), 0);
+    assert_int_equal(rbd_write(guest, 0, 3, "abc"), 3);
+    refused(f->v->ops->volume_delete(f->v, "one", &err), ERR_CONFLICT);
+    refused(f->v->ops->volume_extend(f->v, "one", 32 * MIB, &err),
+            ERR_CONFLICT);
+    must(f->v->ops->volume_extend(f->v, "one", 16 * MIB, &err));
+    must(f->v->ops->snapshot_create(f->v, "sn", "one", path, &err));
+    assert_int_equal(rbd_write(guest, 0, 3, "xyz"), 3);
+    rbd_close(guest);
+    must(f->v->ops->volume_extend(f->v, "one", 32 * MIB, &err));
+    assert_int_equal(shell(f,
+                           "qemu-img convert -f raw -O raw %s f && "
+                           "test \"$(head -c 3 f)\" = abc",
+                           path),
+                     0);
+}
+
+static void test_volume_to_image(void **state)
+{
+    static const char *const formats[] = { "raw", "qcow2" };
+    struct fixture *f = *state;
+    char path[STORAGE_PATH_MAX], disk[STORAGE_PATH_MAX];
+    char md5[DIGEST_MD5_SIZE], sha512[DIGEST_SHA512_SIZE];
+    struct image_info info;
+    volume(f, "v", SOURCE_EMPTY, NULL, path);
+    fill(f, path, 'V', 2);
+    for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+        must(f->v->ops->volume_to_image(f->v, "v", formats[i], formats[i],
+                                        &info, &err));
+        int fd = f->v->ops->image_open_read(f->v, info.blob, &err);
+        must(fd >= 0 && digest_fd(fd, md5, sha512, &err));
+        assert_int_equal(lseek(fd, 0, SEEK_END), info.size);
+        close(fd);
+        assert_string_equal(md5, info.md5);
+        assert_string_equal(sha512, info.sha512);
+        must(
+            f->v->ops->disk_create(f->v, formats[i], info.blob, 0, disk, &err));
+        assert_true(holds(f, disk, 'V', 2));
+    }
+    refused(f->v->ops->volume_to_image(f->v, "v", "u", "vmdk", &info, &err),
+            ERR_MEDIA_TYPE);
+}
+
+static void test_too_small(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    char path[STORAGE_PATH_MAX];
+    const struct volume_spec spec = { 4 * MIB, SOURCE_IMAGE, "img.qcow2" };
+    base_image(f, &info);
+    refused(f->v->ops->disk_create(f->v, "s", info.blob, 4 * MIB, path, &err),
+            ERR_INVALID);
+    refused(f->v->ops->volume_create(f->v, "v", &spec, path, &err),
+            ERR_INVALID);
+    refused(f->v->ops->volume_create(f->v, "../x", &spec, path, &err),
+            ERR_INVALID);
+}
+
+struct count {
+    int images, disks, volumes, snapshots, uploads;
+};
+
+static void count_one(void *arg, const struct stored *what)
+{
+    struct count *c = arg;
+    int *const by_kind[] = { &c->uploads, &c->images, &c->disks, &c->volumes,
+                             &c->snapshots };
+    assert_true(what->changed > 0);
+    ++*by_kind[what->kind];
+}
+
+static void test_list_and_stats(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    struct storage_stats stats;
+    struct count c = { 0 };
+    char path[STORAGE_PATH_MAX];
+    base_image(f, &info);
+    must(f->v->ops->disk_create(f->v, "d", info.blob, 0, path, &err));
+    volume(f, "v", SOURCE_IMAGE, info.blob, path);
+    must(f->v->ops->snapshot_create(f->v, "s", "v", path, &err));
+    must(f->v->ops->list(f->v, count_one, &c, &err));
+    assert_int_equal(c.images, 1);
+    assert_int_equal(c.disks, 1);
+    assert_int_equal(c.volumes, 1);
+    assert_int_equal(c.snapshots, 1);
+    assert_int_equal(c.uploads, 0);
+    must(f->v->ops->stats(f->v, &stats, &err));
+    assert_in_range(stats.free, 1 * GIB, 4 * GIB);
+    assert_true(stats.total >= stats.free);
+}
+
+static void test_commands(void **state)
+{
+    struct fixture *f = *state;
+    _autojson_ json_t *reply = NULL;
+    must(ceph_command(f->ceph, json_pack("{ss}", "prefix", "osd pool ls"), NULL,
+                      &reply, &err));
+    assert_true(json_is_array(reply) && json_array_size(reply) > 0);
+    refused(ceph_command(f->ceph, json_pack("{ss}", "prefix", "no such thing"),
+                         NULL, NULL, &err),
+            ERR_INVALID);
+    assert_null(ceph_pool(f->ceph, "absent", &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+/* No monitor there: an answer in time. */
+static void test_no_cluster(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(shell(f, "sed 's/:3300/:3999/; s/:6789/:3998/' "
+                              "$CEPH_CONF > conf"),
+                     0);
+    _autofree_ char *conf = xasprintf("%s/conf", f->dir);
+    const struct ceph_config config = { conf, "admin", 2 * SECOND_US };
+    int64_t before = env_mono(&env_system);
+    assert_null(ceph_connect(&config, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    assert_true(env_mono(&env_system) - before < 10 * SECOND_US);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(test_upload_boot_download),
+        T(test_raw_is_kept_once),
+        T(test_hostile_image),
+        T(test_interrupted_import),
+        T(test_snapshots_and_clones),
+        T(test_generations),
+        T(test_in_use),
+        T(test_volume_to_image),
+        T(test_too_small),
+        T(test_list_and_stats),
+        T(test_commands),
+        T(test_no_cluster),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
