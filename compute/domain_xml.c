@@ -269,7 +269,7 @@ static void write_clock(xmlTextWriterPtr w, const struct domain_spec *spec)
  * readable only.  libvirt would make the whole chain that user's, images
  * that other guests share included, and one broken guest could then write
  * to all of them. */
-static void write_source(xmlTextWriterPtr w, const struct disk_spec *disk)
+static void write_file_source(xmlTextWriterPtr w, const struct disk_spec *disk)
 {
     begin(w, "source", "file", disk->path, NULL);
     if (!disk->cdrom)
@@ -277,16 +277,36 @@ static void write_source(xmlTextWriterPtr w, const struct disk_spec *disk)
     end(w);
 }
 
+/* The monitors' addresses stand in Ceph's own file, which changes as they
+ * come and go; QEMU reads it when it starts. */
+static void write_rbd_source(xmlTextWriterPtr w, const char *image,
+                             const struct domain_ceph *ceph)
+{
+    begin(w, "source", "protocol", "rbd", "name", image, NULL);
+    if (ceph->conf)
+        leaf(w, "config", "file", ceph->conf, NULL);
+    if (ceph->secret) {
+        begin(w, "auth", "username", ceph->client, NULL);
+        leaf(w, "secret", "type", "ceph", "uuid", ceph->secret, NULL);
+        end(w);
+    }
+    end(w);
+}
+
 /* `order`: place in the boot order, NULL: not booted from. */
 static void write_disk(xmlTextWriterPtr w, const struct disk_spec *disk,
-                       const char *order)
+                       const struct domain_host *host, const char *order)
 {
-    begin(w, "disk", "type", "file", "device", disk->cdrom ? "cdrom" : "disk",
-          NULL);
-    leaf(w, "driver", "name", "qemu", "type", disk->format, "cache",
-         disk->cdrom ? NULL : "writeback", "discard",
+    const char *image = domain_rbd_image(disk->path);
+    begin(w, "disk", "type", image ? "network" : "file", "device",
+          disk->cdrom ? "cdrom" : "disk", NULL);
+    leaf(w, "driver", "name", "qemu", "type", image ? "raw" : disk->format,
+         "cache", disk->cdrom ? NULL : "writeback", "discard",
          disk->cdrom ? NULL : "unmap", NULL);
-    write_source(w, disk);
+    if (image)
+        write_rbd_source(w, image, &host->ceph);
+    else
+        write_file_source(w, disk);
     leaf(w, "target", "dev", disk->device, "bus", disk->bus, NULL);
     if (disk->readonly || disk->cdrom)
         leaf(w, "readonly", NULL);
@@ -338,13 +358,14 @@ static struct disk_spec config_drive_disk(const struct domain_spec *spec,
 }
 
 static void write_disks(xmlTextWriterPtr w, const struct domain_spec *spec,
+                        const struct domain_host *host,
                         const struct domain_files *files)
 {
     for (size_t i = 0; i < spec->n_disks; i++)
-        write_disk(w, &spec->disks[i], i == 0 ? "1" : NULL);
+        write_disk(w, &spec->disks[i], host, i == 0 ? "1" : NULL);
     if (files->config_drive) {
         struct disk_spec cd = config_drive_disk(spec, files->config_drive);
-        write_disk(w, &cd, NULL);
+        write_disk(w, &cd, host, NULL);
     }
 }
 
@@ -427,7 +448,7 @@ static void write_devices(xmlTextWriterPtr w, const struct domain_spec *spec,
     begin(w, "devices", NULL);
     text(w, "emulator", host->emulator);
     write_controllers(w, spec, files);
-    write_disks(w, spec, files);
+    write_disks(w, spec, host, files);
     for (size_t i = 0; i < spec->n_nics; i++)
         write_nic(w, &spec->nics[i], host);
     write_console(w, files);
@@ -480,10 +501,10 @@ bool domain_xml_write(struct buf *out, const struct domain_spec *spec,
 }
 
 bool domain_xml_disk(struct buf *out, const struct disk_spec *disk,
-                     struct error *err)
+                     const struct domain_host *host, struct error *err)
 {
     WRITER(w, b);
-    write_disk(w, disk, NULL);
+    write_disk(w, disk, host, NULL);
     return hand_over(w, b, out, err);
 }
 
@@ -492,6 +513,19 @@ bool domain_xml_nic(struct buf *out, const struct nic_spec *nic,
 {
     WRITER(w, b);
     write_nic(w, nic, host);
+    return hand_over(w, b, out, err);
+}
+
+bool domain_xml_secret(struct buf *out, const struct domain_ceph *ceph,
+                       struct error *err)
+{
+    WRITER(w, b);
+    begin(w, "secret", "ephemeral", "yes", "private", "yes", NULL);
+    text(w, "uuid", ceph->secret);
+    begin(w, "usage", "type", "ceph", NULL);
+    text(w, "name", ceph->client);
+    end(w);
+    end(w);
     return hand_over(w, b, out, err);
 }
 

@@ -19,6 +19,13 @@
 #define DOMAIN_XMLNS   "urn:cairn:domain:1"
 #define DOMAIN_XML_MAX (256 * 1024)
 
+/* How QEMU reaches the pool's Ceph cluster. */
+struct domain_ceph {
+    const char *conf;   /* path of ceph.conf; NULL: QEMU's own default */
+    const char *client; /* "cairn" for client.cairn */
+    const char *secret; /* UUID of libvirt's secret with its key; or NULL */
+};
+
 /* What this node gives to each of its domains. */
 struct domain_host {
     bool kvm;               /* else TCG */
@@ -26,6 +33,7 @@ struct domain_host {
     const char *bridge;     /* OVN's integration bridge, "br-int" */
     bool userspace_switch;  /* OVS forwards by itself: no checksum offload */
     const char *vnc_listen; /* address */
+    struct domain_ceph ceph;
 };
 
 /* Files of one domain; NULL: none. */
@@ -39,9 +47,13 @@ bool domain_xml_write(struct buf *out, const struct domain_spec *spec,
                       const struct domain_host *host,
                       const struct domain_files *files, struct error *err);
 bool domain_xml_disk(struct buf *out, const struct disk_spec *disk,
-                     struct error *err);
+                     const struct domain_host *host, struct error *err);
 bool domain_xml_nic(struct buf *out, const struct nic_spec *nic,
                     const struct domain_host *host, struct error *err);
+
+/* The secret that holds Ceph's key, in libvirt's memory only. */
+bool domain_xml_secret(struct buf *out, const struct domain_ceph *ceph,
+                       struct error *err);
 
 /* Reads what libvirt says of a domain of ours into vnc_*, serial_log, reboot,
  * disks and nics; leaves the state alone.  False when it is not XML or not

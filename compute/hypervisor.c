@@ -2,6 +2,13 @@
 
 #include <string.h>
 
+const char *domain_rbd_image(const char *path)
+{
+    static const char prefix[] = "rbd:";
+    bool is_rbd = strncmp(path, prefix, sizeof(prefix) - 1) == 0;
+    return is_rbd ? path + sizeof(prefix) - 1 : NULL;
+}
+
 bool domain_has_disk(const struct domain_info *info, const char *device)
 {
     for (size_t i = 0; i < info->n_disks; i++)

@@ -35,8 +35,8 @@
 /* ---- what a domain should be ------------------------------------------- */
 
 struct disk_spec {
-    const char *path;   /* file on this node */
-    const char *format; /* "qcow2", "raw" */
+    const char *path;   /* file on this node, or "rbd:<pool>/<image>" */
+    const char *format; /* of the file: "qcow2", "raw" */
     const char *bus;    /* "virtio", "scsi", "sata", "ide" */
     const char *device; /* "vda": without "/dev/" */
     const char *serial; /* volume id; NULL for the local root disk */
@@ -50,6 +50,9 @@ struct nic_spec {
     const char *model; /* "virtio", "e1000" ... */
     int64_t mtu;       /* bytes, 0: the default */
 };
+
+/* "<pool>/<image>" of a path in Ceph, NULL: a file. */
+const char *domain_rbd_image(const char *path);
 
 /* From the image's hw_* properties and the flavor's hw:* extra specs; NULL
  * and 0 leave the choice to the driver. */

@@ -1,6 +1,7 @@
 #include "compute/libvirt_driver.h"
 
 #include "common/alloc.h"
+#include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -20,11 +21,13 @@
 #define KEEPALIVE_COUNT    3
 #define RECONNECT_FIRST_MS 100
 #define RECONNECT_MOST_MS  2000
+#define CEPH_KEY_MAX       64 /* bytes, decoded */
 
 struct driver {
     struct hypervisor base;
     char *uri, *dir;
     struct domain_host host; /* strings owned */
+    char *ceph_key;          /* base64; NULL: none */
 
     pthread_mutex_t event_lock; /* held while event_fn runs */
     domain_event_fn *event_fn;
@@ -194,6 +197,39 @@ static void tell_all(struct driver *d, virConnectPtr c)
     free(doms);
 }
 
+static bool set_secret(const struct driver *d, virSecretPtr secret)
+{
+    struct buf key = BUF_INIT(CEPH_KEY_MAX);
+    bool ok = b64_decode(&key, d->ceph_key) &&
+              virSecretSetValue(secret, (const unsigned char *)key.data,
+                                key.len, 0) == 0;
+    if (key.data)
+        explicit_bzero(key.data, key.len);
+    buf_free(&key);
+    virSecretFree(secret);
+    return ok;
+}
+
+/* libvirt hands Ceph's key to QEMU.  It keeps it in memory only, so it gets
+ * it anew with each connection. */
+static bool give_secret(const struct driver *d, virConnectPtr c)
+{
+    struct buf xml = BUF_INIT(1024);
+    struct error err;
+    if (!d->ceph_key)
+        return true;
+    virSecretPtr secret = domain_xml_secret(&xml, &d->host.ceph, &err)
+                              ? virSecretDefineXML(c, buf_str(&xml), 0)
+                              : NULL;
+    buf_free(&xml);
+    if (secret && set_secret(d, secret))
+        return true;
+    const virError *e = virGetLastError();
+    log_limited(LOG_WARN, LOG_NAME, "libvirt does not take Ceph's key: %s",
+                e ? e->message : "it is no base64");
+    return false;
+}
+
 /* One try; true when connected. */
 static bool reconnect(struct driver *d)
 {
@@ -208,7 +244,7 @@ static bool reconnect(struct driver *d)
     d->conn = c;
     pthread_mutex_unlock(&d->lock);
     virConnectRef(c); /* for this function; on_closed drops the other */
-    if (!follow(d, c)) {
+    if (!give_secret(d, c) || !follow(d, c)) {
         on_closed(c, 0, d);
         virConnectClose(c);
         return false;
@@ -603,7 +639,8 @@ static bool drv_attach_disk(struct hypervisor *h, const char *id,
         return false;
     if (domain_active(&info) && domain_has_disk(&info, disk->device))
         return true;
-    return find_needed(h, id, &f, err) && domain_xml_disk(&xml, disk, err) &&
+    return find_needed(h, id, &f, err) &&
+           domain_xml_disk(&xml, disk, &driver_of(h)->host, err) &&
            attach(&f, id, &xml, err);
 }
 
@@ -721,6 +758,12 @@ static void free_driver(struct driver *d)
     free((char *)d->host.emulator);
     free((char *)d->host.bridge);
     free((char *)d->host.vnc_listen);
+    free((char *)d->host.ceph.conf);
+    free((char *)d->host.ceph.client);
+    free((char *)d->host.ceph.secret);
+    if (d->ceph_key)
+        explicit_bzero(d->ceph_key, strlen(d->ceph_key));
+    free(d->ceph_key);
     free(d->uri);
     free(d->dir);
     pthread_cond_destroy(&d->changed);
@@ -794,6 +837,10 @@ static struct driver *new_driver(const struct libvirt_config *config)
     d->host.emulator = copy(config->host.emulator);
     d->host.bridge = copy(config->host.bridge);
     d->host.vnc_listen = copy(config->host.vnc_listen);
+    d->host.ceph.conf = copy(config->host.ceph.conf);
+    d->host.ceph.client = copy(config->host.ceph.client);
+    d->host.ceph.secret = copy(config->host.ceph.secret);
+    d->ceph_key = copy(config->ceph_key);
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->event_lock, NULL);
     pthread_condattr_init(&attr);

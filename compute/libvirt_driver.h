@@ -23,6 +23,9 @@ struct libvirt_config {
     const char *uri; /* "qemu:///system" */
     const char *dir; /* made if absent; its parent must let QEMU's user in */
     struct domain_host host;
+    /* Where host.ceph.secret is set: client.<host.ceph.client>'s key, base64;
+     * the driver makes it libvirt's secret of that UUID. */
+    const char *ceph_key;
 };
 
 /* Copies the configuration.  Waits for the first connection, `wait_ms` at

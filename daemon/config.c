@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,11 @@ static bool is_database(const char *v)
 static bool is_datapath(const char *v)
 {
     return strcmp(v, "netdev") == 0 || strcmp(v, "system") == 0;
+}
+
+static bool is_volumes(const char *v)
+{
+    return strcmp(v, "local") == 0 || strcmp(v, "ceph") == 0;
 }
 
 static bool is_cidr_or_none(const char *v)
@@ -128,6 +134,14 @@ static const struct key {
       "the hypervisor" },
     { KEY(guest_user), "libvirt-qemu", is_name, KEY_TEXT, "a user's name",
       "whom QEMU runs as: owns the disks" },
+    { KEY(volumes), "local", is_volumes, KEY_TEXT, "local or ceph",
+      "disks are files of this node, or images of a Ceph cluster" },
+    { KEY(ceph_conf), "/etc/ceph/ceph.conf", is_path, KEY_TEXT,
+      "an absolute path", "of the Ceph cluster, if any" },
+    { KEY(ceph_client), "admin", is_name, KEY_TEXT, "a name",
+      "whose key is used: client.<name>" },
+    { KEY(ceph_pool), "rbd", is_name, KEY_TEXT, "a name",
+      "Ceph pool of images, disks and volumes" },
     { KEY(ovn_nb), "unix:/run/ovn/ovnnb_db.sock", is_database, KEY_TEXT,
       "unix:/path", "OVN's northbound database" },
     { KEY(ovs_db), "unix:/run/openvswitch/db.sock", is_database, KEY_TEXT,
@@ -302,6 +316,13 @@ bool config_split_address(const char *text, char host[64], int *port)
     *port = atoi(colon + 1);
     return ip_parse(host, &ip) && (ip.version == 6) == brackets && *port > 0 &&
            *port < 65536;
+}
+
+void config_user(const char *name, uid_t dflt, uid_t *uid, gid_t *gid)
+{
+    const struct passwd *pw = getpwnam(name);
+    *uid = pw ? pw->pw_uid : dflt;
+    *gid = pw ? pw->pw_gid : (gid_t)dflt;
 }
 
 void config_describe(struct buf *out)

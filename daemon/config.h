@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #define CONFIG_FILE     "/etc/cairn/cairnd.conf"
 #define CONFIG_FILE_MAX (64 * 1024) /* bytes */
@@ -33,7 +34,9 @@ struct config {
     const char *node_name; /* "": the host's name */
     const char *face_user; /* unprivileged user of the API's process */
     const char *libvirt_uri;
-    const char *guest_user;      /* user that QEMU runs as */
+    const char *guest_user; /* user that QEMU runs as */
+    const char *volumes;    /* "local" or "ceph" */
+    const char *ceph_conf, *ceph_client, *ceph_pool;
     const char *ovn_nb, *ovs_db; /* "unix:/path" */
     bool services;               /* cairnd starts the daemons a node needs */
     const char *log_dir;         /* what they print */
@@ -58,6 +61,8 @@ bool config_load(struct config *c, const char *path, struct error *err);
 void config_free(struct config *c);
 /* "192.0.2.1:443" into both parts; the host of "[::1]:443" is "::1". */
 bool config_split_address(const char *text, char host[64], int *port);
+/* The ids of a user named in it; `dflt` for both when there is none. */
+void config_user(const char *name, uid_t dflt, uid_t *uid, gid_t *gid);
 /* All keys with default and meaning, a line each. */
 void config_describe(struct buf *out);
 /* The same as a page of Markdown: docs/config.md. */

@@ -6,6 +6,7 @@
 #include "compute/libvirt_driver.h"
 #include "compute/server_reconcile.h"
 #include "daemon/broker.h"
+#include "daemon/drivers.h"
 #include "daemon/face_runner.h"
 #include "daemon/node.h"
 #include "daemon/node_services.h"
@@ -16,7 +17,6 @@
 #include "openstack-compat/bootstrap.h"
 #include "rest-api/pki.h"
 #include "rest-api/token.h"
-#include "storage/local_driver.h"
 #include "storage/storage_reconcile.h"
 
 #include <arpa/inet.h>
@@ -25,7 +25,6 @@
 #include <netdb.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
-#include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -54,8 +53,7 @@ struct core {
     struct pki pki;
     struct store *store;
     struct cache *cache;
-    struct hypervisor *hypervisor;
-    struct volumes *volumes;
+    struct drivers drivers;
     struct metadata *metadata;
     struct net_driver *net;
     struct server_reconciler *servers;
@@ -261,33 +259,6 @@ static void probe_kvm(struct core *c)
         log_info("core", "guests run without KVM: %s", c->kvm.reason);
 }
 
-static void user_ids(const char *name, uid_t dflt, uid_t *uid, gid_t *gid)
-{
-    const struct passwd *pw = getpwnam(name);
-    *uid = pw ? pw->pw_uid : dflt;
-    *gid = pw ? pw->pw_gid : (gid_t)dflt;
-}
-
-static bool open_drivers(struct core *c, struct error *err)
-{
-    const struct config *cf = c->config;
-    _autofree_ char *guests = in_state_dir(c, "guests");
-    _autofree_ char *storage = in_state_dir(c, "storage");
-    struct libvirt_config lv = {
-        .uri = cf->libvirt_uri,
-        .dir = guests,
-        .host = { .kvm = c->kvm.usable,
-                  .bridge = "br-int",
-                  .userspace_switch = strcmp(cf->datapath, "netdev") == 0,
-                  .vnc_listen = "127.0.0.1" },
-    };
-    struct local_config local = { .dir = storage };
-    user_ids(cf->guest_user, 0, &local.owner, &local.group);
-    c->hypervisor = libvirt_open(&lv, 0, err);
-    c->volumes = c->hypervisor ? local_driver_open(&local, c->env, err) : NULL;
-    return c->volumes != NULL;
-}
-
 /* A network's socket for metadata goes to the face; ours is closed. */
 static void on_listener(void *arg, const char *network_id, int fd)
 {
@@ -339,14 +310,14 @@ static void make_reconcilers(struct core *c)
     c->servers = server_reconciler_new(&(struct server_reconciler_config){
         .store = c->store,
         .cache = c->cache,
-        .hypervisor = c->hypervisor,
+        .hypervisor = c->drivers.hypervisor,
         .env = c->env,
         .node = c->node,
         .workers = WORKERS,
     });
     c->storage = storage_new(&(struct storage_config){
         .node = c->node,
-        .volumes = c->volumes,
+        .volumes = c->drivers.volumes,
         .store = c->store,
         .cache = c->cache,
         .env = c->env,
@@ -370,13 +341,14 @@ static void make_reconcilers(struct core *c)
 
 static bool start_node(struct core *c, struct error *err)
 {
-    libvirt_await(c->hypervisor, LIBVIRT_WAIT_MS); /* else as it comes */
+    libvirt_await(c->drivers.hypervisor,
+                  LIBVIRT_WAIT_MS); /* else as it comes */
     struct node_config node = {
         .env = c->env,
         .store = c->store,
         .cache = c->cache,
-        .hypervisor = c->hypervisor,
-        .volumes = c->volumes,
+        .hypervisor = c->drivers.hypervisor,
+        .volumes = c->drivers.volumes,
         .name = c->node,
         .address = is_any(c->host) ? "127.0.0.1" : c->host,
         .kvm = c->kvm.usable,
@@ -419,8 +391,9 @@ static bool start_face(struct core *c, struct error *err)
 {
     uid_t uid;
     gid_t gid;
-    user_ids(c->config->face_user, NOBODY, &uid, &gid);
-    c->broker = (struct broker){ c->volumes, c->hypervisor, c->networks };
+    config_user(c->config->face_user, NOBODY, &uid, &gid);
+    c->broker = (struct broker){ c->drivers.volumes, c->drivers.hypervisor,
+                                 c->networks };
     struct face_runner_config config = {
         .env = c->env,
         .store = c->store,
@@ -488,7 +461,8 @@ static bool core_start(struct core *c, struct error *err)
         !open_listener(c, err) || !open_store(c, err))
         return false;
     probe_kvm(c);
-    if (!open_drivers(c, err) || !open_network(c, err))
+    if (!drivers_open(&c->drivers, c->config, c->kvm.usable, c->env, err) ||
+        !open_network(c, err))
         return false;
     make_reconcilers(c);
     if (!follow(c, err) || !make_content(c, err))
@@ -511,10 +485,7 @@ static void core_stop(struct core *c)
     net_reconcile_free(c->networks);
     network_close(c->net);
     metadata_close(c->metadata);
-    if (c->volumes)
-        c->volumes->ops->close(c->volumes);
-    if (c->hypervisor)
-        c->hypervisor->ops->close(c->hypervisor);
+    drivers_close(&c->drivers);
     cache_free(c->cache);
     store_close(c->store);
     node_services_free(c->services);

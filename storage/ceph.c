@@ -9,6 +9,7 @@
 
 struct ceph {
     rados_t cluster;
+    char *client;
 };
 
 static enum error_code code_of(int rc)
@@ -90,6 +91,7 @@ struct ceph *ceph_connect(const struct ceph_config *config, struct error *err)
     }
     struct ceph *c = xcalloc(1, sizeof(*c));
     c->cluster = cluster;
+    c->client = xstrdup(config->client);
     return c;
 }
 
@@ -98,6 +100,7 @@ void ceph_free(struct ceph *c)
     if (!c)
         return;
     rados_shutdown(c->cluster);
+    free(c->client);
     free(c);
 }
 
@@ -143,6 +146,36 @@ bool ceph_command(struct ceph *c, json_t *command, const char *input,
         return error_set(err, ERR_TOO_LARGE, "Ceph, %s: command too long",
                          prefix);
     return send_command(c, prefix, text, input, reply, err);
+}
+
+/* "key = ..." of the section [client.<name>] of a keyring. */
+static bool key_in(FILE *f, const char *client, char key[CEPH_KEY_MAX])
+{
+    char line[512], section[128];
+    bool ours = false, found = false;
+    snprintf(section, sizeof(section), "[client.%s]", client);
+    while (!found && fgets(line, sizeof(line), f)) {
+        if (line[0] == '[')
+            ours = strncmp(line, section, strlen(section)) == 0;
+        found = ours && sscanf(line, " key = %127s", key) == 1;
+    }
+    explicit_bzero(line, sizeof(line));
+    return found;
+}
+
+bool ceph_key(struct ceph *c, char key[CEPH_KEY_MAX], struct error *err)
+{
+    char paths[4096], *rest = paths;
+    int rc = rados_conf_get(c->cluster, "keyring", paths, sizeof(paths));
+    if (rc < 0)
+        return ceph_error(err, rc, "Ceph's keyring");
+    for (char *path; (path = strsep(&rest, ",; "));) {
+        _autofile_ FILE *f = *path ? fopen(path, "re") : NULL;
+        if (f && key_in(f, c->client, key))
+            return true;
+    }
+    return error_set(err, ERR_NOT_FOUND, "no keyring has the key of client.%s",
+                     c->client);
 }
 
 rados_ioctx_t ceph_pool(struct ceph *c, const char *pool, struct error *err)

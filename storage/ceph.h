@@ -48,6 +48,11 @@ void ceph_free(struct ceph *c); /* NULL is fine */
 bool ceph_command(struct ceph *c, json_t *command, const char *input,
                   json_t **reply, struct error *err);
 
+/* The client's own key, base64, for QEMU; the caller wipes it.  NOT_FOUND
+ * when no keyring of the configuration has it. */
+#define CEPH_KEY_MAX 128
+bool ceph_key(struct ceph *c, char key[CEPH_KEY_MAX], struct error *err);
+
 /* A pool's I/O context; the caller gives it to rados_ioctx_destroy before
  * ceph_free.  NULL: NOT_FOUND. */
 rados_ioctx_t ceph_pool(struct ceph *c, const char *pool, struct error *err);

@@ -338,12 +338,36 @@ static void not_ours(void **state)
     }
 }
 
+/* A disk in Ceph is a network disk, raw whatever was said, with libvirt's
+ * secret. */
+static void disk_in_ceph(void **state)
+{
+    struct error err;
+    struct domain_host with = host;
+    struct disk_spec disk = disks[1];
+    struct buf out = BUF_INIT(DOMAIN_XML_MAX);
+    with.ceph = (struct domain_ceph){ "/c/ceph.conf", "cairn", ID };
+    disk.path = "rbd:rbd/volume.1";
+    assert_true(domain_xml_disk(&out, &disk, &with, &err));
+    look_at(buf_str(&out));
+    expect("/disk/@type", "network");
+    expect("/disk/driver/@type", "raw");
+    expect("/disk/source/@protocol", "rbd");
+    expect("/disk/source/@name", "rbd/volume.1");
+    expect("/disk/source/config/@file", "/c/ceph.conf");
+    expect("/disk/source/auth/@username", "cairn");
+    expect("/disk/source/auth/secret/@uuid", ID);
+    expect_n("/disk/source/@file", 0);
+    look_away();
+    buf_free(&out);
+}
+
 static void devices_alone(void **state)
 {
     struct error err;
     struct domain_spec s = spec();
     struct buf xml = BUF_INIT(DOMAIN_XML_MAX), out = BUF_INIT(DOMAIN_XML_MAX);
-    assert_true(domain_xml_disk(&out, &disks[1], &err));
+    assert_true(domain_xml_disk(&out, &disks[1], &host, &err));
     look_at(buf_str(&out));
     expect("/disk/target/@dev", "vdb");
     expect_n("/disk/boot", 0);
@@ -386,6 +410,7 @@ int main(void)
         cmocka_unit_test(running_vnc),
         cmocka_unit_test(not_ours),
         cmocka_unit_test(devices_alone),
+        cmocka_unit_test(disk_in_ceph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

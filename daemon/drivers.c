@@ -1,0 +1,85 @@
+#include "daemon/drivers.h"
+
+#include "common/alloc.h"
+#include "common/cleanup.h"
+#include "compute/libvirt_driver.h"
+#include "storage/local_driver.h"
+#include "storage/rbd_driver.h"
+
+#include <string.h>
+
+/* libvirt's name for Ceph's key: the same on every node, so that a guest that
+ * moves finds it. */
+#define CEPH_SECRET "8a3ba7f4-64ba-4d51-a1a9-3c6e4f0c1d5b"
+
+static bool with_ceph(const struct config *config)
+{
+    return strcmp(config->volumes, "ceph") == 0;
+}
+
+static bool open_ceph(struct drivers *d, const struct config *config,
+                      struct error *err)
+{
+    const struct ceph_config ceph = { .conf = config->ceph_conf,
+                                      .client = config->ceph_client };
+    d->ceph = ceph_connect(&ceph, err);
+    return d->ceph != NULL;
+}
+
+static bool open_hypervisor(struct drivers *d, const struct config *config,
+                            bool kvm, struct error *err)
+{
+    _autofree_ char *guests = xasprintf("%s/guests", config->state_dir);
+    char key[CEPH_KEY_MAX] = "";
+    struct libvirt_config lv = {
+        .uri = config->libvirt_uri,
+        .dir = guests,
+        .host = { .kvm = kvm,
+                  .bridge = "br-int",
+                  .userspace_switch = strcmp(config->datapath, "netdev") == 0,
+                  .vnc_listen = "127.0.0.1" },
+    };
+    if (d->ceph) {
+        if (!ceph_key(d->ceph, key, err))
+            return false;
+        lv.host.ceph = (struct domain_ceph){ config->ceph_conf,
+                                             config->ceph_client, CEPH_SECRET };
+        lv.ceph_key = key;
+    }
+    d->hypervisor = libvirt_open(&lv, 0, err);
+    explicit_bzero(key, sizeof(key));
+    return d->hypervisor != NULL;
+}
+
+static bool open_volumes(struct drivers *d, const struct config *config,
+                         const struct env *env, struct error *err)
+{
+    _autofree_ char *dir = xasprintf("%s/storage", config->state_dir);
+    struct local_config local = { .dir = dir };
+    const struct rbd_config rbd = { .ceph = d->ceph,
+                                    .pool = config->ceph_pool,
+                                    .dir = dir };
+    config_user(config->guest_user, 0, &local.owner, &local.group);
+    d->volumes = d->ceph ? rbd_driver_open(&rbd, env, err)
+                         : local_driver_open(&local, env, err);
+    return d->volumes != NULL;
+}
+
+bool drivers_open(struct drivers *d, const struct config *config, bool kvm,
+                  const struct env *env, struct error *err)
+{
+    *d = (struct drivers){ 0 };
+    return (!with_ceph(config) || open_ceph(d, config, err)) &&
+           open_hypervisor(d, config, kvm, err) &&
+           open_volumes(d, config, env, err);
+}
+
+void drivers_close(struct drivers *d)
+{
+    if (d->hypervisor)
+        d->hypervisor->ops->close(d->hypervisor);
+    if (d->volumes)
+        d->volumes->ops->close(d->volumes);
+    ceph_free(d->ceph);
+    *d = (struct drivers){ 0 };
+}

@@ -1,0 +1,28 @@
+/*
+ * drivers - the node's hypervisor and volumes, as its configuration says.
+ *
+ * Opened once at the start of the core and closed at its end; what they are
+ * is the matter of compute/hypervisor.h and storage/volumes.h.
+ */
+#ifndef CAIRN_DAEMON_DRIVERS_H
+#define CAIRN_DAEMON_DRIVERS_H
+
+#include "common/env.h"
+#include "compute/hypervisor.h"
+#include "daemon/config.h"
+#include "storage/ceph.h"
+#include "storage/volumes.h"
+
+struct drivers {
+    struct hypervisor *hypervisor;
+    struct volumes *volumes;
+    struct ceph *ceph; /* NULL: disks are files of this node */
+};
+
+/* `kvm`: guests run with it here.  On failure what was opened is in `d` all
+ * the same, for drivers_close. */
+bool drivers_open(struct drivers *d, const struct config *config, bool kvm,
+                  const struct env *env, struct error *err);
+void drivers_close(struct drivers *d); /* guests go on */
+
+#endif
