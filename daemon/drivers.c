@@ -3,10 +3,12 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "compute/libvirt_driver.h"
+#include "storage/ceph/module.h"
 #include "storage/local_driver.h"
-#include "storage/rbd_driver.h"
 
+#include <dlfcn.h>
 #include <string.h>
+#include <unistd.h>
 
 /* libvirt's name for Ceph's key: the same on every node, so that a guest that
  * moves finds it. */
@@ -17,12 +19,31 @@ static bool with_ceph(const struct config *config)
     return strcmp(config->volumes, "ceph") == 0;
 }
 
+/* "<directory of the program>/cairn-ceph.so" */
+static char *module_path(void)
+{
+    char self[512] = "";
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    while (n > 0 && self[n - 1] != '/')
+        n--;
+    return xasprintf("%.*s" CEPH_MODULE_FILE, (int)(n > 0 ? n : 0), self);
+}
+
+static bool load_module(struct drivers *d, struct error *err)
+{
+    _autofree_ char *path = module_path();
+    void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    d->module = so ? dlsym(so, "cairn_ceph_module") : NULL;
+    return d->module ||
+           error_set(err, ERR_INTERNAL, "cannot load %s: %s", path, dlerror());
+}
+
 static bool open_ceph(struct drivers *d, const struct config *config,
                       struct error *err)
 {
     const struct ceph_config ceph = { .conf = config->ceph_conf,
                                       .client = config->ceph_client };
-    d->ceph = ceph_connect(&ceph, err);
+    d->ceph = load_module(d, err) ? d->module->connect(&ceph, err) : NULL;
     return d->ceph != NULL;
 }
 
@@ -40,7 +61,7 @@ static bool open_hypervisor(struct drivers *d, const struct config *config,
                   .vnc_listen = "127.0.0.1" },
     };
     if (d->ceph) {
-        if (!ceph_key(d->ceph, key, err))
+        if (!d->module->key(d->ceph, key, err))
             return false;
         lv.host.ceph = (struct domain_ceph){ config->ceph_conf,
                                              config->ceph_client, CEPH_SECRET };
@@ -60,7 +81,7 @@ static bool open_volumes(struct drivers *d, const struct config *config,
                                     .pool = config->ceph_pool,
                                     .dir = dir };
     config_user(config->guest_user, 0, &local.owner, &local.group);
-    d->volumes = d->ceph ? rbd_driver_open(&rbd, env, err)
+    d->volumes = d->ceph ? d->module->open(&rbd, env, err)
                          : local_driver_open(&local, env, err);
     return d->volumes != NULL;
 }
@@ -80,6 +101,7 @@ void drivers_close(struct drivers *d)
         d->hypervisor->ops->close(d->hypervisor);
     if (d->volumes)
         d->volumes->ops->close(d->volumes);
-    ceph_free(d->ceph);
+    if (d->ceph)
+        d->module->free(d->ceph);
     *d = (struct drivers){ 0 };
 }

@@ -10,13 +10,15 @@
 #include "common/env.h"
 #include "compute/hypervisor.h"
 #include "daemon/config.h"
-#include "storage/ceph.h"
 #include "storage/volumes.h"
+
+struct ceph_module;
 
 struct drivers {
     struct hypervisor *hypervisor;
     struct volumes *volumes;
-    struct ceph *ceph; /* NULL: disks are files of this node */
+    const struct ceph_module *module; /* NULL: disks are files of this node */
+    struct ceph *ceph;
 };
 
 /* `kvm`: guests run with it here.  On failure what was opened is in `d` all

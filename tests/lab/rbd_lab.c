@@ -5,8 +5,9 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "storage/digest.h"
-#include "storage/rbd_driver.h"
-#include "storage/rbd_image.h"
+#include "storage/ceph/ceph_io.h"
+#include "storage/ceph/rbd_driver.h"
+#include "storage/ceph/rbd_image.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -17,11 +17,11 @@
  * that a guest writes to is as after a power cut; extending such a volume is
  * CONFLICT, as everywhere: its hypervisor does that.
  */
-#ifndef CAIRN_STORAGE_RBD_DRIVER_H
-#define CAIRN_STORAGE_RBD_DRIVER_H
+#ifndef CAIRN_STORAGE_CEPH_RBD_DRIVER_H
+#define CAIRN_STORAGE_CEPH_RBD_DRIVER_H
 
 #include "common/env.h"
-#include "storage/ceph.h"
+#include "storage/ceph/ceph.h"
 #include "storage/volumes.h"
 
 #include <sys/types.h>

@@ -12,14 +12,13 @@
  * Threads: any; librados does its work on threads of its own.  The owner
  * frees it after everything that was opened through it.
  */
-#ifndef CAIRN_STORAGE_CEPH_H
-#define CAIRN_STORAGE_CEPH_H
+#ifndef CAIRN_STORAGE_CEPH_CEPH_H
+#define CAIRN_STORAGE_CEPH_CEPH_H
 
 #include "common/env.h"
 #include "common/error.h"
 
 #include <jansson.h>
-#include <rados/librados.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,14 +51,5 @@ bool ceph_command(struct ceph *c, json_t *command, const char *input,
  * when no keyring of the configuration has it. */
 #define CEPH_KEY_MAX 128
 bool ceph_key(struct ceph *c, char key[CEPH_KEY_MAX], struct error *err);
-
-/* A pool's I/O context; the caller gives it to rados_ioctx_destroy before
- * ceph_free.  NULL: NOT_FOUND. */
-rados_ioctx_t ceph_pool(struct ceph *c, const char *pool, struct error *err);
-
-/* One of librados' or librbd's return values (negative errno) as an error
- * whose sentence begins as given.  Returns false. */
-bool ceph_error(struct error *err, int rc, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -1,11 +1,12 @@
-#include "storage/rbd_driver.h"
+#include "storage/ceph/rbd_driver.h"
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "storage/ceph/ceph_io.h"
+#include "storage/ceph/rbd_image.h"
 #include "storage/digest.h"
 #include "storage/image_check.h"
 #include "storage/local_driver.h"
-#include "storage/rbd_image.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
-#include "storage/rbd_image.h"
+#include "storage/ceph/rbd_image.h"
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/env.h"
-#include "storage/ceph.h"
+#include "storage/ceph/ceph_io.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,8 @@
-#include "storage/ceph.h"
+#include "storage/ceph/ceph.h"
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "storage/ceph/ceph_io.h"
 
 #include <errno.h>
 #include <stdio.h>

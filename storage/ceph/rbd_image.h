@@ -17,8 +17,8 @@
  * Errors: NOT_FOUND; CONFLICT: a guest has the image open; NO_SPACE; TIMEOUT;
  * INTERNAL.  Source: docs.ceph.com, "librbd (C)" and "RBD layering".
  */
-#ifndef CAIRN_STORAGE_RBD_IMAGE_H
-#define CAIRN_STORAGE_RBD_IMAGE_H
+#ifndef CAIRN_STORAGE_CEPH_RBD_IMAGE_H
+#define CAIRN_STORAGE_CEPH_RBD_IMAGE_H
 
 #include "common/error.h"
 
