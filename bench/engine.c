@@ -51,8 +51,13 @@ enum { POLICY_SPREAD, POLICY_FRAGMENTATION };
 
 /* ---- what is measured ---------------------------------------------------- */
 
+struct member {
+    uint64_t id;
+    int64_t amount;
+};
+
 struct crowd { /* servers of one sort, and how full they make the pool */
-    uint64_t *ids;
+    struct member *at;
     uint32_t n, size;
     int64_t used, capacity;
 };
@@ -264,21 +269,18 @@ static void enter(struct bench *b, const struct request *r)
     struct crowd *w = crowd_of(b, &r->demand, &amount);
     if (w->n == w->size) {
         w->size = w->size ? w->size * 2 : 1024;
-        w->ids = xrealloc(w->ids, w->size * sizeof(*w->ids));
+        w->at = xrealloc(w->at, w->size * sizeof(*w->at));
     }
-    w->ids[w->n++] = b->next_id;
+    w->at[w->n++] = (struct member){ b->next_id, amount };
     w->used += amount;
 }
 
 static void leave(struct bench *b, struct crowd *w)
 {
-    int64_t amount;
     uint32_t i = draw(b, w->n);
-    const struct fleet_guest *g = fleet_guest(b->f, w->ids[i]);
-    crowd_of(b, fleet_demand(b->f, g->class_), &amount);
-    w->used -= amount;
-    fleet_remove(b->f, w->ids[i]);
-    w->ids[i] = w->ids[--w->n];
+    w->used -= w->at[i].amount;
+    fleet_remove(b->f, w->at[i].id);
+    w->at[i] = w->at[--w->n];
 }
 
 static bool is_full(const struct crowd *w)
@@ -444,8 +446,8 @@ int main(int argc, char **argv)
     chooser_free(b.c);
     fleet_free(b.f);
     free(b.flavor);
-    free(b.servers.ids);
-    free(b.gpus.ids);
+    free(b.servers.at);
+    free(b.gpus.at);
     free(b.samples);
     return 0;
 }

@@ -446,10 +446,14 @@ static uint32_t find_class(const struct fleet *f, const struct demand *d,
 
 uint32_t fleet_class(struct fleet *f, const struct demand *d)
 {
+    /* Whoever chooses puts next. */
+    if (f->n_classes && demand_same(&f->classes[f->last_class].demand, d) &&
+        f->classes[f->last_class].used)
+        return f->last_class;
     uint64_t hash = demand_hash(d) | 1;
     uint32_t i = find_class(f, d, hash);
     if (i != NONE)
-        return i;
+        return f->last_class = i;
     make_room_for_class(f);
     /* The table fills from the front, save where it was swept. */
     for (i = f->n_classes; f->classes[i].used;)
@@ -460,7 +464,7 @@ uint32_t fleet_class(struct fleet *f, const struct demand *d)
     };
     link_class(f, i);
     f->n_classes++;
-    return i;
+    return f->last_class = i;
 }
 
 const struct demand *fleet_demand(const struct fleet *f, uint32_t class_)

@@ -162,7 +162,7 @@ struct fleet {
     struct fleet_group *groups;
     uint32_t group_slots, group_size, group_hole;
     struct fleet_class *classes;
-    uint32_t n_classes, class_size;
+    uint32_t n_classes, class_size, last_class;
     struct map64 guest_ids, group_ids, class_hashes, host_names;
 
     struct fleet_names names[FLEET_NAME_KINDS];

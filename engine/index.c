@@ -1,47 +1,17 @@
 #include "engine/index.h"
 
 #include "common/alloc.h"
-#include "engine/fit.h"
+#include "engine/bank.h"
 #include "engine/score.h"
-#include "engine/vector.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define LANES    INDEX_LANES
-#define FAN      16
-#define LEVELS   9 /* 16^8 hosts */
-#define NO_KEY   INT64_MIN
 #define PATIENCE 3 /* misses until a class gets a lane */
-
-/* ---- banks --------------------------------------------------------------- */
-
-struct keys {
-    int64_t lane[LANES];
-} __attribute__((aligned(64)));
-
-/* What eight classes ask, lane by lane. */
-struct wants {
-    int32_t need[FLEET_RESOURCES][LANES];
-    int32_t weight[FLEET_RESOURCES][LANES];
-    int32_t packs[LANES];  /* -1: score by what is taken, 0: what is left */
-    uint8_t present, rich; /* bit: lane has a class; ... with parts */
-    uint16_t resources;    /* bit: some lane needs it */
-};
 
 struct lane {
     uint32_t class_, version;
-    uint64_t used; /* index.clock when last asked for */
-};
-
-struct bank {
-    struct wants wants;
-    struct lane lanes[LANES];
-    struct keys *level[LEVELS]; /* 0: by host */
-    uint32_t n[LEVELS];
-    int top;        /* level of the root */
-    uint8_t *suits; /* by host: bit: its facts allow the lane's class */
-    uint64_t seen, epoch;
+    uint64_t used; /* index.clock when last asked for; 0: free */
 };
 
 struct known { /* by class */
@@ -52,264 +22,88 @@ struct known { /* by class */
 
 struct index {
     struct fleet *f;
+    const struct bank_ops *ops;
     struct bank *banks[INDEX_BANKS];
+    struct lane lanes[INDEX_BANKS][BANK_LANES];
     struct known *known;
     uint32_t known_size;
-    uint64_t clock; /* questions so far */
+    uint64_t clock;     /* questions so far */
+    uint64_t announced; /* fleet.sequence at the last one */
+    uint32_t pending[FLEET_JOURNAL];
 };
-
-/* ---- scoring a host for eight classes ------------------------------------ */
-
-/* As fit_room and score.c do it, for resources alone.  -1: no room. */
-VECTOR_CLONES
-static void score_lanes(const struct fleet *f, const struct wants *w,
-                        uint32_t host, int32_t score[LANES])
-{
-    int32_t least[LANES], taken[LANES], lacks[LANES] = { 0 };
-    for (int l = 0; l < LANES; l++) {
-        least[l] = SCORE_ONE;
-        taken[l] = 0;
-    }
-    for (uint32_t rest = w->resources; rest; rest &= rest - 1) {
-        int r = __builtin_ctz(rest);
-        int32_t free = f->free[r][host];
-        float scale = f->scale[r][host];
-        for (int l = 0; l < LANES; l++) {
-            int32_t need = w->need[r][l], left = free - need;
-            int32_t share = (int32_t)((float)left * scale);
-            share = need ? share : SCORE_ONE;
-            lacks[l] |= need ? left : 0; /* negative: not enough */
-            least[l] = share < least[l] ? share : least[l];
-            taken[l] += w->weight[r][l] * (SCORE_ONE - share);
-        }
-    }
-    for (int l = 0; l < LANES; l++) {
-        int32_t s = w->packs[l] ? taken[l] : least[l];
-        score[l] = lacks[l] < 0 ? -1 : s;
-    }
-}
-
-static int64_t make_key(const struct fleet *f, int32_t score, uint32_t host)
-{
-    return (int64_t)(((uint64_t)(uint32_t)score << 32) |
-                     (UINT32_MAX - f->rank[host]));
-}
-
-static const struct demand *lane_demand(const struct fleet *f,
-                                        const struct bank *b, int lane)
-{
-    return fleet_demand(f, b->lanes[lane].class_);
-}
-
-/* The lanes with cells or devices, that have room: their score with these. */
-static void rich_keys(const struct fleet *f, const struct bank *b,
-                      uint32_t host, uint32_t lanes, struct keys *out)
-{
-    for (; lanes; lanes &= lanes - 1) {
-        int l = __builtin_ctz(lanes);
-        struct placing at;
-        int32_t score;
-        if (out->lane[l] == NO_KEY)
-            continue;
-        bool fits =
-            fit_parts(f, lane_demand(f, b, l), host, &at, &score) == FIT_OK;
-        out->lane[l] = fits ? make_key(f, score, host) : NO_KEY;
-    }
-}
-
-static void host_keys(const struct fleet *f, const struct bank *b,
-                      uint32_t host, struct keys *out)
-{
-    int32_t score[LANES];
-    uint32_t suits = b->suits[host];
-    score_lanes(f, &b->wants, host, score);
-    for (int l = 0; l < LANES; l++)
-        out->lane[l] = score[l] < 0 || !(suits >> l & 1)
-                           ? NO_KEY
-                           : make_key(f, score[l], host);
-    if (suits & b->wants.rich)
-        rich_keys(f, b, host, suits & b->wants.rich, out);
-}
-
-/* Can it ever hold such parts? */
-static bool has_parts(const struct fleet_host *h, const struct demand *d)
-{
-    if (d->cells > h->n_cells)
-        return false;
-    for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++) {
-        int n = 0;
-        for (int i = 0; i < h->n_devices; i++)
-            n += h->devices[i].kind == d->devices[k].kind;
-        if (n < d->devices[k].count)
-            return false;
-    }
-    return true;
-}
-
-static bool host_suits(const struct fleet *f, const struct demand *d,
-                       uint32_t host)
-{
-    const struct fleet_host *h = &f->hosts[host];
-    return h->facts.state == FLEET_UP && fit_facts(f, d, host) == FIT_OK &&
-           has_parts(h, d);
-}
-
-static void look_at_facts(const struct fleet *f, struct bank *b, uint32_t host)
-{
-    unsigned suits = 0;
-    for (int l = 0; l < LANES; l++)
-        if ((b->wants.present >> l & 1) &&
-            host_suits(f, lane_demand(f, b, l), host))
-            suits |= 1U << l;
-    b->suits[host] = (uint8_t)suits;
-}
-
-/* ---- the trees ----------------------------------------------------------- */
-
-/* The maximum of each lane over the children of a node. */
-VECTOR_CLONES
-static void max_of_children(const struct keys *child, uint32_t n,
-                            struct keys *out)
-{
-    struct keys most = child[0];
-    for (uint32_t i = 1; i < n; i++)
-        for (int l = 0; l < LANES; l++)
-            most.lane[l] = child[i].lane[l] > most.lane[l] ? child[i].lane[l]
-                                                           : most.lane[l];
-    *out = most;
-}
-
-static void recompute(struct bank *b, int level, uint32_t i)
-{
-    uint32_t first = i * FAN, rest = b->n[level - 1] - first;
-    max_of_children(&b->level[level - 1][first], rest < FAN ? rest : FAN,
-                    &b->level[level][i]);
-}
-
-/* A child was `old` and is `now`.  Does the node know its maxima without
- * asking the other children?  Then it has them. */
-VECTOR_CLONES
-static bool raise_node(struct keys *node, const struct keys *old,
-                       const struct keys *now)
-{
-    int64_t fell = 0;
-    for (int l = 0; l < LANES; l++)
-        fell |= -(int64_t)(old->lane[l] == node->lane[l] &&
-                           now->lane[l] < old->lane[l]);
-    if (fell)
-        return false;
-    for (int l = 0; l < LANES; l++)
-        node->lane[l] =
-            now->lane[l] > node->lane[l] ? now->lane[l] : node->lane[l];
-    return true;
-}
-
-static bool same_keys(const struct keys *a, const struct keys *b)
-{
-    return memcmp(a, b, sizeof(*a)) == 0;
-}
-
-/* Writes a leaf and what follows from it, up to where nothing changes. */
-static void set_leaf(struct bank *b, uint32_t host, const struct keys *keys)
-{
-    struct keys old = b->level[0][host], now = *keys;
-    b->level[0][host] = now;
-    uint32_t i = host;
-    for (int level = 1; level <= b->top && !same_keys(&old, &now); level++) {
-        i /= FAN;
-        struct keys *node = &b->level[level][i], before = *node;
-        if (!raise_node(node, &old, &now))
-            recompute(b, level, i);
-        old = before;
-        now = *node;
-    }
-}
-
-static void update_host(const struct fleet *f, struct bank *b, uint32_t host)
-{
-    struct keys keys;
-    if (f->hosts[host].described > b->seen)
-        look_at_facts(f, b, host);
-    host_keys(f, b, host, &keys);
-    set_leaf(b, host, &keys);
-}
 
 /* ---- making and following ------------------------------------------------ */
 
-static void free_levels(struct bank *b)
+/* The table of classes may have moved. */
+static void point_to_demands(const struct index *ix, int bank)
 {
-    for (int i = 0; i < LEVELS; i++) {
-        free(b->level[i]);
-        b->level[i] = NULL;
-    }
-    free(b->suits);
-    b->suits = NULL;
+    for (int l = 0; l < BANK_LANES; l++)
+        ix->banks[bank]->demand[l] =
+            fleet_demand(ix->f, ix->lanes[bank][l].class_);
 }
 
-static struct keys *new_level(uint32_t n)
+static void build(struct index *ix, struct bank *b)
 {
-    size_t size = n * sizeof(struct keys);
-    struct keys *keys = aligned_alloc(64, size);
-    if (!keys)
-        abort();
-    memset(keys, 0, size);
-    return keys;
-}
-
-/* The levels for this many hosts. */
-static void shape(struct bank *b, uint32_t hosts)
-{
-    free_levels(b);
-    b->suits = xcalloc(hosts, 1);
-    b->n[0] = hosts;
-    b->top = 0;
-    b->level[0] = new_level(hosts);
-    while (b->n[b->top] > 1) {
-        b->n[b->top + 1] = (b->n[b->top] + FAN - 1) / FAN;
-        b->top++;
-        b->level[b->top] = new_level(b->n[b->top]);
-    }
-}
-
-static void build(struct fleet *f, struct bank *b)
-{
-    fleet_ranks(f);
+    struct fleet *f = ix->f;
     if (b->n[0] != f->n || !b->suits)
-        shape(b, f->n);
-    for (uint32_t h = 0; h < f->n; h++) {
-        look_at_facts(f, b, h);
-        host_keys(f, b, h, &b->level[0][h]);
-    }
-    for (int level = 1; level <= b->top; level++)
-        for (uint32_t i = 0; i < b->n[level]; i++)
-            recompute(b, level, i);
+        bank_shape(b, f->n);
+    ix->ops->update_all(f, b);
     b->seen = f->sequence;
     b->epoch = f->epoch;
 }
 
-/* Takes note of what has changed since the bank was last asked. */
-static void follow(struct fleet *f, struct bank *b)
+/* Every bank will want the hosts that have changed since the last question:
+ * their keys are a memory access away, which had better begin now. */
+static void announce(struct index *ix)
 {
+    const struct fleet *f = ix->f;
+    uint64_t s = ix->announced;
+    for (s = f->sequence - s > 8 ? f->sequence - 8 : s; s < f->sequence; s++)
+        for (int i = 0; i < INDEX_BANKS && ix->banks[i]; i++)
+            if (f->journal[s % FLEET_JOURNAL] < ix->banks[i]->n[0])
+                __builtin_prefetch(
+                    &ix->banks[i]->level[0][f->journal[s % FLEET_JOURNAL]], 1);
+    ix->announced = f->sequence;
+}
+
+/* Takes note of what has changed since the bank was last asked. */
+static void follow(struct index *ix, int bank)
+{
+    struct fleet *f = ix->f;
+    struct bank *b = ix->banks[bank];
+    uint32_t n = 0;
+    point_to_demands(ix, bank);
     if (b->epoch != f->epoch || f->sequence - b->seen > FLEET_JOURNAL ||
         f->sequence - b->seen > f->n) {
-        build(f, b);
+        build(ix, b);
         return;
     }
     for (uint64_t s = b->seen; s < f->sequence; s++) {
         uint32_t host = f->journal[s % FLEET_JOURNAL];
-        if (f->hosts[host].changed == s + 1) /* else it comes again */
-            update_host(f, b, host);
+        if (f->hosts[host].changed != s + 1)
+            continue; /* it comes again */
+        ix->pending[n++] = host;
     }
+    ix->ops->update(f, b, ix->pending, n);
     b->seen = f->sequence;
 }
 
 /* ---- lanes ---------------------------------------------------------------
  */
 
+static struct bank *new_bank(void)
+{
+    struct bank *b = aligned_alloc(64, sizeof(*b));
+    if (!b)
+        abort();
+    memset(b, 0, sizeof(*b));
+    return b;
+}
+
 static void tell_wants(const struct fleet *f, struct bank *b, int lane,
                        const struct demand *d)
 {
-    struct wants *w = &b->wants;
+    struct bank_wants *w = &b->wants;
     uint8_t bit = (uint8_t)(1U << lane);
     w->present |= bit;
     w->rich =
@@ -322,7 +116,7 @@ static void tell_wants(const struct fleet *f, struct bank *b, int lane,
     }
     w->resources = 0;
     for (int r = 0; r < FLEET_RESOURCES; r++)
-        for (int l = 0; l < LANES; l++)
+        for (int l = 0; l < BANK_LANES; l++)
             if (w->need[r][l])
                 w->resources = (uint16_t)(w->resources | 1U << r);
 }
@@ -333,9 +127,9 @@ static struct lane *oldest_lane(struct index *ix, int *bank, int *lane)
     struct lane *oldest = NULL;
     for (int i = 0; i < INDEX_BANKS; i++) {
         if (!ix->banks[i])
-            ix->banks[i] = xcalloc(1, sizeof(struct bank));
-        for (int l = 0; l < LANES; l++) {
-            struct lane *at = &ix->banks[i]->lanes[l];
+            ix->banks[i] = new_bank();
+        for (int l = 0; l < BANK_LANES; l++) {
+            struct lane *at = &ix->lanes[i][l];
             if (oldest && at->used >= oldest->used)
                 continue;
             oldest = at;
@@ -351,7 +145,7 @@ static struct lane *oldest_lane(struct index *ix, int *bank, int *lane)
 static void assign(struct index *ix, uint32_t class_, int bank, int lane)
 {
     struct bank *b = ix->banks[bank];
-    struct lane *at = &b->lanes[lane];
+    struct lane *at = &ix->lanes[bank][lane];
     const struct fleet_class *c = &ix->f->classes[class_];
     struct known *k = &ix->known[class_];
     if (at->used && ix->known[at->class_].bank == bank &&
@@ -386,6 +180,7 @@ struct index *index_new(struct fleet *f)
 {
     struct index *ix = xcalloc(1, sizeof(*ix));
     ix->f = f;
+    ix->ops = bank_ops_best();
     return ix;
 }
 
@@ -395,7 +190,7 @@ void index_free(struct index *ix)
         return;
     for (int i = 0; i < INDEX_BANKS; i++)
         if (ix->banks[i]) {
-            free_levels(ix->banks[i]);
+            bank_free_levels(ix->banks[i]);
             free(ix->banks[i]);
         }
     free(ix->known);
@@ -421,7 +216,7 @@ bool index_knows(struct index *ix, uint32_t class_)
 static bool skipped(const struct fleet *f, const struct index_skip *skip,
                     int64_t key)
 {
-    return index_skips(skip, f->by_rank[UINT32_MAX - (uint32_t)key]);
+    return index_skips(skip, bank_host(f, key));
 }
 
 /* The largest key below a node that beats `best` and is not skipped. */
@@ -429,14 +224,14 @@ static int64_t descend(const struct fleet *f, const struct bank *b, int lane,
                        int level, uint32_t i, const struct index_skip *skip,
                        int64_t best)
 {
-    int64_t most = b->level[level][i].lane[lane];
+    int64_t most = b->level[level][i][lane];
     if (most <= best)
         return best;
     if (!skipped(f, skip, most))
         return most;
     if (level == 0)
         return best;
-    uint32_t first = i * FAN, end = first + FAN, n = b->n[level - 1];
+    uint32_t first = i * BANK_FAN, end = first + BANK_FAN, n = b->n[level - 1];
     end = end < n ? end : n;
     for (uint32_t c = first; c < end; c++)
         best = descend(f, b, lane, level - 1, c, skip, best);
@@ -448,12 +243,14 @@ uint32_t index_best(struct index *ix, uint32_t class_,
 {
     const struct known *k = &ix->known[class_];
     struct bank *b = ix->banks[k->bank];
-    b->lanes[k->lane].used = ix->clock;
-    follow(ix->f, b);
-    int64_t key =
-        ix->f->n ? descend(ix->f, b, k->lane, b->top, 0, skip, NO_KEY) : NO_KEY;
-    if (key == NO_KEY)
+    ix->lanes[k->bank][k->lane].used = ix->clock;
+    announce(ix);
+    follow(ix, k->bank);
+    int64_t key = ix->f->n
+                      ? descend(ix->f, b, k->lane, b->top, 0, skip, BANK_NO_KEY)
+                      : BANK_NO_KEY;
+    if (key == BANK_NO_KEY)
         return FLEET_NOWHERE;
-    *score = (int32_t)(key >> 32);
-    return ix->f->by_rank[UINT32_MAX - (uint32_t)key];
+    *score = bank_score(key);
+    return bank_host(ix->f, key);
 }

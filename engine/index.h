@@ -1,20 +1,10 @@
 /*
  * index - the best host of each class of requests, kept as hosts change.
  *
- * Each class that is asked for often has a *tree of maxima*: its leaves are
- * the hosts' keys for this class (score, then rank: the larger key is the
- * better host), each node above the largest of its sixteen children, so that
- * the root is the answer.
- *
- *      root                    [ best of all ]
- *      level 1        [ best of 16 ] ... [ best of 16 ]
- *      leaves      [h0][h1] .. [h15]  [h16] ..
- *
- * Eight trees make a *bank*: their keys for one host stand side by side in
- * one cache line, and one pass over eight lanes scores a changed host for
- * eight classes and carries the change upward.  A bank reads the changes of
- * the fleet from its journal when it is next asked, so classes that rest
- * cost nothing.
+ * Each class that is asked for often has a tree of maxima over the hosts, a
+ * lane of a bank (bank.h), whose root is the answer.  A bank reads the
+ * changes of the fleet from its journal when it is next asked, so classes
+ * that rest cost nothing.
  *
  * Hosts that one request must not use (excluded, holding its group) are
  * skipped on the way down: a subtree is entered only while its maximum beats
@@ -31,7 +21,6 @@
 #include "engine/fleet.h"
 
 #define INDEX_BANKS 16
-#define INDEX_LANES 8
 
 /* The hosts a request must not use: by mark, or by a domain that is full. */
 struct index_skip {

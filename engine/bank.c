@@ -1,0 +1,217 @@
+#include "engine/bank.h"
+
+#include "engine/fit.h"
+#include "engine/score.h"
+
+#include <string.h>
+
+/* This file is compiled several times, each with its own suffix. */
+#ifndef BANK_SUFFIX
+#define BANK_SUFFIX plain
+#endif
+#define JOIN_(a, b) a##b
+#define JOIN(a, b)  JOIN_(a, b)
+#define BANK_OPS    JOIN(bank_ops_, BANK_SUFFIX)
+
+extern const struct bank_ops BANK_OPS;
+
+typedef float floats __attribute__((vector_size(32)));
+
+#define PICK(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
+
+/* ---- scoring a host for eight classes ------------------------------------ */
+
+static bool any(const bank_keys *mask)
+{
+    int64_t bits = 0;
+    for (int l = 0; l < BANK_LANES; l++)
+        bits |= (*mask)[l];
+    return bits != 0;
+}
+
+/* As fit_room and score.c do it, for resources alone.  -1: no room. */
+static inline void score_lanes(const struct fleet *f,
+                               const struct bank_wants *w, uint32_t host,
+                               bank_ints *score)
+{
+    bank_ints one = (bank_ints){ 0 } + SCORE_ONE;
+    bank_ints least = one, taken = { 0 }, lacks = { 0 };
+    for (uint32_t rest = w->resources; rest; rest &= rest - 1) {
+        int r = __builtin_ctz(rest);
+        bank_ints need = w->need[r], asks = need != 0;
+        bank_ints left = f->free[r][host] - need;
+        floats exact =
+            __builtin_convertvector(left, floats) * f->scale[r][host];
+        bank_ints share = __builtin_convertvector(exact, bank_ints);
+        share = PICK(asks, share, one);
+        lacks |= left & asks; /* negative: not enough */
+        least = PICK(share < least, share, least);
+        taken += w->weight[r] * (one - share);
+    }
+    *score = PICK(w->packs, taken, least) | (lacks < 0);
+}
+
+/* The lanes with cells or devices, that have room: their score with these. */
+static void rich_keys(const struct fleet *f, const struct bank *b,
+                      uint32_t host, uint32_t lanes, bank_keys *out)
+{
+    for (; lanes; lanes &= lanes - 1) {
+        int l = __builtin_ctz(lanes);
+        struct placing at;
+        int32_t score;
+        if ((*out)[l] == BANK_NO_KEY)
+            continue;
+        bool fits = fit_parts(f, b->demand[l], host, &at, &score) == FIT_OK;
+        (*out)[l] = fits ? bank_key(f, score, host) : BANK_NO_KEY;
+    }
+}
+
+static inline void host_keys(const struct fleet *f, const struct bank *b,
+                             uint32_t host, bank_keys *out)
+{
+    static const bank_ints bits = { 1, 2, 4, 8, 16, 32, 64, 128 };
+    bank_ints score;
+    uint32_t suits = b->suits[host];
+    score_lanes(f, &b->wants, host, &score);
+    bank_ints bad = ((bits & (int32_t)suits) == 0) | (score < 0);
+    bank_keys mask = __builtin_convertvector(bad, bank_keys);
+    bank_keys keys = __builtin_convertvector(score, bank_keys) << 32;
+    keys |= (int64_t)(UINT32_MAX - f->rank[host]);
+    *out = PICK(mask, (bank_keys){ 0 } + BANK_NO_KEY, keys);
+    if (suits & b->wants.rich)
+        rich_keys(f, b, host, suits & b->wants.rich, out);
+}
+
+/* Can it ever hold such parts? */
+static bool has_parts(const struct fleet_host *h, const struct demand *d)
+{
+    if (d->cells > h->n_cells)
+        return false;
+    for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++) {
+        int n = 0;
+        for (int i = 0; i < h->n_devices; i++)
+            n += h->devices[i].kind == d->devices[k].kind;
+        if (n < d->devices[k].count)
+            return false;
+    }
+    return true;
+}
+
+static void look_at_facts(const struct fleet *f, struct bank *b, uint32_t host)
+{
+    const struct fleet_host *h = &f->hosts[host];
+    unsigned suits = 0;
+    for (int l = 0; h->facts.state == FLEET_UP && l < BANK_LANES; l++)
+        if ((b->wants.present >> l & 1) &&
+            fit_facts(f, b->demand[l], host) == FIT_OK &&
+            has_parts(h, b->demand[l]))
+            suits |= 1U << l;
+    b->suits[host] = (uint8_t)suits;
+}
+
+/* ---- the trees ----------------------------------------------------------- */
+
+static inline void recompute(struct bank *b, int level, uint32_t i)
+{
+    uint32_t first = i * BANK_FAN, end = first + BANK_FAN;
+    uint32_t n = b->n[level - 1];
+    const bank_keys *child = b->level[level - 1];
+    bank_keys most = child[first];
+    end = end < n ? end : n;
+    for (uint32_t c = first + 1; c < end; c++)
+        most = PICK(child[c] > most, child[c], most);
+    b->level[level][i] = most;
+}
+
+/* Writes a leaf and what follows from it, up to where nothing changes.  The
+ * other children of a node are asked only if its maximum is no more. */
+static inline void set_leaf(struct bank *b, uint32_t host,
+                            const bank_keys *keys)
+{
+    bank_keys old = b->level[0][host], now = *keys;
+    uint32_t i = host;
+    b->level[0][host] = now;
+    for (int level = 1; level <= b->top; level++) {
+        i /= BANK_FAN;
+        bank_keys *node = &b->level[level][i], before = *node;
+        bank_keys fell = (old == before) & (now < old);
+        if (any(&fell))
+            recompute(b, level, i);
+        else
+            *node = PICK(now > before, now, before);
+        old = before;
+        now = *node;
+        bank_keys differs = now ^ before;
+        if (!any(&differs))
+            break;
+    }
+}
+
+static void update(const struct fleet *f, struct bank *b, const uint32_t *hosts,
+                   uint32_t n)
+{
+    bank_keys keys;
+    for (uint32_t i = 0; i < n; i++) {
+        if (f->hosts[hosts[i]].described > b->seen)
+            look_at_facts(f, b, hosts[i]);
+        host_keys(f, b, hosts[i], &keys);
+        set_leaf(b, hosts[i], &keys);
+    }
+}
+
+static void update_all(const struct fleet *f, struct bank *b)
+{
+    for (uint32_t h = 0; h < f->n; h++) {
+        look_at_facts(f, b, h);
+        host_keys(f, b, h, &b->level[0][h]);
+    }
+    for (int level = 1; level <= b->top; level++)
+        for (uint32_t i = 0; i < b->n[level]; i++)
+            recompute(b, level, i);
+}
+
+/* ---- a block of hosts for one class ---------------------------------------
+ */
+
+struct block {
+    int32_t least[BANK_BLOCK], taken[BANK_BLOCK], lacks[BANK_BLOCK];
+};
+
+/* One resource of a block of hosts; the operations of score.c. */
+static inline void add_resource(struct block *b, const int32_t *free,
+                                const float *scale, int32_t need,
+                                int32_t weight, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t left = free[i] - need;
+        int32_t share = (int32_t)((float)left * scale[i]);
+        b->lacks[i] |= left;
+        b->least[i] = share < b->least[i] ? share : b->least[i];
+        b->taken[i] += weight * (SCORE_ONE - share);
+    }
+}
+
+static int32_t score_block(const struct fleet *f, const struct demand *d,
+                           const int32_t weight[FLEET_RESOURCES],
+                           uint32_t first, uint32_t n, int32_t *score)
+{
+    struct block b;
+    for (uint32_t i = 0; i < n; i++) {
+        b.least[i] = SCORE_ONE;
+        b.taken[i] = b.lacks[i] = 0;
+    }
+    for (int r = 0; r < FLEET_RESOURCES; r++)
+        if (d->need[r])
+            add_resource(&b, f->free[r] + first, f->scale[r] + first,
+                         d->need[r], weight[r], n);
+    const int32_t *from =
+        f->policies[d->policy].kind == SCORE_SPREAD ? b.least : b.taken;
+    int32_t most = -1;
+    for (uint32_t i = 0; i < n; i++) {
+        score[i] = b.lacks[i] < 0 ? -1 : from[i];
+        most = score[i] > most ? score[i] : most;
+    }
+    return most;
+}
+
+const struct bank_ops BANK_OPS = { update, update_all, score_block };

@@ -1,0 +1,61 @@
+#include "common/alloc.h"
+#include "engine/bank.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+extern const struct bank_ops bank_ops_plain;
+#ifdef __x86_64__
+extern const struct bank_ops bank_ops_v3, bank_ops_v4;
+#endif
+
+const struct bank_ops *bank_ops_best(void)
+{
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
+              __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("avx512cd") &&
+              __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl");
+    return v4 ? &bank_ops_v4 : v3 ? &bank_ops_v3 : &bank_ops_plain;
+#else
+    return &bank_ops_plain;
+#endif
+}
+
+void bank_free_levels(struct bank *b)
+{
+    for (int i = 0; i < BANK_LEVELS; i++) {
+        free(b->level[i]);
+        b->level[i] = NULL;
+    }
+    free(b->suits);
+    b->suits = NULL;
+}
+
+static bank_keys *new_level(uint32_t n)
+{
+    size_t size = n * sizeof(bank_keys);
+    bank_keys *keys = aligned_alloc(sizeof(bank_keys), size);
+    if (!keys)
+        abort();
+    memset(keys, 0, size);
+    return keys;
+}
+
+void bank_shape(struct bank *b, uint32_t hosts)
+{
+    bank_free_levels(b);
+    b->suits = xcalloc(hosts, 1);
+    b->n[0] = hosts;
+    b->top = 0;
+    b->level[0] = new_level(hosts);
+    while (b->n[b->top] > 1) {
+        b->n[b->top + 1] = (b->n[b->top] + BANK_FAN - 1) / BANK_FAN;
+        b->top++;
+        b->level[b->top] = new_level(b->n[b->top]);
+    }
+}
