@@ -226,6 +226,17 @@ static bool is_clean(const char *s)
     return true;
 }
 
+static bool note_unknown(struct config *c, const char *name, int number,
+                         struct error *err)
+{
+    if (!*name || !is_name(name))
+        return error_set(err, ERR_INVALID, "line %d: no key before the '='",
+                         number);
+    if (c->n_unknown < CONFIG_UNKNOWN_MAX)
+        c->unknown[c->n_unknown++] = (struct config_unknown){ number, name };
+    return true;
+}
+
 static bool parse_line(struct config *c, char *line, int number,
                        bool seen[N_KEYS], struct error *err)
 {
@@ -244,8 +255,7 @@ static bool parse_line(struct config *c, char *line, int number,
         value++;
     }
     if (!k)
-        return error_set(err, ERR_INVALID, "line %d: unknown key '%.60s'",
-                         number, trim(line));
+        return note_unknown(c, trim(line), number, err);
     if (seen[k - keys])
         return error_set(err, ERR_INVALID, "line %d: %s is given twice", number,
                          k->name);
@@ -341,9 +351,10 @@ void config_page(struct buf *out)
              "of `key = value`.\nBlank lines and lines that begin with `#` "
              "are skipped; a value may stand in double\nquotes. Every key has "
              "a default, an empty file is a configuration. A key that is\n"
-             "unknown, given twice or impossible is an error that names its "
-             "line;\n`cairnd --check-config` tells without starting "
-             "anything.\n\n"
+             "given twice or impossible is an error that names its line; "
+             "one that this version\ndoes not know is a warning, so that a "
+             "file serves an older and a newer cairnd.\n"
+             "`cairnd --check-config` tells without starting anything.\n\n"
              "| key | value | default | meaning |\n|---|---|---|---|\n");
     for (size_t i = 0; i < N_KEYS; i++) {
         const struct key *k = &keys[i];

@@ -2,9 +2,10 @@
  * config - cairnd's configuration: one file of "key = value" lines.
  *
  * Blank lines and lines that begin with '#' are skipped; a value may stand in
- * double quotes; a key given twice, an unknown key or a value that cannot be
- * right is an error that names its line.  Every key has a default, so an
- * empty file is a configuration.  The keys are one table (config.c), from
+ * double quotes; a key given twice or a value that cannot be right is an
+ * error that names its line.  An unknown key may be of another version: it is
+ * kept with its line, to be warned of.  Every key has a default, so an empty
+ * file is a configuration.  The keys are one table (config.c), from
  * which `cairnd --help` is written too.
  *
  * A struct config is immutable after loading and owned by the caller.
@@ -22,6 +23,13 @@
 
 #define CONFIG_FILE     "/etc/cairn/cairnd.conf"
 #define CONFIG_FILE_MAX (64 * 1024) /* bytes */
+
+#define CONFIG_UNKNOWN_MAX 16
+
+struct config_unknown {
+    int line;
+    const char *key;
+};
 
 /* Strings are never NULL, "" when not set. */
 struct config {
@@ -52,6 +60,9 @@ struct config {
     const char *demo_password_file; /* "": no user demo */
     bool tls;
     int log_level; /* enum log_level */
+    /* Keys that this version does not know, the first so many. */
+    struct config_unknown unknown[CONFIG_UNKNOWN_MAX];
+    size_t n_unknown;
     struct arena arena;
 };
 

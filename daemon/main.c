@@ -79,6 +79,9 @@ static int run(const char *path, run_fn *fn)
         return 2;
     }
     log_set_level((enum log_level)config.log_level);
+    for (size_t i = 0; i < config.n_unknown; i++)
+        log_warn("config", "%s: line %d: unknown key '%s' is ignored", path,
+                 config.unknown[i].line, config.unknown[i].key);
     int code = fn(&config);
     config_free(&config);
     return code;

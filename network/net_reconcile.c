@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define KEY         "network/all"
-#define BATCH_MAX   100            /* statuses in one transaction */
+#define BATCH_MAX   100 /* statuses in one transaction */
+#define BUSY_US     SECOND_US
 #define CONFLICT_US INT64_C(20000) /* somebody was quicker: look again soon */
 
 struct net_reconcile {
@@ -186,6 +187,10 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
         report_others(&r, s);
     flush(&r);
     txn_reset(&r.txn);
+    if (!applied && apply_err.code == ERR_BUSY && !r.err.code) {
+        *delay_us = BUSY_US; /* or as soon as the driver has news */
+        return RECONCILE_AGAIN;
+    }
     if (!applied || r.err.code) {
         error_copy(err, applied ? &r.err : &apply_err);
         return RECONCILE_RETRY;

@@ -43,6 +43,8 @@ struct net_driver {
     const struct network_ops *ops;
 };
 
+/* ERR_BUSY: what it needs is only being started, or just went away; come
+ * again, there is nothing to warn of. */
 bool network_apply(struct net_driver *d, const struct snapshot *s,
                    struct error *err);
 bool network_rebuild(struct net_driver *d, const struct snapshot *s,

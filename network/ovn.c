@@ -66,8 +66,11 @@ static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
 static bool apply_northbound(struct ovn *o, const struct snapshot *s,
                              struct error *err)
 {
-    if (!ovsdb_wait(o->db, 0, err))
+    if (!ovsdb_wait(o->db, 0, err)) {
+        if (err && ovsdb_absent_us(o->db) < OVSDB_PATIENCE_US)
+            err->code = ERR_BUSY;
         return false;
+    }
     if (nothing_changed(o, s))
         return true;
     _autojson_ json_t *content = nb_derive(s, &o->nb);

@@ -42,6 +42,7 @@ struct ovsdb {
     int fd;         /* -1 = not connected; used by the thread only */
     bool connected; /* requests may be queued */
     bool in_step;   /* the replica is the database */
+    int64_t absent; /* since when it is not, monotonic; 0: it is */
     json_t *replica;
     uint64_t version; /* of the replica */
     struct buf out;   /* bytes to send */
@@ -136,6 +137,7 @@ static bool monitor_reply(struct ovsdb *db, const struct ovsdb_message *m,
     if (!ovsdb_replica_apply(db->replica, m->result, err))
         return false;
     db->in_step = true;
+    db->absent = 0;
     pthread_cond_broadcast(&db->cond);
     return true;
 }
@@ -316,6 +318,8 @@ static void connection_ends(struct ovsdb *db)
 {
     pthread_mutex_lock(&db->lock);
     close(steal_fd(&db->fd));
+    if (db->in_step)
+        db->absent = env_mono(&env_system);
     db->connected = db->in_step = false;
     buf_reset(&db->out);
     db->sent = 0;
@@ -366,6 +370,7 @@ static void run_connection(struct ovsdb *db, int *pause)
 {
     struct error err = { 0 };
     struct ovsdb_frame frame;
+    bool was_there = false;
     if (db->fd < 0)
         db->fd = connect_unix(db->socket, &err);
     if (db->fd >= 0) {
@@ -374,11 +379,12 @@ static void run_connection(struct ovsdb *db, int *pause)
         if (serve(db, &frame, &err))
             error_clear(&err);
         ovsdb_frame_free(&frame);
-        if (db->in_step) /* it was a good one: start the pauses over */
+        was_there = db->in_step;
+        if (was_there) /* it was a good one: start the pauses over */
             *pause = PAUSE_MIN_MS;
         connection_ends(db);
     }
-    if (err.code)
+    if (err.code && (was_there || ovsdb_absent_us(db) >= OVSDB_PATIENCE_US))
         log_limited(LOG_WARN, module, "%s", err.text);
 }
 
@@ -410,6 +416,7 @@ static struct ovsdb *start(const struct ovsdb_config *config, int fd)
     db->monitor = json_deep_copy(config->monitor);
     db->once = fd >= 0;
     db->fd = fd;
+    db->absent = env_mono(&env_system);
     db->next_id = MONITOR_ID + 1;
     db->replica = json_object();
     db->out = BUF_INIT(SEND_MAX);
@@ -477,6 +484,14 @@ bool ovsdb_wait(struct ovsdb *db, int64_t timeout_us, struct error *err)
     return ok ||
            error_set(err, ERR_UNAVAILABLE, "OVSDB %s at %s does not answer",
                      db->database, db->socket);
+}
+
+int64_t ovsdb_absent_us(struct ovsdb *db)
+{
+    pthread_mutex_lock(&db->lock);
+    int64_t us = db->absent ? env_mono(&env_system) - db->absent : 0;
+    pthread_mutex_unlock(&db->lock);
+    return us;
 }
 
 /* Queues the transaction; with the lock held. */

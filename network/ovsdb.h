@@ -15,9 +15,13 @@
 #ifndef CAIRN_NETWORK_OVSDB_H
 #define CAIRN_NETWORK_OVSDB_H
 
+#include "common/env.h"
 #include "network/ovsdb_wire.h"
 
 #include <stdint.h>
+
+/* A server that is away for less is being started: nothing to warn of. */
+#define OVSDB_PATIENCE_US (3 * SECOND_US)
 
 struct ovsdb;
 
@@ -44,6 +48,9 @@ void ovsdb_free(struct ovsdb *db); /* NULL is fine; waiting calls fail */
 /* Waits until the replica is in step; UNAVAILABLE when the time (in
  * microseconds, 0 = only look) is over. */
 bool ovsdb_wait(struct ovsdb *db, int64_t timeout_us, struct error *err);
+
+/* For how long the replica has not been in step, us; 0: it is. */
+int64_t ovsdb_absent_us(struct ovsdb *db);
 
 /* Runs `ops` (an array of operations, borrowed) as one transaction.  On
  * success *results (may be NULL) is the array of results, one an operation.

@@ -192,6 +192,23 @@ static void test_failing(void **state)
     scene_close(&s);
 }
 
+/* Nor when it is only being started; that is no failure, though. */
+static void test_not_there_yet(void **state)
+{
+    struct scene s;
+    scene_open(&s);
+    error_set(&s.fake.fail, ERR_BUSY, "being started");
+    settle(&s);
+    assert_int_equal(s.fake.applied, 1);
+    assert_int_equal(status(&s, &kind_network, "net"), NET_DOWN);
+    assert_int_equal(reconciler_stats(net_reconcile_queue(s.n)).retries, 0);
+    error_clear(&s.fake.fail);
+    clock_us += SECOND_US;
+    settle(&s);
+    assert_int_equal(status(&s, &kind_network, "net"), NET_ACTIVE);
+    scene_close(&s);
+}
+
 /* Asked for once it is done once, also when the first try fails. */
 static void test_rebuild(void **state)
 {
@@ -215,9 +232,8 @@ static void test_rebuild(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_when),
-        cmocka_unit_test(test_failing),
+        cmocka_unit_test(test_status),  cmocka_unit_test(test_when),
+        cmocka_unit_test(test_failing), cmocka_unit_test(test_not_there_yet),
         cmocka_unit_test(test_rebuild),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
