@@ -8,6 +8,7 @@
 #include "daemon/metadata_server.h"
 #include "model/model.h"
 #include "rest-api/auth.h"
+#include "rest-api/desk.h"
 #include "rest-api/fragments.h"
 #include "rest-api/httpd.h"
 #include "state/remote.h"
@@ -78,6 +79,7 @@ struct face {
     struct tokens *tokens;
     struct auth_memory *memory;
     struct fragments *fragments;
+    struct desk *desk;
     struct password_queue *passwords;
     struct metadata_server *metadata;
     struct httpd *httpd;
@@ -126,6 +128,7 @@ static void face_init(struct face *f, const struct face_settings *s)
     f->tokens = tokens_new(env, f->cache);
     f->memory = auth_memory_new(f->cache);
     f->fragments = fragments_new(FRAGMENTS_MAX);
+    f->desk = desk_new();
     f->passwords = password_queue_new(env, PASSWORD_COST, 0);
     f->metadata = metadata_server_new(f->cache, env);
     f->api = (struct api){
@@ -134,6 +137,7 @@ static void face_init(struct face *f, const struct face_settings *s)
         .tokens = f->tokens,
         .auth_memory = f->memory,
         .fragments = f->fragments,
+        .desk = f->desk,
         .authenticate = auth_request,
         .public_url = s->public_url,
         .region = s->region,
@@ -160,6 +164,7 @@ static void face_free(struct face *f)
     store_close(f->store);
     auth_memory_free(f->memory);
     fragments_free(f->fragments);
+    desk_free(f->desk);
     tokens_free(f->tokens);
     cache_free(f->cache);
     pthread_mutex_destroy(&f->ready_lock);

@@ -20,7 +20,8 @@ struct known_guest {
 
 struct view {
     struct fleet *fleet;
-    struct snapshot *snap; /* NULL: none yet */
+    const struct view *origin; /* of a fork: knows the guests */
+    struct snapshot *snap;     /* NULL: none yet */
     int64_t now;
     int64_t next_death; /* no living host is dead before */
     struct known_guest *guests;
@@ -98,11 +99,14 @@ static void put_guest(struct view *v, const struct record *r, const char *node,
 
 uint64_t view_guest(const struct view *v, const struct record *record)
 {
+    v = v->origin ? v->origin : v;
     return number_of(v, record->kind, record->id, false);
 }
 
 const struct record *view_record(const struct view *v, uint64_t guest)
 {
+    if (v->origin)
+        return view_record(v->origin, guest);
     uint32_t slot = map64_get(&v->slots, guest);
     if (slot == MAP64_NONE)
         return NULL;
@@ -533,6 +537,17 @@ struct view *view_new(void)
     for (unsigned i = 0; i < ARRAY_SIZE(policies); i++)
         fleet_set_policy(v->fleet, i, &policies[i]);
     return v;
+}
+
+struct view *view_fork(const struct view *v)
+{
+    struct view *fork = xcalloc(1, sizeof(*fork));
+    fork->fleet = fleet_copy(v->fleet);
+    fork->origin = v;
+    fork->snap = snapshot_ref(v->snap);
+    fork->to = v->to;
+    fork->now = v->now;
+    return fork;
 }
 
 void view_free(struct view *v)

@@ -43,6 +43,10 @@ struct view;
 struct view *view_new(void);
 void view_free(struct view *v); /* NULL is fine */
 
+/* A view of its own to try things on: the fleet is copied, the records are
+ * the same; it cannot follow.  `v` must outlive it. */
+struct view *view_fork(const struct view *v);
+
 /* `now` is wall clock, microseconds: who has been silent for too long is
  * dead.  Takes a reference of the snapshot. */
 void view_follow(struct view *v, struct snapshot *snap, int64_t now);

@@ -2,6 +2,7 @@
 
 #include "model/compute.h"
 #include "model/pool.h"
+#include "rest-api/advice.h"
 
 #include <string.h>
 
@@ -161,6 +162,12 @@ static const struct route routes[] = {
     { "GET", "/v1/records/{kind}/{id}", show_record, POLICY_ADMIN },
     { "POST", "/v1/network/rebuild", rebuild_network, POLICY_ADMIN,
       ROUTE_NO_BODY },
+    { "GET", "/v1/servers/{id}/placement", advice_server, POLICY_READER },
+    { "POST", "/v1/placement/explain", advice_explain, POLICY_READER },
+    { "POST", "/v1/placement/what-if", advice_what_if, POLICY_ADMIN },
+    { "GET", "/v1/policy", advice_show_policy, POLICY_ADMIN },
+    { "PUT", "/v1/policy", advice_change_policy, POLICY_ADMIN },
+    { "PATCH", "/v1/nodes/{name}", advice_change_node, POLICY_ADMIN },
     ROUTE_END,
 };
 
