@@ -65,7 +65,7 @@ static bool perform(struct cloud *c, const char *method, const char *url,
     struct curl_slist *headers = NULL;
     long status = 0;
     headers = curl_slist_append(headers, "Content-Type: application/json");
-    if (c->token && !body) {
+    if (c->token) {
         _autofree_ char *token = xasprintf("X-Auth-Token: %s", c->token);
         headers = curl_slist_append(headers, token);
     }
@@ -201,9 +201,16 @@ void cloud_close(struct cloud *c)
 json_t *cloud_call(struct cloud *c, const char *method, const char *path,
                    struct error *err)
 {
+    return cloud_send(c, method, path, NULL, err);
+}
+
+json_t *cloud_send(struct cloud *c, const char *method, const char *path,
+                   const json_t *body, struct error *err)
+{
     json_error_t why;
     _autofree_ char *url = xasprintf("%s/cairn/v1%s", c->root, path);
-    if (!perform(c, method, url, NULL, err))
+    _autofree_ char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    if (!perform(c, method, url, text, err))
         return NULL;
     if (!c->answer.len)
         return json_null();

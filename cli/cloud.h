@@ -21,5 +21,8 @@ void cloud_close(struct cloud *c); /* NULL is fine */
  * has no body), to be released; NULL: err has the API's own message. */
 json_t *cloud_call(struct cloud *c, const char *method, const char *path,
                    struct error *err);
+/* The same with a JSON body. */
+json_t *cloud_send(struct cloud *c, const char *method, const char *path,
+                   const json_t *body, struct error *err);
 
 #endif

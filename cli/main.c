@@ -5,12 +5,11 @@
  * goes through the pool's API, so that it works from any machine.
  */
 #include "cli/cloud.h"
+#include "cli/placement.h"
 #include "common/cleanup.h"
 
 #include <stdio.h>
 #include <string.h>
-
-typedef bool command_fn(struct cloud *c, char **args, struct error *err);
 
 static const char *text_of(const json_t *v, char tmp[32])
 {
@@ -112,6 +111,8 @@ static bool rebuild_network(struct cloud *c, char **args, struct error *err)
     return v != NULL;
 }
 
+#define ANY (-1) /* arguments; the command looks at them itself */
+
 static const struct command {
     const char *words[2];
     int n_args;
@@ -126,6 +127,31 @@ static const struct command {
       rebuild_network,
       "",
       "derive OVN's northbound database from the records" },
+    { { "explain" },
+      ANY,
+      placement_explain,
+      "SERVER",
+      "why it is where it is, or nowhere" },
+    { { "explain" },
+      ANY,
+      placement_explain,
+      "--flavor F [--image I] [--zone Z] [--host H] [--group G] [--project P]",
+      "where such a server would go, and why" },
+    { { "what-if" },
+      ANY,
+      placement_what_if,
+      "[--lose NODE] [--add N*NODE] [--place N*FLAVOR] [--image I] ...",
+      "the pool after that, without touching it" },
+    { { "policy" },
+      ANY,
+      placement_policy,
+      "[placement=P] [rebalancing=R] [reserve=N]",
+      "what the engine goes by" },
+    { { "node", "set" },
+      ANY,
+      placement_node,
+      "NODE [trait=T,..] [rack=R] [CUSTOM_X=N] [cpu_overcommit=X] ..",
+      "what the engine knows of a node" },
 };
 
 static int usage(FILE *out)
@@ -133,11 +159,12 @@ static int usage(FILE *out)
     fprintf(out, "usage: cairn COMMAND\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         const struct command *c = &commands[i];
-        char text[64];
-        snprintf(text, sizeof(text), "%s %s%s%s", c->words[0],
-                 c->words[1] ? c->words[1] : "", c->words[1] ? " " : "",
-                 c->args);
-        fprintf(out, "  cairn %-18s %s\n", text, c->help);
+        char text[128];
+        int n = snprintf(text, sizeof(text), "%s %s%s%s", c->words[0],
+                         c->words[1] ? c->words[1] : "", c->words[1] ? " " : "",
+                         c->args);
+        fprintf(out, "  cairn %-18s %s%s\n", text,
+                n > 18 ? "\n                           " : "", c->help);
     }
     fprintf(out, "\nCredentials: OS_AUTH_URL, OS_USERNAME, OS_PASSWORD, "
                  "OS_PROJECT_NAME, OS_CACERT\n(of an administrator, as in "
@@ -150,7 +177,8 @@ static const struct command *find(int argc, char **argv, char ***args)
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         const struct command *c = &commands[i];
         int words = c->words[1] ? 2 : 1;
-        if (argc - 1 != words + c->n_args ||
+        if ((c->n_args == ANY ? argc - 1 < words
+                              : argc - 1 != words + c->n_args) ||
             strcmp(argv[1], c->words[0]) != 0 ||
             (c->words[1] && strcmp(argv[2], c->words[1]) != 0))
             continue;

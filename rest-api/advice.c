@@ -285,9 +285,33 @@ static bool write_now(struct req *r, struct jw *w, const struct server *s)
     return ok;
 }
 
+/* By id, or by a name that only one of the caller's (an administrator's: of
+ * all) servers has. */
+static const struct server *find_server(struct req *r, const char *name)
+{
+    const struct server *found = NULL;
+    struct snap_iter it =
+        r->auth.is_admin
+            ? snap_all(r->snap, &kind_server)
+            : snap_by(r->snap, &kind_server, "project_id", r->auth.project_id);
+    if (snap_get(r->snap, &kind_server, name))
+        return req_owned(r, &kind_server, name, "Server");
+    for (const struct server *s; (s = snap_next(&it));) {
+        if (!s->name || strcmp(s->name, name) != 0)
+            continue;
+        if (found) {
+            error_set(&r->err, ERR_CONFLICT,
+                      "More than one server is named '%.80s'.", name);
+            return NULL;
+        }
+        found = s;
+    }
+    return found ? found : req_owned(r, &kind_server, name, "Server");
+}
+
 enum outcome advice_server(struct req *r)
 {
-    const struct server *s = req_owned(r, &kind_server, r->param[0], "Server");
+    const struct server *s = find_server(r, r->param[0]);
     if (!s)
         return req_failed(r);
     struct jw w = req_json(r);
