@@ -261,8 +261,7 @@ static int on_not_sent(nghttp2_session *session, const nghttp2_frame *frame,
     if (error != NGHTTP2_ERR_STREAM_CLOSING) /* which a cancel makes */
         c->going = true;
     stream_end(s, &st);
-    stream_free(s);
-    return 0;
+    return 0; /* on_close follows */
 }
 
 static ssize_t read_out(nghttp2_session *session, int32_t id, uint8_t *to,

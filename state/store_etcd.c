@@ -386,6 +386,7 @@ static void etcd_submit(struct store *store, struct txn *t, txn_done_fn *done,
 {
     struct etcd_store *s = etcd_of(store);
     struct grpc_call_opts o = etcd_opts(s, ETCD_TXN, false);
+    o.timeout_us = s->timeout_us / 5 * 3; /* lost ones wait for nothing */
     struct pending *p = xcalloc(1, sizeof(*p));
     *p = (struct pending){ s, *t, done, arg };
     *t = TXN_INIT;
