@@ -187,10 +187,9 @@ static void best_of_others(struct chooser *c, const struct fit_rules *rules,
         .level = rules->r->group.level,
     };
     struct candidate other = { .wish = 0 };
-    uint32_t class_ = fleet_class(c->f, d);
-    uint32_t host = index_knows(c->index, class_)
-                        ? index_best(c->index, class_, &skip, &other.score)
-                        : scan_best(c->f, d, &skip, &other.score);
+    uint32_t host;
+    if (!index_best(c->index, d, &skip, &host, &other.score))
+        host = scan_best(c->f, d, &skip, &other.score);
     other.at = (struct placing){ .host = host };
     if (host == FLEET_NOWHERE || !better(c->f, &other, best))
         return;

@@ -2,22 +2,28 @@
 
 #include "common/alloc.h"
 #include "engine/bank.h"
+#include "engine/fit.h"
 #include "engine/score.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE 3 /* misses until a class gets a lane */
+#define NONE     UINT32_MAX
+#define PATIENCE 3   /* misses until a demand gets a lane */
+#define FAR      100 /* nodes looked at: as good as a miss */
 
-struct lane {
-    uint32_t class_, version;
-    uint64_t used; /* index.clock when last asked for; 0: free */
-};
-
-struct known { /* by class */
-    uint32_t version;
+/* A demand that was asked for. */
+struct known {
+    struct demand demand;
+    uint64_t hash;
+    uint32_t core;             /* number of its core; NONE: not known yet */
     int32_t bank, lane;        /* -1: none */
     uint64_t missed[PATIENCE]; /* index.clock at the last misses */
+};
+
+struct lane {
+    uint32_t known;
+    uint64_t used; /* index.clock when last asked; 0: free */
 };
 
 struct index {
@@ -25,32 +31,37 @@ struct index {
     const struct bank_ops *ops;
     struct bank *banks[INDEX_BANKS];
     struct lane lanes[INDEX_BANKS][BANK_LANES];
-    struct known *known;
-    uint32_t known_size;
-    uint64_t clock;     /* questions so far */
-    uint64_t announced; /* fleet.sequence at the last one */
+    struct known known[INDEX_KNOWN];
+    uint32_t n_known;
+    struct map64 numbers; /* of the known, by hash */
+    uint64_t clock;       /* questions so far */
+    uint64_t announced;   /* fleet.sequence at the last one */
     uint32_t pending[FLEET_JOURNAL];
 };
 
-/* ---- making and following ------------------------------------------------ */
-
-/* The table of classes may have moved. */
-static void point_to_demands(const struct index *ix, int bank)
+struct index *index_new(struct fleet *f)
 {
-    for (int l = 0; l < BANK_LANES; l++)
-        ix->banks[bank]->demand[l] =
-            fleet_demand(ix->f, ix->lanes[bank][l].class_);
+    struct index *ix = xcalloc(1, sizeof(*ix));
+    ix->f = f;
+    ix->ops = bank_ops_best();
+    return ix;
 }
 
-static void build(struct index *ix, struct bank *b)
+void index_free(struct index *ix)
 {
-    struct fleet *f = ix->f;
-    if (b->n[0] != f->n || !b->suits)
-        bank_shape(b, f->n);
-    ix->ops->update_all(f, b);
-    b->seen = f->sequence;
-    b->epoch = f->epoch;
+    if (!ix)
+        return;
+    for (int i = 0; i < INDEX_BANKS; i++)
+        if (ix->banks[i]) {
+            bank_free_levels(ix->banks[i]);
+            free(ix->banks[i]);
+        }
+    map64_free(&ix->numbers);
+    free(ix);
 }
+
+/* ---- following the fleet --------------------------------------------------
+ */
 
 /* Every bank will want the hosts that have changed since the last question:
  * their keys are a memory access away, which had better begin now. */
@@ -66,13 +77,21 @@ static void announce(struct index *ix)
     ix->announced = f->sequence;
 }
 
-/* Takes note of what has changed since the bank was last asked. */
-static void follow(struct index *ix, int bank)
+static void build(struct index *ix, struct bank *b)
 {
     struct fleet *f = ix->f;
-    struct bank *b = ix->banks[bank];
+    if (b->n[0] != f->n || !b->suits)
+        bank_shape(b, f->n);
+    ix->ops->update_all(f, b);
+    b->seen = f->sequence;
+    b->epoch = f->epoch;
+}
+
+/* Takes note of what has changed since the bank was last asked. */
+static void follow(struct index *ix, struct bank *b)
+{
+    struct fleet *f = ix->f;
     uint32_t n = 0;
-    point_to_demands(ix, bank);
     if (b->epoch != f->epoch || f->sequence - b->seen > FLEET_JOURNAL ||
         f->sequence - b->seen > f->n) {
         build(ix, b);
@@ -88,8 +107,7 @@ static void follow(struct index *ix, int bank)
     b->seen = f->sequence;
 }
 
-/* ---- lanes ---------------------------------------------------------------
- */
+/* ---- lanes --------------------------------------------------------------- */
 
 static struct bank *new_bank(void)
 {
@@ -142,115 +160,166 @@ static struct lane *oldest_lane(struct index *ix, int *bank, int *lane)
     return oldest;
 }
 
-static void assign(struct index *ix, uint32_t class_, int bank, int lane)
+static void assign(struct index *ix, struct known *k, int bank, int lane)
 {
     struct bank *b = ix->banks[bank];
     struct lane *at = &ix->lanes[bank][lane];
-    const struct fleet_class *c = &ix->f->classes[class_];
-    struct known *k = &ix->known[class_];
-    if (at->used && ix->known[at->class_].bank == bank &&
-        ix->known[at->class_].lane == lane)
-        ix->known[at->class_].bank = -1;
-    *at = (struct lane){ class_, c->version, ix->clock };
-    *k = (struct known){ c->version, bank, lane, { 0 } };
-    tell_wants(ix->f, b, lane, &c->demand);
+    if (at->used)
+        ix->known[at->known].bank = -1;
+    *at = (struct lane){ (uint32_t)(k - ix->known), ix->clock };
+    k->bank = bank;
+    k->lane = lane;
+    memset(k->missed, 0, sizeof(k->missed));
+    tell_wants(ix->f, b, lane, &k->demand);
+    b->demand[lane] = &k->demand;
     b->epoch = ix->f->epoch - 1; /* build it anew */
 }
 
-static struct known *lookup(struct index *ix, uint32_t class_)
+/* Nothing answered for this demand.  True: it has a lane from now on. */
+static bool miss(struct index *ix, struct known *k)
 {
-    if (class_ >= ix->known_size) {
-        uint32_t size = ix->f->class_size;
-        ix->known = xrealloc(ix->known, size * sizeof(*ix->known));
-        for (uint32_t i = ix->known_size; i < size; i++)
-            ix->known[i] = (struct known){ .bank = -1 };
-        ix->known_size = size;
-    }
-    struct known *k = &ix->known[class_];
-    uint32_t version = ix->f->classes[class_].version;
-    if (k->version != version)
-        *k = (struct known){ .version = version, .bank = -1 };
-    return k;
-}
-
-/* ---- public --------------------------------------------------------------
- */
-
-struct index *index_new(struct fleet *f)
-{
-    struct index *ix = xcalloc(1, sizeof(*ix));
-    ix->f = f;
-    ix->ops = bank_ops_best();
-    return ix;
-}
-
-void index_free(struct index *ix)
-{
-    if (!ix)
-        return;
-    for (int i = 0; i < INDEX_BANKS; i++)
-        if (ix->banks[i]) {
-            bank_free_levels(ix->banks[i]);
-            free(ix->banks[i]);
-        }
-    free(ix->known);
-    free(ix);
-}
-
-bool index_knows(struct index *ix, uint32_t class_)
-{
-    struct known *k = lookup(ix, class_);
     int bank = 0, lane = 0;
-    ix->clock++;
-    if (k->bank >= 0)
-        return true;
     uint64_t first = k->missed[PATIENCE - 2];
     memmove(k->missed + 1, k->missed, sizeof(k->missed) - sizeof(uint64_t));
     k->missed[0] = ix->clock;
     if (!first || oldest_lane(ix, &bank, &lane)->used >= first)
         return false;
-    assign(ix, class_, bank, lane);
+    assign(ix, k, bank, lane);
     return true;
 }
 
-static bool skipped(const struct fleet *f, const struct index_skip *skip,
-                    int64_t key)
+/* ---- what is known --------------------------------------------------------
+ */
+
+/* Makes room by forgetting all that have no lane. */
+static void forget(struct index *ix)
 {
-    return index_skips(skip, bank_host(f, key));
+    map64_free(&ix->numbers);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < ix->n_known; i++) {
+        struct known *k = &ix->known[i];
+        if (k->bank < 0)
+            continue;
+        ix->known[n] = *k;
+        k = &ix->known[n];
+        k->core = NONE;
+        ix->lanes[k->bank][k->lane].known = n;
+        ix->banks[k->bank]->demand[k->lane] = &k->demand;
+        map64_set(&ix->numbers, k->hash, n++);
+    }
+    ix->n_known = n;
 }
 
-/* The largest key below a node that beats `best` and is not skipped. */
-static int64_t descend(const struct fleet *f, const struct bank *b, int lane,
-                       int level, uint32_t i, const struct index_skip *skip,
-                       int64_t best)
+/* NONE: another demand has this hash (it goes without). */
+static uint32_t number(struct index *ix, const struct demand *d)
 {
-    int64_t most = b->level[level][i][lane];
-    if (most <= best)
-        return best;
-    if (!skipped(f, skip, most))
-        return most;
+    uint64_t hash = demand_hash(d) | 1;
+    uint32_t i = map64_get(&ix->numbers, hash);
+    if (i != MAP64_NONE)
+        return demand_same(&ix->known[i].demand, d) ? i : NONE;
+    i = ix->n_known++;
+    ix->known[i] = (struct known){ *d, hash, NONE, -1, -1, { 0 } };
+    map64_set(&ix->numbers, hash, i);
+    return i;
+}
+
+/* The demand without what hosts must be. */
+static uint32_t core_number(struct index *ix, const struct demand *d)
+{
+    struct demand core = *d;
+    core.zone = 0;
+    core.required = core.forbidden = core.barred = (struct fleet_set){ 0 };
+    memset(core.any, 0, sizeof(core.any));
+    memset(&core.entitled, 0xff, sizeof(core.entitled));
+    return number(ix, &core);
+}
+
+static struct known *know(struct index *ix, const struct demand *d)
+{
+    if (ix->n_known + 2 > INDEX_KNOWN)
+        forget(ix);
+    uint32_t i = number(ix, d);
+    if (i == NONE)
+        return NULL;
+    if (ix->known[i].core == NONE)
+        ix->known[i].core = core_number(ix, d);
+    return ix->known[i].core == NONE ? NULL : &ix->known[i];
+}
+
+/* ---- asking ---------------------------------------------------------------
+ */
+
+bool index_skips(const struct index_skip *s, uint32_t host)
+{
+    return s->marks[host] == s->stamp ||
+           (s->full &&
+            s->full[fleet_domain(s->f, host, s->level)] == s->stamp) ||
+           (s->facts && fit_facts(s->f, s->facts, host) != FIT_OK);
+}
+
+struct descent {
+    const struct bank *b;
+    int lane;
+    const struct index_skip *skip;
+    int64_t best;
+    uint32_t looked; /* nodes so far */
+};
+
+/* Finds the largest key below a node that beats the best and is not skipped. */
+static void descend(struct descent *d, int level, uint32_t i)
+{
+    int64_t most = d->b->level[level][i][d->lane];
+    if (most <= d->best)
+        return;
+    d->looked++;
+    if (!index_skips(d->skip, bank_host(d->skip->f, most))) {
+        d->best = most;
+        return;
+    }
     if (level == 0)
-        return best;
-    uint32_t first = i * BANK_FAN, end = first + BANK_FAN, n = b->n[level - 1];
+        return;
+    uint32_t first = i * BANK_FAN, end = first + BANK_FAN;
+    uint32_t n = d->b->n[level - 1];
     end = end < n ? end : n;
     for (uint32_t c = first; c < end; c++)
-        best = descend(f, b, lane, level - 1, c, skip, best);
-    return best;
+        descend(d, level - 1, c);
 }
 
-uint32_t index_best(struct index *ix, uint32_t class_,
-                    const struct index_skip *skip, int32_t *score)
+/* How far it had to look. */
+static uint32_t ask(struct index *ix, const struct known *k,
+                    const struct index_skip *skip, uint32_t *host,
+                    int32_t *score)
 {
-    const struct known *k = &ix->known[class_];
     struct bank *b = ix->banks[k->bank];
+    struct descent d = {
+        .b = b, .lane = k->lane, .skip = skip, .best = BANK_NO_KEY
+    };
     ix->lanes[k->bank][k->lane].used = ix->clock;
+    follow(ix, b);
+    descend(&d, b->top, 0);
+    *host = d.best == BANK_NO_KEY ? FLEET_NOWHERE : bank_host(ix->f, d.best);
+    *score = bank_score(d.best);
+    return d.looked;
+}
+
+bool index_best(struct index *ix, const struct demand *d,
+                struct index_skip *skip, uint32_t *host, int32_t *score)
+{
+    struct known *k = ix->f->n ? know(ix, d) : NULL;
+    if (!k)
+        return false;
+    ix->clock++;
     announce(ix);
-    follow(ix, k->bank);
-    int64_t key = ix->f->n
-                      ? descend(ix->f, b, k->lane, b->top, 0, skip, BANK_NO_KEY)
-                      : BANK_NO_KEY;
-    if (key == BANK_NO_KEY)
-        return FLEET_NOWHERE;
-    *score = bank_score(key);
-    return bank_host(ix->f, key);
+    struct known *core = &ix->known[k->core];
+    skip->facts = NULL;
+    if (k->bank >= 0) {
+        ask(ix, k, skip, host, score);
+        return true;
+    }
+    if (core->bank < 0 && !miss(ix, core))
+        return false;
+    skip->facts = k == core ? NULL : d;
+    if (ask(ix, core, skip, host, score) > FAR && k != core)
+        miss(ix, k);
+    return true;
 }

@@ -7,7 +7,7 @@
 struct scan {
     const struct fleet *f;
     const struct demand *d;
-    const struct index_skip *skip;
+    struct index_skip skip; /* with the facts */
     const struct bank_ops *ops;
     int32_t weight[FLEET_RESOURCES];
     bool plain;
@@ -32,9 +32,9 @@ static int32_t bound(const struct scan *s, int32_t score)
 static void consider(struct scan *s, uint32_t host, int32_t score)
 {
     struct placing at;
-    if (index_skips(s->skip, host) ||
-        s->f->hosts[host].facts.state != FLEET_UP ||
-        fit_facts(s->f, s->d, host) != FIT_OK)
+    if (s->f->hosts[host].facts.state != FLEET_UP ||
+        s->f->hosts[host].n_devices < s->d->devices[0].count ||
+        index_skips(&s->skip, host))
         return;
     if (!s->plain && fit_parts(s->f, s->d, host, &at, &score) != FIT_OK)
         return;
@@ -71,12 +71,13 @@ uint32_t scan_best(const struct fleet *f, const struct demand *d,
     struct scan s = {
         .f = f,
         .d = d,
-        .skip = skip,
+        .skip = *skip,
         .ops = bank_ops_best(),
         .plain = demand_plain(d) && !score_sees_parts(f, d),
         .slack = slack(f, d),
         .host = FLEET_NOWHERE,
     };
+    s.skip.facts = d;
     for (int r = 0; r < FLEET_RESOURCES; r++)
         s.weight[r] = score_weight(f, d, r);
     for (uint32_t i = 0; i < f->n; i += BANK_BLOCK)

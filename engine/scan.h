@@ -10,7 +10,8 @@
 
 #include "engine/index.h"
 
-/* FLEET_NOWHERE: none.  fleet_ranks must be up to date. */
+/* FLEET_NOWHERE: none.  It looks at the facts itself.  fleet_ranks must be up
+ * to date. */
 uint32_t scan_best(const struct fleet *f, const struct demand *d,
                    const struct index_skip *skip, int32_t *score);
 
