@@ -15,6 +15,7 @@
 #include "network/net_reconcile.h"
 #include "network/ovn.h"
 #include "openstack-compat/bootstrap.h"
+#include "openstack-compat/face_rights.h"
 #include "rest-api/pki.h"
 #include "rest-api/token.h"
 #include "storage/storage_reconcile.h"
@@ -408,6 +409,7 @@ static bool start_face(struct core *c, struct error *err)
                       .log_level = c->config->log_level,
                       .connections = FACE_CONNECTIONS },
         .call = on_call,
+        .rights = face_rights,
         .started = on_face_started,
         .ended = on_face_ended,
         .arg = c,

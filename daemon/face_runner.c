@@ -125,7 +125,9 @@ static bool face_begin(struct face_runner *r, struct error *err)
         close(pair[0]);
         return false;
     }
-    const struct store_server_hooks hooks = { on_call, on_closed, r };
+    const struct store_server_hooks hooks = {
+        .call = on_call, .rights = r->c.rights, .closed = on_closed, .arg = r
+    };
     struct store_server *server = store_server_new(r->c.store, pair[0], &hooks);
     pthread_mutex_lock(&r->lock);
     r->server = server;

@@ -20,11 +20,12 @@ struct face_runner;
 struct face_runner_config {
     const struct env *env;
     struct store *store;
-    int listen_fd;                 /* borrowed */
-    struct face_settings settings; /* strings are borrowed */
-    store_call_fn *call;           /* what the face may ask for */
-    void (*started)(void *arg);    /* push what it must have */
-    void (*ended)(void *arg);      /* clean up behind it; before the next */
+    int listen_fd;                    /* borrowed */
+    struct face_settings settings;    /* strings are borrowed */
+    store_call_fn *call;              /* what the face may ask for */
+    const struct store_right *rights; /* .. and write */
+    void (*started)(void *arg);       /* push what it must have */
+    void (*ended)(void *arg);         /* clean up behind it; before the next */
     void *arg;
 };
 

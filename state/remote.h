@@ -13,7 +13,8 @@
  *
  * The server trusts nothing it reads: every length and count is bounded, a
  * malformed frame ends the connection, and more than it should hold for one
- * face is not accepted.  When the connection ends, the face's outstanding
+ * face is not accepted; what the face may write is a table.  When the
+ * connection ends, the face's outstanding
  * txns are UNKNOWN, its watches LOST and its calls fail (ERR_UNKNOWN); what
  * it asks afterwards fails (ERR_UNAVAILABLE) without having been sent.
  *
@@ -25,7 +26,7 @@
 #define CAIRN_STATE_REMOTE_H
 
 #include "common/buf.h"
-#include "state/store.h"
+#include "state/rights.h"
 
 #define REMOTE_CALLERS   4
 #define REMOTE_OP_MAX    64         /* bytes of an op's name */
@@ -61,6 +62,9 @@ typedef bool store_call_fn(void *arg, const char *op, const char *json_in,
 
 struct store_server_hooks {
     store_call_fn *call; /* NULL: every call is ERR_NOT_IMPLEMENTED */
+    /* What the face may write: a txn with anything else FAILS, FORBIDDEN, and
+     * so do leases and compaction.  NULL: everything.  Borrowed. */
+    const struct store_right *rights;
     /* The face is gone; on the server's thread: free the server elsewhere. */
     void (*closed)(void *arg);
     void *arg;

@@ -8,6 +8,7 @@
 #include "state/remote.h"
 
 #include "common/alloc.h"
+#include "common/log.h"
 #include "state/remote_wire.h"
 
 #include <errno.h>
@@ -304,6 +305,11 @@ static void run_control(struct store_server *v, struct job *j)
 {
     struct error err = { 0 };
     int64_t number = 0;
+    if (v->hooks.rights) {
+        error_set(&err, ERR_FORBIDDEN, "may not use leases nor compact");
+        send_done(v, j->id, &err, 0);
+        return;
+    }
     switch (j->what) {
     case CONTROL_GRANT:
         store_lease_grant(v->real, j->number, &number, &err);
@@ -454,11 +460,27 @@ static void txn_answered(void *arg, const struct txn_result *result)
     pthread_mutex_unlock(&v->lock);
 }
 
+static void refuse_txn(struct store_server *v, uint64_t id,
+                       const struct error *err)
+{
+    log_limited(LOG_WARN, "remote", "the face %s", err->text);
+    struct buf b = new_frame(REMOTE_TXN_DONE, id, false);
+    put_u32(&b, TXN_FAILED);
+    put_i64(&b, 0);
+    put_error(&b, err);
+    send_frame(v, &b, -1);
+}
+
 static bool on_txn(struct store_server *v, struct frame *f)
 {
     _autotxn_ struct txn t = TXN_INIT;
+    struct error err = { 0 };
     if (!get_txn(&f->body, &t))
         return false;
+    if (!rights_allow(v->hooks.rights, &t, &err)) {
+        refuse_txn(v, f->id, &err);
+        return true;
+    }
     pthread_mutex_lock(&v->lock);
     while (v->txns >= TXNS_MAX)
         pthread_cond_wait(&v->drained, &v->lock);

@@ -4,6 +4,7 @@
 #include "common/alloc.h"
 #include "core.h"
 #include "files.h"
+#include "openstack-compat/face_rights.h"
 #include "rest-api/auth.h"
 #include "rest-api/password.h"
 #include "rest-api/token.h"
@@ -207,12 +208,15 @@ static void begin(struct face *f, struct call *c)
 
 static void step(struct face *f, struct call *c)
 {
+    struct error err = { 0 };
     switch (api_step(&c->req)) {
     case API_DONE:
         finish(f, c);
         break;
     case API_COMMIT:
         c->at = AT_STORE;
+        if (!rights_allow(face_rights, &c->req.txn, &err))
+            world_broken(f->w, "the face %s", err.text);
         store_submit(sim_end_store(f->end), &c->req.txn, answered, c);
         break;
     case API_WAIT:

@@ -2,6 +2,7 @@
 
 #include "model/pool.h"
 #include "openstack-compat/bootstrap.h"
+#include "openstack-compat/face_rights.h"
 #include "rest-api/auth.h"
 #include "rest-api/password.h"
 #include "rest-api/route.h"
@@ -187,6 +188,9 @@ static bool run_to_commit(struct api_held *h)
 static void commit(struct api_held *h)
 {
     struct txn_result result;
+    struct error err = { 0 };
+    if (!rights_allow(face_rights, &h->req.txn, &err))
+        fail_msg("the face %s", err.text);
     store_commit(h->c->store, &h->req.txn, &result);
     h->c->commits++;
     api_committed(&h->req, &result);

@@ -327,15 +327,20 @@ struct hostile {
     int fd;
 };
 
-static void hostile_open(struct hostile *h)
+static void hostile_open_with(struct hostile *h,
+                              const struct store_server_hooks *hooks)
 {
-    static const struct store_server_hooks hooks = { .closed = on_closed };
     int fds[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     closed = 0;
     h->real = store_memory_open(&suite_env);
-    h->server = store_server_new(h->real, fds[1], &hooks);
+    h->server = store_server_new(h->real, fds[1], hooks);
     h->fd = fds[0];
+}
+
+static void hostile_open(struct hostile *h)
+{
+    hostile_open_with(h, &(struct store_server_hooks){ .closed = on_closed });
 }
 
 static void hostile_close(struct hostile *h)
@@ -345,6 +350,54 @@ static void hostile_close(struct hostile *h)
     store_server_free(h->server);
     store_close(h->real);
     close(h->fd);
+}
+
+/* What it may not write happens not at all, and the connection stays. */
+static void rights_are_kept(void **state)
+{
+    static const struct store_right rights[] = {
+        { "a/secret", 0 },
+        { "a/", RIGHT_PUT | RIGHT_DELETE },
+        { "b/", RIGHT_PUT },
+        { 0 },
+    };
+    static const struct {
+        const char *put, *drop;
+        bool allowed;
+    } cases[] = {
+        { "a/1", NULL, true },   { "a/1", "a/2", true },
+        { "b/1", NULL, true },   { "a/secret", NULL, false },
+        { "a/3", "b/1", false }, { "a/3", "a/secret/x", false },
+        { "c/1", NULL, false },  { "a", NULL, false },
+    };
+    struct hostile h;
+    struct error err = { 0 };
+    int64_t lease;
+    hostile_open_with(&h, &(struct store_server_hooks){ .closed = on_closed,
+                                                        .rights = rights });
+    struct store *face = store_remote_open(h.fd, NULL);
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct txn_result result;
+        _autotxn_ struct txn t = TXN_INIT;
+        txn_put(&t, cases[i].put, "v", 1);
+        if (cases[i].drop)
+            txn_delete(&t, cases[i].drop);
+        assert_int_equal(store_commit(face, &t, &result), cases[i].allowed);
+        if (cases[i].allowed)
+            continue;
+        assert_int_equal(result.status, TXN_FAILED);
+        assert_int_equal(result.err.code, ERR_FORBIDDEN);
+    }
+    _autotxn_ struct txn leased = TXN_INIT;
+    txn_put_lease(&leased, "a/4", "v", 1, 1);
+    assert_false(store_commit(face, &leased, NULL));
+    assert_false(store_lease_grant(face, 60, &lease, &err));
+    assert_int_equal(err.code, ERR_FORBIDDEN);
+    assert_false(store_compact(face, 1, &err));
+    assert_range(h.real, "", "a/1=v@1/2 b/1=v@3/3 ");
+    store_close(face);
+    store_server_free(h.server);
+    store_close(h.real);
 }
 
 static struct buf frame_of(int type, uint64_t id)
@@ -514,6 +567,7 @@ int main(void)
         WITH_PAIR(after_the_loss),
         WITH_PAIR(cut_among_commits),
         cmocka_unit_test(malformed_frames),
+        cmocka_unit_test(rights_are_kept),
         cmocka_unit_test(a_face_that_does_not_read),
     };
     return store_suite(&memory) + store_suite(&sqlite) +
