@@ -42,7 +42,7 @@
 #define STORE_KEY_MAX   512           /* bytes, with the final NUL */
 #define STORE_VALUE_MAX (256 * 1024)  /* bytes */
 #define STORE_TXN_MAX   (1024 * 1024) /* bytes of keys and values in one txn */
-#define STORE_LEASE_MIN 5             /* seconds */
+#define STORE_LEASE_MIN 3             /* seconds */
 /* Compares + writes in one txn; the pool's etcd is started with the same. */
 #define STORE_OPS_MAX 1024
 
