@@ -1,0 +1,285 @@
+#include "engine/goals.h"
+
+#include "common/alloc.h"
+
+#include <stdlib.h>
+
+static const struct {
+    const char *name, *text;
+} words[GOALS_N] = {
+#define X(goal, word, text) { word, text },
+    GOALS(X)
+#undef X
+};
+
+/* Points: a guest to evacuate, a guest to repair, a vCPU that is missing, a
+ * host that could be off, a host filled from nothing to all (twice), a unit
+ * of the large request. */
+static const int32_t usual[GOALS_N] = {
+    [GOAL_EVACUATE] = 1000000,  [GOAL_REPAIR] = 50000, [GOAL_RELIEVE] = 20000,
+    [GOAL_CONSOLIDATE] = 30000, [GOAL_FILL] = 100000,  [GOAL_EVEN] = 100000,
+    [GOAL_DEFRAGMENT] = 5000,
+};
+
+const char *goal_name(enum goal g)
+{
+    return words[g].name;
+}
+
+const char *goal_text(enum goal g)
+{
+    return words[g].text;
+}
+
+int32_t goals_usual_weight(enum goal g)
+{
+    return usual[g];
+}
+
+/* ---- what is triggered --------------------------------------------------- */
+
+static int32_t capacity(const struct board *b, uint32_t dim, uint32_t host)
+{
+    return b->fleet->capacity[b->dim[dim]][host];
+}
+
+/* How full, thousandths of vCPU or memory, whichever is more. */
+static int64_t fullness(const struct board *b, uint32_t host)
+{
+    int64_t most = 0;
+    for (uint32_t i = 0; i < b->dims; i++) {
+        int64_t all = capacity(b, i, host);
+        if (b->dim[i] > FLEET_MEMORY || all <= 0)
+            continue;
+        int64_t full = (all - b->room[host * b->dims + i]) * 1000 / all;
+        most = full > most ? full : most;
+    }
+    return most;
+}
+
+static bool loses_time(const struct goals *g, uint32_t host)
+{
+    const struct board *b = g->board;
+    for (uint32_t i = b->hosts[host].first; i != BOARD_NONE;
+         i = b->guests[i].next)
+        if (b->guests[i].steal >= g->policy.steal)
+            return true;
+    return false;
+}
+
+/* A host in trouble is measured by the target; any other by the target or by
+ * what it has already, so that what is may stay. */
+static void find_comfort(struct goals *g)
+{
+    const struct board *b = g->board;
+    for (uint32_t h = 0; h < b->n_hosts; h++) {
+        const struct board_host *host = &b->hosts[h];
+        int64_t cpus = host->cpus;
+        int64_t memory = b->fleet->capacity[FLEET_MEMORY][h];
+        int64_t vcpu_target = cpus * g->policy.target / 1000;
+        int64_t memory_target = memory * 95 / 100;
+        bool busy = host->vcpu * 1000 > cpus * g->policy.trigger ||
+                    (loses_time(g, h) && host->vcpu > vcpu_target);
+        bool swaps = host->memory > memory * 98 / 100;
+        g->comfort[h].triggered = cpus > 0 && (busy || swaps);
+        g->comfort[h].vcpu =
+            busy || host->vcpu < vcpu_target ? vcpu_target : host->vcpu;
+        g->comfort[h].memory = swaps || host->memory < memory_target
+                                   ? memory_target
+                                   : host->memory;
+        if (host->state == FLEET_UP && g->comfort[h].triggered)
+            g->on[GOAL_RELIEVE] = g->policy.weight[GOAL_RELIEVE] > 0;
+    }
+}
+
+/* A host that is up and has less than a share of the mean. */
+static bool somebody_is_empty(const struct goals *g)
+{
+    const struct board *b = g->board;
+    int64_t sum = 0, n = 0, least = INT64_MAX;
+    for (uint32_t h = 0; h < b->n_hosts; h++) {
+        if (b->hosts[h].state != FLEET_UP)
+            continue;
+        int64_t full = fullness(b, h);
+        sum += full;
+        n++;
+        least = full < least ? full : least;
+    }
+    /* A tenth full on average: nothing to fill with. */
+    return n && sum / n > 100 &&
+           least * 1000 < sum / n * g->policy.nearly_empty;
+}
+
+static int64_t all_units(const struct goals *g)
+{
+    int64_t sum = 0;
+    for (uint32_t h = 0; h < g->board->n_hosts; h++)
+        sum += goals_units(g, h);
+    return sum;
+}
+
+void goals_init(struct goals *g, const struct goals_policy *p,
+                const struct board *b)
+{
+    *g = (struct goals){ .policy = *p, .board = b };
+    g->comfort = xcalloc(b->n_hosts + 1, sizeof(*g->comfort));
+    const int32_t *w = p->weight;
+    find_comfort(g);
+    for (uint32_t h = 0; h < b->n_hosts && w[GOAL_EVACUATE]; h++)
+        if (b->hosts[h].state == FLEET_DRAINING && b->hosts[h].guests)
+            g->on[GOAL_EVACUATE] = true;
+    for (uint32_t i = 0; i < b->n_guests && w[GOAL_REPAIR]; i++)
+        g->on[GOAL_REPAIR] = g->on[GOAL_REPAIR] || goals_misplaced(b, i);
+    g->on[GOAL_CONSOLIDATE] = w[GOAL_CONSOLIDATE] > 0;
+    g->on[GOAL_EVEN] = w[GOAL_EVEN] > 0;
+    g->on[GOAL_FILL] = w[GOAL_FILL] > 0 && !g->on[GOAL_EVEN] &&
+                       !g->on[GOAL_CONSOLIDATE] && somebody_is_empty(g);
+    g->on[GOAL_DEFRAGMENT] = w[GOAL_DEFRAGMENT] > 0 && p->vcpu > 0 &&
+                             (!p->units || all_units(g) < p->units);
+}
+
+void goals_free(struct goals *g)
+{
+    free(g->comfort);
+}
+
+/* ---- pain ---------------------------------------------------------------- */
+
+static int64_t units_in(const struct goals_policy *p, int32_t vcpu,
+                        int32_t memory)
+{
+    int64_t n = vcpu > 0 ? vcpu / p->vcpu : 0;
+    int64_t m = p->memory && memory > 0 ? memory / p->memory : 0;
+    return p->memory && m < n ? m : n;
+}
+
+int64_t goals_units(const struct goals *g, uint32_t host)
+{
+    const struct board *b = g->board;
+    const struct board_host *h = &b->hosts[host];
+    if (h->state != FLEET_UP || !g->policy.vcpu)
+        return 0;
+    int64_t sum = 0;
+    for (int i = 0; i < h->n_cells; i++)
+        sum += units_in(&g->policy, h->cells[i].vcpu, h->cells[i].memory);
+    if (h->n_cells)
+        return sum;
+    return units_in(&g->policy, b->room[host * b->dims],
+                    b->room[host * b->dims + 1]);
+}
+
+/* Square of the remainder, thousandths of a unit: 0 .. 1000 a cell. */
+static int32_t remainder_guide(const struct goals_policy *p, int32_t vcpu)
+{
+    if (vcpu <= 0)
+        return 0;
+    int64_t r = vcpu % p->vcpu;
+    return (int32_t)(r * r * 1000 / ((int64_t)p->vcpu * p->vcpu));
+}
+
+int32_t goals_guide(const struct goals *g, uint32_t host)
+{
+    const struct board_host *h = &g->board->hosts[host];
+    int32_t sum = 0;
+    if (!g->on[GOAL_DEFRAGMENT])
+        return 0;
+    for (int i = 0; i < h->n_cells; i++)
+        sum += remainder_guide(&g->policy, h->cells[i].vcpu);
+    return h->n_cells ? sum
+                      : remainder_guide(&g->policy,
+                                        g->board->room[host * g->board->dims]);
+}
+
+static int64_t relieve(const struct goals *g, uint32_t host)
+{
+    const struct board_host *h = &g->board->hosts[host];
+    int64_t over = h->vcpu - g->comfort[host].vcpu;
+    int64_t memory = h->memory - g->comfort[host].memory;
+    int64_t weight = g->policy.weight[GOAL_RELIEVE];
+    return (over > 0 ? over * weight / 1000 : 0) +
+           (memory > 0 ? memory * weight / 4096 : 0);
+}
+
+static int64_t uneven(const struct goals *g, uint32_t host, int32_t weight)
+{
+    int64_t full = fullness(g->board, host);
+    return full * full * weight / 1000000;
+}
+
+int64_t goals_host_one(const struct goals *g, enum goal goal, uint32_t host)
+{
+    const struct board_host *h = &g->board->hosts[host];
+    int32_t weight = g->policy.weight[goal];
+    switch (goal) {
+    case GOAL_EVACUATE:
+        return h->state == FLEET_DRAINING ? (int64_t)weight * h->guests : 0;
+    case GOAL_RELIEVE:
+        return relieve(g, host);
+    case GOAL_CONSOLIDATE:
+        return h->guests ? weight : 0;
+    case GOAL_FILL:
+    case GOAL_EVEN:
+        return uneven(g, host, weight);
+    case GOAL_DEFRAGMENT:
+        return -goals_units(g, host) * weight;
+    default:
+        return 0;
+    }
+}
+
+/* No goal may be had at the price of guests in trouble: RELIEVE is always
+ * felt where it has a weight, on or not. */
+int64_t goals_host(const struct goals *g, uint32_t host)
+{
+    int64_t sum = g->policy.weight[GOAL_RELIEVE] ? relieve(g, host) : 0;
+    for (enum goal i = 0; i < GOALS_N; i++)
+        if (g->on[i] && i != GOAL_RELIEVE)
+            sum += goals_host_one(g, i, host);
+    return sum;
+}
+
+bool goals_misplaced(const struct board *b, uint32_t guest)
+{
+    const struct board_guest *g = &b->guests[guest];
+    if (g->group == BOARD_NONE)
+        return false;
+    const struct board_group *in = &b->groups[g->group];
+    uint32_t mates = board_mates(b, guest, g->host);
+    switch (in->rule.policy) {
+    case REQUEST_ANTI_AFFINITY:
+        return mates >= (in->rule.most ? in->rule.most : 1);
+    case REQUEST_SOFT_ANTI_AFFINITY:
+        return mates > 0;
+    case REQUEST_AFFINITY:
+    case REQUEST_SOFT_AFFINITY:
+        return mates + 1 < in->n;
+    default:
+        return false;
+    }
+}
+
+static int64_t repair_pain(const struct goals *g)
+{
+    int64_t n = 0;
+    for (uint32_t i = 0; i < g->board->n_guests; i++)
+        n += goals_misplaced(g->board, i);
+    return n * g->policy.weight[GOAL_REPAIR];
+}
+
+int64_t goals_pain(const struct goals *g, enum goal goal)
+{
+    if (goal == GOAL_REPAIR)
+        return repair_pain(g);
+    int64_t sum = 0;
+    for (uint32_t h = 0; h < g->board->n_hosts; h++)
+        sum += goals_host_one(g, goal, h);
+    return sum;
+}
+
+int64_t goals_total(const struct goals *g)
+{
+    int64_t sum = g->on[GOAL_REPAIR] ? repair_pain(g) : 0;
+    for (uint32_t h = 0; h < g->board->n_hosts; h++)
+        sum += goals_host(g, h);
+    return sum;
+}
