@@ -190,7 +190,7 @@ int main(int argc, char **argv)
                          .migrations = 50,
                          .seed = 1,
                          .seeds = 1,
-                         .steps = 6000000 };
+                         .steps = 4000000 };
     if (!read_options(argc, argv, &o)) {
         fprintf(stderr, "usage: rebalance [--hosts N] [--servers N] "
                         "[--migrations N] [--seed K] [--seeds N] "

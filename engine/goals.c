@@ -132,8 +132,10 @@ void goals_init(struct goals *g, const struct goals_policy *p,
         g->on[GOAL_REPAIR] = g->on[GOAL_REPAIR] || goals_misplaced(b, i);
     g->on[GOAL_CONSOLIDATE] = w[GOAL_CONSOLIDATE] > 0;
     g->on[GOAL_EVEN] = w[GOAL_EVEN] > 0;
-    g->on[GOAL_FILL] = w[GOAL_FILL] > 0 && !g->on[GOAL_EVEN] &&
-                       !g->on[GOAL_CONSOLIDATE] && somebody_is_empty(g);
+    /* Not where hosts are to be empty, nor where EVEN does it already. */
+    g->on[GOAL_FILL] = w[GOAL_FILL] > 0 && !w[GOAL_EVEN] &&
+                       !w[GOAL_CONSOLIDATE] && !w[GOAL_DEFRAGMENT] &&
+                       somebody_is_empty(g);
     g->on[GOAL_DEFRAGMENT] = w[GOAL_DEFRAGMENT] > 0 && p->vcpu > 0 &&
                              (!p->units || all_units(g) < p->units);
 }

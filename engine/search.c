@@ -90,6 +90,29 @@ struct place {
     int64_t change;
 };
 
+/* What a group thinks of the place: mates are wanted or not. */
+static int64_t group_change(const struct search *s, uint32_t guest,
+                            uint32_t host)
+{
+    const struct board *b = s->board;
+    const struct board_guest *g = &b->guests[guest];
+    if (!s->goals->on[GOAL_REPAIR] || g->group == BOARD_NONE)
+        return 0;
+    int64_t more = (int64_t)board_mates(b, guest, host) -
+                   (int64_t)board_mates(b, guest, g->host);
+    more *= s->goals->policy.weight[GOAL_REPAIR];
+    switch (b->groups[g->group].rule.policy) {
+    case REQUEST_AFFINITY:
+    case REQUEST_SOFT_AFFINITY:
+        return -more;
+    case REQUEST_ANTI_AFFINITY:
+    case REQUEST_SOFT_ANTI_AFFINITY:
+        return more;
+    default:
+        return 0;
+    }
+}
+
 /* Of all hosts, in the order of their names; `not_empty`: only those with
  * guests.  False: none takes it. */
 static bool best_place(struct search *s, uint32_t guest, bool not_empty,
@@ -105,7 +128,8 @@ static bool best_place(struct search *s, uint32_t guest, bool not_empty,
             !board_cells(s->board, guest, host, &cells) ||
             !board_allows(s->board, guest, host, cells))
             continue;
-        int64_t change = search_change(s, guest, host, cells);
+        int64_t change =
+            search_change(s, guest, host, cells) + group_change(s, guest, host);
         if (found && change >= out->change)
             continue;
         *out = (struct place){ host, cells, change };
@@ -123,7 +147,8 @@ static bool may_add(const struct search *s, uint32_t guest)
 
 #define MAKE_ROOM_HOSTS 64 /* that are looked at */
 
-/* The guest of a host that comes next by number; BOARD_NONE: none. */
+/* The guest of a host that comes next by number; BOARD_NONE: none.  (Trials
+ * change the order of the list.) */
 static uint32_t next_on(const struct board *b, uint32_t host, uint32_t after)
 {
     uint32_t best = BOARD_NONE;
@@ -314,11 +339,9 @@ static bool improve_host(struct search *s, uint32_t host)
     const struct board *b = s->board;
     struct place best = { .change = 0 }, to;
     uint32_t who = BOARD_NONE;
-    for (uint32_t i = b->hosts[host].first; i != BOARD_NONE;
-         i = b->guests[i].next)
+    for (uint32_t i = BOARD_NONE; (i = next_on(b, host, i)) != BOARD_NONE;)
         if (may_go(s, i) && best_place(s, i, false, &to) &&
-            (to.change < best.change ||
-             (who != BOARD_NONE && to.change == best.change && i < who))) {
+            to.change < best.change) {
             best = to;
             who = i;
         }
