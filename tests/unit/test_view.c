@@ -1,0 +1,532 @@
+/* The engine's view of the records, kept by differences, against one filled
+ * from nothing; what flavors, aggregates and hints mean; what-if. */
+#include "server_world.h"
+
+#include "engine/choose.h"
+#include "engine/extra_spec.h"
+#include "engine/placement.h"
+#include "engine/view.h"
+#include "engine/whatif.h"
+#include "engine/wish.h"
+
+#define NODES   8
+#define SERVERS 40
+#define ROUNDS  1500
+
+static struct view *view;
+
+static int setup(void **state)
+{
+    world_open();
+    world_follow();
+    view = view_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    view_free(view);
+    world_close();
+    return 0;
+}
+
+static struct snapshot *follow(void)
+{
+    struct snapshot *s = cache_snapshot(world_cache);
+    view_follow(view, s, world_time);
+    return s;
+}
+
+/* ---- random records ------------------------------------------------------ */
+
+static int roll(int n)
+{
+    return rand() % n;
+}
+
+static const char *pick(const char *prefix, int n)
+{
+    static char names[4][32];
+    static int next;
+    char *name = names[next++ % 4];
+    snprintf(name, sizeof(names[0]), "%s%d", prefix, roll(n));
+    return name;
+}
+
+static void drop(const struct kind *kind, const char *id)
+{
+    _autorecord_ const struct record *r = world_get(kind, id);
+    struct txn t = TXN_INIT;
+    if (!r)
+        return;
+    txn_delete_record(&t, r);
+    world_commit(&t);
+}
+
+static struct node *random_node(const char *name)
+{
+    struct node *n = record_new(&kind_node, name);
+    n->vcpus = 4 + roll(3) * 4;
+    n->ram_mb = 8192 << roll(2);
+    n->ram_reserved_mb = roll(2) * 512;
+    n->disk_gb = 100;
+    n->cpu_overcommit = roll(3);
+    n->machine = roll(3) ? "x86_64" : "aarch64";
+    n->availability_zone = roll(2) ? "east" : NULL;
+    n->rack = roll(2) ? rec_str(n, pick("rack", 3)) : NULL;
+    n->disabled = !roll(6);
+    n->seen = world_time - roll(2) * 40 * SECOND_US;
+    if (roll(2))
+        strs_add(n, &n->traits, pick("CUSTOM_T", 3));
+    if (roll(2))
+        amount_set(n, &n->resources, "CUSTOM_R", roll(8));
+    return n;
+}
+
+static struct server *random_server(const char *id)
+{
+    struct server *s = record_new(&kind_server, id);
+    s->vcpus = 1 + roll(4);
+    s->ram_mb = 256 << roll(4);
+    s->disk_gb = roll(20);
+    s->image_id = roll(2) ? "image" : NULL;
+    s->project_id = rec_str(s, pick("p", 3));
+    s->goal = roll(8) ? GOAL_RUNNING : GOAL_DELETED;
+    s->server_group_id = roll(2) ? rec_str(s, pick("g", 3)) : NULL;
+    s->requested_zone = roll(5) ? NULL : "east";
+    s->node = roll(5) ? rec_str(s, pick("n", NODES + 1)) : NULL;
+    if (!roll(4))
+        map_put(s, &s->extra_specs, "trait:CUSTOM_T1", "required");
+    if (!roll(5))
+        map_put(s, &s->extra_specs, "trait:CUSTOM_T2", "forbidden");
+    if (!roll(5))
+        map_put(s, &s->extra_specs, "resources:CUSTOM_R", "2");
+    if (!roll(4))
+        map_put(s, &s->extra_specs, "aggregate_instance_extra_specs:ssd",
+                roll(2) ? "true" : "<or> yes <or> true");
+    if (!roll(6))
+        map_put(s, &s->extra_specs, "cairn:placement", "pack");
+    if (!roll(6))
+        map_put(s, &s->image_properties, "hw_architecture", "aarch64");
+    if (!roll(3)) {
+        struct server_volume *v = list_add(s, &s->volumes, sizeof(*v));
+        v->volume_id = rec_str(s, pick("v", 6));
+    }
+    return s;
+}
+
+static struct aggregate *random_aggregate(const char *id)
+{
+    struct aggregate *a = record_new(&kind_aggregate, id);
+    for (int i = roll(4); i > 0; i--)
+        strs_add(a, &a->hosts, pick("n", NODES));
+    if (!roll(3))
+        map_put(a, &a->metadata, "availability_zone", "west");
+    if (!roll(3))
+        map_put(a, &a->metadata, "ssd", roll(2) ? "true" : "no, yes");
+    if (!roll(3))
+        map_put(a, &a->metadata, "filter_tenant_id", roll(2) ? "p0" : "p1, p2");
+    if (!roll(3))
+        map_put(a, &a->metadata, "cpu_allocation_ratio", "2.5");
+    return a;
+}
+
+static struct volume *random_volume(const char *id)
+{
+    struct volume *v = record_new(&kind_volume, id);
+    v->size_gb = 1 + roll(50);
+    v->node = roll(3) ? rec_str(v, pick("n", NODES)) : NULL;
+    return v;
+}
+
+static struct server_group *random_group(const char *id)
+{
+    static const char *const policies[] = { "affinity", "anti-affinity",
+                                            "soft-affinity",
+                                            "soft-anti-affinity" };
+    struct server_group *g = record_new(&kind_server_group, id);
+    g->policy = policies[roll(4)];
+    g->max_server_per_host = roll(3);
+    return g;
+}
+
+static void random_change(void)
+{
+    static const struct {
+        const struct kind *kind;
+        const char *prefix;
+        int n, weight;
+    } kinds[] = {
+        { &kind_server, "s", SERVERS, 24 }, { &kind_node, "n", NODES, 6 },
+        { &kind_aggregate, "", 4, 2 },      { &kind_volume, "v", 6, 4 },
+        { &kind_server_group, "g", 3, 1 },
+    };
+    int at = roll(37), k = 0;
+    while (at >= kinds[k].weight)
+        at -= kinds[k++].weight;
+    const char *id = pick(kinds[k].prefix, kinds[k].n);
+    if (!roll(4))
+        drop(kinds[k].kind, id);
+    else
+        world_put(k == 0   ? (void *)random_server(id)
+                  : k == 1 ? (void *)random_node(id)
+                  : k == 2 ? (void *)random_aggregate(id)
+                  : k == 3 ? (void *)random_volume(id)
+                           : (void *)random_group(id));
+    world_time += roll(5) * SECOND_US;
+}
+
+/* ---- comparing ----------------------------------------------------------- */
+
+static bool has_trait(struct view *v, uint32_t host, const char *name)
+{
+    int n = view_known(v, FLEET_NAME_TRAIT, name);
+    return n >= 0 &&
+           set_has(&view_fleet(v)->hosts[host].facts.traits, (unsigned)n);
+}
+
+static void same_host(struct view *a, struct view *b, const char *name)
+{
+    const struct fleet *f = view_fleet(a), *g = view_fleet(b);
+    uint32_t x = fleet_find_host(f, name), y = fleet_find_host(g, name);
+    assert_int_equal(x == FLEET_NOWHERE, y == FLEET_NOWHERE);
+    if (x == FLEET_NOWHERE)
+        return;
+    int custom_x = view_known(a, FLEET_NAME_RESOURCE, "CUSTOM_R");
+    int custom_y = view_known(b, FLEET_NAME_RESOURCE, "CUSTOM_R");
+    for (int r = 0; r <= FLEET_CUSTOM; r++) {
+        assert_int_equal(f->capacity[r][x], g->capacity[r][y]);
+        if (r < FLEET_CUSTOM)
+            assert_int_equal(f->free[r][x], g->free[r][y]);
+    }
+    if (custom_x >= 0 && custom_y >= 0)
+        assert_int_equal(f->free[custom_x][x], g->free[custom_y][y]);
+    const struct fleet_facts *p = &f->hosts[x].facts, *q = &g->hosts[y].facts;
+    assert_int_equal(p->state, q->state);
+    assert_int_equal(p->largest_vcpu, q->largest_vcpu);
+    assert_string_equal(fleet_name_of(f, FLEET_NAME_ZONE, p->zone),
+                        fleet_name_of(g, FLEET_NAME_ZONE, q->zone));
+    assert_string_equal(fleet_name_of(f, FLEET_NAME_RACK, p->rack),
+                        fleet_name_of(g, FLEET_NAME_RACK, q->rack));
+    for (uint32_t i = 0; i < g->names[FLEET_NAME_TRAIT].n; i++)
+        assert_int_equal(has_trait(a, x, g->names[FLEET_NAME_TRAIT].at[i]),
+                         has_trait(b, y, g->names[FLEET_NAME_TRAIT].at[i]));
+    assert_int_equal(f->hosts[x].guests, g->hosts[y].guests);
+}
+
+static void same_guests(struct view *a, struct view *b,
+                        const struct snapshot *s)
+{
+    struct snap_iter it = snap_all(s, &kind_server);
+    for (const struct record *r; (r = snap_next(&it));) {
+        uint64_t m = view_guest(a, r), n = view_guest(b, r);
+        assert_int_equal(m, n);
+        if (!m)
+            continue;
+        const struct fleet_guest *x = fleet_guest(view_fleet(a), m);
+        const struct fleet_guest *y = fleet_guest(view_fleet(b), n);
+        assert_string_equal(view_fleet(a)->hosts[x->at.host].name,
+                            view_fleet(b)->hosts[y->at.host].name);
+        assert_int_equal(x->movable, y->movable);
+        assert_memory_equal(&x->group, &y->group, sizeof(x->group));
+        assert_ptr_equal(view_record(a, m), r);
+    }
+    assert_int_equal(view_fleet(a)->n_guests, view_fleet(b)->n_guests);
+}
+
+static void same_choice(struct view *a, struct view *b, struct chooser *kept)
+{
+    struct wish x, y;
+    struct error err;
+    struct placing at, oracle;
+    _autorecord_ struct server *s = random_server("new");
+    s->node = NULL;
+    bool fine = wish_of_server(a, s, &x, &err);
+    assert_int_equal(fine, wish_of_server(b, s, &y, &err));
+    if (fine) {
+        bool found = choose(kept, &x.request, &at);
+        assert_int_equal(found,
+                         choose_exhaustive(view_fleet(b), &y.request, &oracle));
+        if (found)
+            assert_string_equal(view_fleet(a)->hosts[at.host].name,
+                                view_fleet(b)->hosts[oracle.host].name);
+    }
+    wish_free(&x);
+    wish_free(&y);
+}
+
+static void compare(struct snapshot *s, struct chooser *kept)
+{
+    struct view *fresh = view_new();
+    view_follow(fresh, s, world_time);
+    for (int i = 0; i <= NODES; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%d", i);
+        same_host(view, fresh, name);
+    }
+    same_guests(view, fresh, s);
+    for (int i = 0; i < 4; i++)
+        same_choice(view, fresh, kept);
+    view_free(fresh);
+}
+
+static void like_one_filled_from_nothing(void **state)
+{
+    struct snapshot *old = NULL;
+    struct chooser *kept = chooser_new(view_fleet(view));
+    srand(7);
+    for (int i = 0; i < ROUNDS; i++) {
+        for (int k = roll(3); k >= 0; k--)
+            random_change();
+        _autosnap_ struct snapshot *s = follow();
+        if (i % 3 == 0)
+            compare(s, kept);
+        if (i % 50 == 0) {
+            if (old) { /* back, and forth again */
+                view_follow(view, old, world_time);
+                compare(old, kept);
+                view_follow(view, s, world_time);
+                compare(s, kept);
+            }
+            snapshot_unref(old);
+            old = snapshot_ref(s);
+        }
+    }
+    snapshot_unref(old);
+    chooser_free(kept);
+}
+
+/* ---- one by one ---------------------------------------------------------- */
+
+static void put_node(const char *name)
+{
+    struct node *n = record_new(&kind_node, name);
+    n->vcpus = 8;
+    n->ram_mb = 16384;
+    n->disk_gb = 100;
+    n->cpu_overcommit = n->ram_overcommit = 1;
+    n->machine = "x86_64";
+    n->seen = world_time;
+    world_put(n);
+}
+
+static struct server *small(const char *id)
+{
+    struct server *s = record_new(&kind_server, id);
+    s->name = rec_str(s, id);
+    s->project_id = "p1";
+    s->vcpus = 2;
+    s->ram_mb = 4096;
+    return s;
+}
+
+/* Takes the draft; the node's name, or "". */
+static const char *goes_to(struct server *s)
+{
+    struct wish w;
+    struct error err;
+    struct placing at;
+    _autosnap_ struct snapshot *snap = follow();
+    _autorecord_ struct server *draft = s;
+    bool ok = wish_of_server(view, draft, &w, &err) &&
+              choose_exhaustive(view_fleet(view), &w.request, &at);
+    wish_free(&w);
+    return ok ? view_fleet(view)->hosts[at.host].name : "";
+}
+
+static struct server *with_spec(const char *key, const char *value)
+{
+    struct server *s = small("s");
+    map_put(s, &s->extra_specs, key, value);
+    return s;
+}
+
+static void flavors_and_images(void **state)
+{
+    put_node("a");
+    put_node("b");
+    struct node *n = world_edit(&kind_node, "b");
+    strs_add(n, &n->traits, "CUSTOM_SSD");
+    amount_set(n, &n->resources, "CUSTOM_LICENSE", 3);
+    world_put(n);
+    assert_string_equal(goes_to(small("s")), "a");
+    assert_string_equal(goes_to(with_spec("trait:CUSTOM_SSD", "required")),
+                        "b");
+    assert_string_equal(goes_to(with_spec("trait:CUSTOM_SSD", "forbidden")),
+                        "a");
+    assert_string_equal(goes_to(with_spec("trait:CUSTOM_NO", "required")), "");
+    assert_string_equal(goes_to(with_spec("resources:CUSTOM_LICENSE", "3")),
+                        "b");
+    assert_string_equal(goes_to(with_spec("resources:CUSTOM_LICENSE", "4")),
+                        "");
+    assert_string_equal(goes_to(with_spec("resources:VGPU", "1")), "");
+    assert_string_equal(goes_to(with_spec("resources:VCPU", "9")), "");
+    assert_string_equal(goes_to(with_spec("hw:numa_nodes", "1")), "a");
+    assert_string_equal(goes_to(with_spec("hw:numa_nodes", "2")), "");
+    assert_string_equal(goes_to(with_spec("hw:mem_page_size", "2MB")), "");
+    assert_string_equal(goes_to(with_spec("hw:mem_page_size", "small")), "a");
+    assert_string_equal(goes_to(with_spec("pci_passthrough:alias", "gpu:1")),
+                        "");
+    struct server *s = small("s");
+    map_put(s, &s->image_properties, "trait:CUSTOM_SSD", "required");
+    assert_string_equal(goes_to(s), "b");
+    s = small("s");
+    map_put(s, &s->image_properties, "hw_architecture", "aarch64");
+    assert_string_equal(goes_to(s), "");
+}
+
+static void aggregates(void **state)
+{
+    put_node("a");
+    put_node("b");
+    struct aggregate *g = record_new(&kind_aggregate, "1");
+    strs_add(g, &g->hosts, "b");
+    map_put(g, &g->metadata, "disk", "nvme, ssd");
+    world_put(g);
+    static const char spec[] = "aggregate_instance_extra_specs:disk";
+    assert_string_equal(goes_to(with_spec(spec, "ssd")), "b");
+    assert_string_equal(goes_to(with_spec(spec, "<or> tape <or> nvme")), "b");
+    assert_string_equal(goes_to(with_spec(spec, "tape")), "");
+    g = record_new(&kind_aggregate, "2");
+    strs_add(g, &g->hosts, "a");
+    map_put(g, &g->metadata, "filter_tenant_id", "p2,p3");
+    world_put(g);
+    assert_string_equal(goes_to(small("s")), "b"); /* of p1 */
+    struct server *s = small("s");
+    s->project_id = "p3";
+    assert_string_equal(goes_to(s), "a");
+}
+
+static void hints(void **state)
+{
+    put_node("a");
+    put_node("b");
+    struct server *s = small("here");
+    s->node = "b";
+    world_put(s);
+    s = small("s");
+    s->scheduler_hints = "{\"same_host\":[\"here\"]}";
+    assert_string_equal(goes_to(s), "b");
+    s = small("s");
+    s->scheduler_hints = "{\"same_host\":\"nobody\"}";
+    assert_string_equal(goes_to(s), "");
+    s = small("s");
+    s->requested_host = "b";
+    s->scheduler_hints = "{\"different_host\":\"here\"}";
+    assert_string_equal(goes_to(s), "");
+    s = small("s");
+    s->scheduler_hints = "{\"query\":\"[\\\">=\\\", 1, 2]\"}"; /* not carried */
+    assert_string_equal(goes_to(s), "a");
+}
+
+static void pool_policy(void **state)
+{
+    put_node("a");
+    put_node("b");
+    struct server *there = small("there");
+    there->node = "b";
+    world_put(there);
+    assert_string_equal(goes_to(small("s")), "a");
+    assert_string_equal(goes_to(with_spec("cairn:placement", "pack")), "b");
+    struct pool *pool = record_new(&kind_pool, "pool");
+    pool->placement = PLACE_PACK;
+    world_put(pool);
+    assert_string_equal(goes_to(small("s")), "b");
+    assert_string_equal(goes_to(with_spec("cairn:placement", "spread")), "a");
+}
+
+static void nova_operators(void **state)
+{
+    static const struct {
+        const char *wanted, *value;
+        bool meets;
+    } rows[] = {
+        { "a", "a", true },
+        { "a", "b", false },
+        { "a b", "a b", true },
+        { ">= 4", "8", true },
+        { ">= 4", "2", false },
+        { "= 4", "8", true },
+        { "== 4", "8", false },
+        { "!= 4", "8", true },
+        { "s== x", "x", true },
+        { "s!= x", "x", false },
+        { "<in> b", "abc", true },
+        { "<in> x", "abc", false },
+        { "<or> a <or> b", "b", true },
+        { "<or> a <or> b", "c", false },
+        { "<all-in> a c", "abc", true },
+        { "<all-in> a x", "abc", false },
+        { ">= x", "3", false },
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        assert_int_equal(extra_spec_meets(rows[i].wanted, rows[i].value),
+                         rows[i].meets);
+    assert_int_equal(extra_spec_page_kib("2MB"), 2048);
+    assert_int_equal(extra_spec_page_kib("1GB"), 1048576);
+    assert_int_equal(extra_spec_page_kib("large"), -1);
+    assert_int_equal(extra_spec_page_kib("4"), 0);
+    assert_int_equal(extra_spec_page_kib("any"), 0);
+}
+
+/* ---- what if ------------------------------------------------------------- */
+
+static void lose_add_place(void **state)
+{
+    struct whatif_answer a;
+    struct error err;
+    put_node("a");
+    put_node("b");
+    for (int i = 0; i < 4; i++) {
+        struct server *s = small(pick("lost", 1 << 30));
+        s->node = "a";
+        world_put(s);
+    }
+    struct server *there = small("there");
+    there->node = "b";
+    world_put(there);
+    _autosnap_ struct snapshot *snap = follow();
+    _autorecord_ struct server *s = small("would-be");
+    struct whatif_question q = { .lose = { "a" }, .n_lose = 1 };
+    assert_true(whatif(view, &q, &a, &err));
+    assert_int_equal(a.nodes_before, 2);
+    assert_int_equal(a.nodes_after, 1);
+    assert_int_equal(a.lost.asked, 4);
+    assert_int_equal(a.lost.placed, 3); /* b has room for four */
+    assert_int_equal(a.lost.nodes, 1);
+    assert_string_equal(a.lost.why, "1 node without enough vCPUs");
+    assert_non_null(view_record(view, a.homeless[0]));
+    assert_int_equal(a.homeless[1], 0);
+    whatif_free(&a);
+    q.add[q.n_add++] = (struct whatif_add){ "b", 3 };
+    q.place[q.n_place++] = (struct whatif_place){ s, 40 };
+    assert_true(whatif(view, &q, &a, &err));
+    assert_int_equal(a.lost.placed, 4);
+    assert_int_equal(a.place[0].asked, 40);
+    assert_int_equal(a.place[0].placed, 4 * 4 - 5);
+    assert_int_equal(a.after[FLEET_VCPU].used, 32000);
+    assert_non_null(a.place[0].help);
+    whatif_free(&a);
+    q.lose[0] = "nobody";
+    assert_false(whatif(view, &q, &a, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    /* The live one is as it was. */
+    assert_int_equal(view_fleet(view)->n_guests, 5);
+    assert_int_equal(fleet_find_host(view_fleet(view), "b+1.1"), FLEET_NOWHERE);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(like_one_filled_from_nothing),
+        CASE(flavors_and_images),
+        CASE(aggregates),
+        CASE(hints),
+        CASE(pool_policy),
+        cmocka_unit_test(nova_operators),
+        CASE(lose_add_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
