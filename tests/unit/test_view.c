@@ -214,6 +214,25 @@ static void same_host(struct view *a, struct view *b, const char *name)
     assert_int_equal(f->hosts[x].guests, g->hosts[y].guests);
 }
 
+/* Could it stand on the same hosts? */
+static void same_demand(struct view *a, struct view *b,
+                        const struct fleet_guest *x,
+                        const struct fleet_guest *y)
+{
+    const struct fleet *f = view_fleet(a), *g = view_fleet(b);
+    const struct demand *p = fleet_demand(f, x->class_);
+    const struct demand *q = fleet_demand(g, y->class_);
+    assert_memory_equal(p->need, q->need, FLEET_CUSTOM * sizeof(*p->need));
+    assert_int_equal(p->policy, q->policy);
+    for (int i = 0; i < NODES; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "n%d", i);
+        uint32_t m = fleet_find_host(f, name), n = fleet_find_host(g, name);
+        if (m != FLEET_NOWHERE)
+            assert_int_equal(fit_facts(f, p, m), fit_facts(g, q, n));
+    }
+}
+
 static void same_guests(struct view *a, struct view *b,
                         const struct snapshot *s)
 {
@@ -230,6 +249,7 @@ static void same_guests(struct view *a, struct view *b,
         assert_int_equal(x->movable, y->movable);
         assert_memory_equal(&x->group, &y->group, sizeof(x->group));
         assert_ptr_equal(view_record(a, m), r);
+        same_demand(a, b, x, y);
     }
     assert_int_equal(view_fleet(a)->n_guests, view_fleet(b)->n_guests);
 }
@@ -373,6 +393,27 @@ static void flavors_and_images(void **state)
     s = small("s");
     map_put(s, &s->image_properties, "hw_architecture", "aarch64");
     assert_string_equal(goes_to(s), "");
+}
+
+/* A name that nobody had when the server was placed, and one has now. */
+static void words_that_come_later(void **state)
+{
+    put_node("a");
+    put_node("b");
+    struct server *s = with_spec("trait:CUSTOM_SSD", "required");
+    s->node = "a";
+    world_put(s);
+    _autosnap_ struct snapshot *before = follow();
+    struct node *n = world_edit(&kind_node, "b");
+    strs_add(n, &n->traits, "CUSTOM_SSD");
+    world_put(n);
+    _autosnap_ struct snapshot *now = follow();
+    const struct fleet *f = view_fleet(view);
+    const struct fleet_guest *g =
+        fleet_guest(f, view_guest(view, snap_get(now, &kind_server, "s")));
+    const struct demand *d = fleet_demand(f, g->class_);
+    assert_int_equal(fit_facts(f, d, fleet_find_host(f, "b")), FIT_OK);
+    assert_int_equal(fit_facts(f, d, fleet_find_host(f, "a")), FIT_REQUIRED);
 }
 
 static void aggregates(void **state)
@@ -522,6 +563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(like_one_filled_from_nothing),
         CASE(flavors_and_images),
+        CASE(words_that_come_later),
         CASE(aggregates),
         CASE(hints),
         CASE(pool_policy),
