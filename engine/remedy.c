@@ -351,7 +351,8 @@ static void say_missing(const struct fleet *f, const struct wish *w,
         if (i == FLEET_VCPU)
             n = (n + 999) / 1000;
         if (i < FLEET_CUSTOM)
-            buf_addf(out, "%s%d %s", sep, n, more[i]);
+            buf_addf(out, "%s%d %s", sep, n,
+                     i == FLEET_VCPU && n == 1 ? "more vCPU" : more[i]);
         else
             buf_addf(out, "%s%d more %s", sep, n,
                      i == FLEET_CUSTOM ? w->nobody : explain_resource(i, f));

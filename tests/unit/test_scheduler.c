@@ -171,7 +171,7 @@ static void test_overcommit_and_reserve(void **state)
     assert_non_null(strstr(explained, "b: disabled: repair"));
     assert_string_equal(why.text,
                         "2 nodes disabled, 1 node without enough vCPUs. It "
-                        "would fit with 1 more vCPUs");
+                        "would fit with 1 more vCPU");
     assert_non_null(strstr(explained, "[node b or 1 more would do, "
                                       "were they enabled]"));
     struct node *n = edit_node("a");

@@ -1,0 +1,226 @@
+/* Placement explained over the native API: to administrators by name, to
+ * projects without. */
+#include "api_client.h"
+
+#include "common/cleanup.h"
+#include "model/compute.h"
+#include "model/decision.h"
+#include "model/pool.h"
+#include "rest-api/desk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct api_client *client;
+
+static void put(void *draft)
+{
+    struct txn t = TXN_INIT;
+    struct txn_result result;
+    txn_put_record(&t, draft);
+    assert_true(store_commit(client->store, &t, &result));
+    record_unref(draft);
+}
+
+static void put_node(const char *name, int64_t ram_mb)
+{
+    struct node *n = record_new(&kind_node, name);
+    n->vcpus = 4;
+    n->ram_mb = ram_mb;
+    n->disk_gb = 100;
+    n->cpu_overcommit = 2;
+    n->seen = client->time;
+    put(n);
+}
+
+static void put_flavor(const char *name, int64_t ram_mb)
+{
+    struct flavor *f = record_new(&kind_flavor, name);
+    f->name = rec_str(f, name);
+    f->vcpus = 1;
+    f->ram_mb = ram_mb;
+    put(f);
+}
+
+static int setup(void **state)
+{
+    client = api_client_new();
+    client->api.desk = desk_new();
+    put_node("alpha", 8192);
+    put_node("beta", 4096);
+    put_flavor("small", 1024);
+    put_flavor("big", 10000);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    desk_free(client->api.desk);
+    api_client_free(client);
+    return 0;
+}
+
+/* The body of a call that must answer `status`. */
+static char *ask(const char *method, const char *path, const char *token,
+                 const char *body, int status)
+{
+    struct api_reply r = api_call(client, method, path, token, body);
+    if (r.status != status)
+        fail_msg("%s %s: %d %s", method, path, r.status, r.body);
+    char *text = strdup(r.body ? r.body : "");
+    api_reply_free(&r);
+    return text;
+}
+
+static void has(const char *text, const char *part)
+{
+    if (!strstr(text, part))
+        fail_msg("no '%s' in %s", part, text);
+}
+
+static void lacks(const char *text, const char *part)
+{
+    if (strstr(text, part))
+        fail_msg("'%s' in %s", part, text);
+}
+
+#define EXPLAIN "/cairn/v1/placement/explain"
+
+static void a_would_be_server(void **state)
+{
+    _autofree_ char *fits =
+        ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"small\"}", 200);
+    has(fits, "\"fits\":true");
+    has(fits, "\"hosts\":[{\"node\":\"alpha\",\"fits\":true,\"score\":");
+    has(fits, "\"MEMORY\":875000");
+    _autofree_ char *none =
+        ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"big\"}", 200);
+    has(none, "\"fits\":false");
+    has(none, "10000 MB of memory wanted, 0 of 4096 in use");
+    has(none, "it would fit with 1808 MB more memory on node alpha");
+    free(ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"none\"}", 404));
+    free(ask("POST", EXPLAIN, client->admin, "{}", 400));
+    free(ask("POST", EXPLAIN, NULL, "{\"flavor\":\"small\"}", 401));
+}
+
+static void a_tenant_sees_no_nodes(void **state)
+{
+    _autofree_ char *fits =
+        ask("POST", EXPLAIN, client->demo,
+            "{\"flavor\":\"small\",\"host\":\"beta\"}", 200);
+    has(fits, "\"fits\":true");
+    lacks(fits, "alpha");
+    _autofree_ char *none =
+        ask("POST", EXPLAIN, client->demo, "{\"flavor\":\"big\"}", 200);
+    has(none, "2 nodes without enough memory");
+    has(none, "it would fit with 1808 MB more memory\"");
+    lacks(none, "alpha");
+    free(ask("POST", "/cairn/v1/placement/what-if", client->demo, "{}", 403));
+    free(ask("GET", "/cairn/v1/policy", client->demo, NULL, 403));
+}
+
+static void put_server(const char *id, const char *project)
+{
+    struct server *s = record_new(&kind_server, id);
+    s->name = rec_str(s, id);
+    s->project_id = rec_str(s, project);
+    s->vcpus = 1;
+    s->ram_mb = 1024;
+    s->node = "beta";
+    put(s);
+    struct decision *d = record_new(&kind_decision, id);
+    d->project_id = rec_str(d, project);
+    d->node = "beta";
+    d->policy = "spread";
+    struct decision_candidate *c = list_add(d, &d->candidates, sizeof(*c));
+    c->node = "beta";
+    c->score = 7;
+    struct decision_reason *x = list_add(d, &d->excluded, sizeof(*x));
+    x->why = "disabled";
+    x->nodes = 1;
+    x->example = "alpha: disabled: repair";
+    struct decision_change *change = list_add(d, &d->changes, sizeof(*change));
+    change->what = "with alpha";
+    put(d);
+}
+
+static void a_decision_that_was_made(void **state)
+{
+    put_server("web", client->demo_project);
+    put_server("other", "somebody");
+    _autofree_ char *all =
+        ask("GET", "/cairn/v1/servers/web/placement", client->admin, NULL, 200);
+    has(all, "\"candidates\":[{\"node\":\"beta\",\"score\":7");
+    has(all, "alpha: disabled: repair");
+    has(all, "with alpha");
+    _autofree_ char *own =
+        ask("GET", "/cairn/v1/servers/web/placement", client->demo, NULL, 200);
+    has(own, "\"why\":\"disabled\",\"nodes\":1}");
+    lacks(own, "alpha");
+    lacks(own, "beta");
+    free(ask("GET", "/cairn/v1/servers/other/placement", client->demo, NULL,
+             404));
+}
+
+static void what_if(void **state)
+{
+    put_server("web", client->demo_project);
+    _autofree_ char *text =
+        ask("POST", "/cairn/v1/placement/what-if", client->admin,
+            "{\"lose\":[\"beta\"],\"add\":[{\"node\":\"alpha\",\"count\":2}],"
+            "\"place\":[{\"flavor\":\"small\",\"count\":30}]}",
+            200);
+    has(text, "\"before\":{\"nodes\":2,");
+    has(text, "\"after\":{\"nodes\":3,");
+    has(text, "\"lost\":{\"asked\":1,\"placed\":1");
+    has(text, "\"asked\":30,\"placed\":23,\"nodes\":3");
+    has(text, "3 nodes without enough vCPUs");
+    has(text, "with 1 more vCPU and 1024 MB more memory on node alpha");
+    free(ask("POST", "/cairn/v1/placement/what-if", client->admin,
+             "{\"lose\":[1]}", 400));
+    free(ask("POST", "/cairn/v1/placement/what-if", client->admin,
+             "{\"place\":[{\"flavor\":\"small\",\"count\":0}]}", 400));
+    free(ask("POST", "/cairn/v1/placement/what-if", client->admin,
+             "{\"lose\":[\"gamma\"]}", 404));
+}
+
+static void policy_and_nodes(void **state)
+{
+    _autofree_ char *was =
+        ask("GET", "/cairn/v1/policy", client->admin, NULL, 200);
+    has(was, "{\"placement\":\"spread\",\"rebalancing\":\"on\",\"reserve\":0");
+    _autofree_ char *now =
+        ask("PUT", "/cairn/v1/policy", client->admin,
+            "{\"placement\":\"pack\",\"rebalancing\":\"off\"}", 200);
+    has(now, "\"placement\":\"pack\",\"rebalancing\":\"off\"");
+    free(ask("PUT", "/cairn/v1/policy", client->admin,
+             "{\"placement\":\"random\"}", 400));
+    free(ask("PUT", "/cairn/v1/policy", client->admin, "{\"colour\":1}", 400));
+    _autofree_ char *packed =
+        ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"small\"}", 200);
+    has(packed, "\"policy\":\"pack\",\"hosts\":[{\"node\":\"beta\"");
+    free(ask("PATCH", "/cairn/v1/nodes/alpha", client->admin,
+             "{\"traits\":[\"CUSTOM_SSD\"],\"resources\":{\"CUSTOM_X\":2},"
+             "\"rack\":\"r1\",\"ram_overcommit\":2}",
+             200));
+    _autofree_ char *more =
+        ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"big\"}", 200);
+    has(more, "\"fits\":true");
+    free(ask("PATCH", "/cairn/v1/nodes/alpha", client->admin,
+             "{\"traits\":[\"no spaces\"]}", 400));
+    free(ask("PATCH", "/cairn/v1/nodes/alpha", client->admin,
+             "{\"resources\":{\"VCPU\":2}}", 400));
+    free(ask("PATCH", "/cairn/v1/nodes/gamma", client->admin, "{}", 404));
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_would_be_server),        CASE(a_tenant_sees_no_nodes),
+        CASE(a_decision_that_was_made), CASE(what_if),
+        CASE(policy_and_nodes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
