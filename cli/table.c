@@ -74,8 +74,8 @@ static void print_row(const struct table *t, size_t from, const int width[],
 {
     for (size_t k = 0; k < t->columns; k++) {
         const char *cell = from + k < t->n ? t->cells[from + k] : "";
-        int pad = width[k] - width_of(cell);
         bool last = k + 1 == t->columns;
+        int pad = last && !*cell ? 0 : width[k] - width_of(cell);
         printf("%*s%s%*s%s", right[k] ? pad : 0, "", cell,
                right[k] || last ? 0 : pad, "", last ? "" : "  ");
     }

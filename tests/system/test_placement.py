@@ -62,7 +62,8 @@ def test_no_valid_host_says_what_would_help(cairn, node, admin, demo, image):
     try:
         fault = wait_until(
             "the server has a fault",
-            lambda: demo.compute.get_server(server).fault)
+            lambda: demo.compute.get(f"/servers/{server.id}")
+            .json()["server"].get("fault"))
         assert fault["message"].startswith(
             "No valid host was found. 1 node without enough vCPUs. "
             "It would fit with at most ")
