@@ -529,6 +529,27 @@ bool domain_xml_secret(struct buf *out, const struct domain_ceph *ceph,
     return hand_over(w, b, out, err);
 }
 
+bool domain_xml_move(struct buf *out, const struct domain_info *info,
+                     const char *device, const char *path, struct error *err)
+{
+    WRITER(w, b);
+    begin(w, "domainsnapshot", NULL);
+    begin(w, "disks", NULL);
+    for (size_t i = 0; i < info->n_disks; i++) {
+        bool it = strcmp(info->disks[i], device) == 0;
+        begin(w, "disk", "name", info->disks[i], "snapshot",
+              it ? "external" : "no", NULL);
+        if (it) {
+            leaf(w, "driver", "type", "qcow2", NULL);
+            leaf(w, "source", "file", path, NULL);
+        }
+        end(w);
+    }
+    end(w);
+    end(w);
+    return hand_over(w, b, out, err);
+}
+
 /* ---- reading ----------------------------------------------------------- */
 
 static xmlNodePtr first_child(xmlNodePtr node, const char *name)
@@ -602,17 +623,34 @@ static void read_vnc(xmlNodePtr devices, struct domain_info *info)
               sizeof(info->vnc_host));
 }
 
+static void read_disk(xmlNodePtr n, struct domain_info *info, size_t i)
+{
+    disk_target(n, info->disks[i]);
+    read_attr(first_child(n, "source"), "file", info->paths[i],
+              sizeof(info->paths[i]));
+}
+
+/* The agent's channel: the only one there is. */
+static void read_agent(xmlNodePtr devices, struct domain_info *info)
+{
+    char state[16];
+    read_attr(first_child(first_child(devices, "channel"), "target"), "state",
+              state, sizeof(state));
+    info->agent = strcmp(state, "connected") == 0;
+}
+
 static void read_devices(xmlNodePtr devices, struct domain_info *info)
 {
     xmlNodePtr n = first_child(devices, "disk");
     for (; n && info->n_disks < DOMAIN_DISKS_MAX; n = next_named(n, "disk"))
-        disk_target(n, info->disks[info->n_disks++]);
+        read_disk(n, info, info->n_disks++);
     n = first_child(devices, "interface");
     for (; n && info->n_nics < DOMAIN_NICS_MAX; n = next_named(n, "interface"))
         nic_port(n, info->nics[info->n_nics++]);
     n = first_child(first_child(devices, "serial"), "log");
     read_attr(n, "file", info->serial_log, sizeof(info->serial_log));
     read_vnc(devices, info);
+    read_agent(devices, info);
 }
 
 bool domain_xml_read(const char *xml, struct domain_info *info)

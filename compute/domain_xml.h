@@ -54,10 +54,14 @@ bool domain_xml_nic(struct buf *out, const struct nic_spec *nic,
 /* The secret that holds Ceph's key, in libvirt's memory only. */
 bool domain_xml_secret(struct buf *out, const struct domain_ceph *ceph,
                        struct error *err);
+/* What libvirt is told to move one disk of the domain onto `path`: a snapshot
+ * of that disk alone. */
+bool domain_xml_move(struct buf *out, const struct domain_info *info,
+                     const char *device, const char *path, struct error *err);
 
 /* Reads what libvirt says of a domain of ours into vnc_*, serial_log, reboot,
- * disks and nics; leaves the state alone.  False when it is not XML or not
- * ours (no metadata of DOMAIN_XMLNS). */
+ * agent, disks and nics; leaves the state alone.  False when it is not XML or
+ * not ours (no metadata of DOMAIN_XMLNS). */
 bool domain_xml_read(const char *xml, struct domain_info *info);
 /* The element of one device as libvirt wrote it, for detaching: the disk
  * with this target, or the NIC with this port. */

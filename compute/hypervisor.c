@@ -17,6 +17,14 @@ bool domain_has_disk(const struct domain_info *info, const char *device)
     return false;
 }
 
+const char *domain_disk_path(const struct domain_info *info, const char *device)
+{
+    for (size_t i = 0; i < info->n_disks; i++)
+        if (strcmp(info->disks[i], device) == 0)
+            return info->paths[i];
+    return NULL;
+}
+
 bool domain_has_nic(const struct domain_info *info, const char *port_id)
 {
     for (size_t i = 0; i < info->n_nics; i++)

@@ -31,6 +31,7 @@
 
 #define DOMAIN_DISKS_MAX 26
 #define DOMAIN_NICS_MAX  26
+#define DOMAIN_PATH_MAX  512
 
 /* ---- what a domain should be ------------------------------------------- */
 
@@ -112,10 +113,13 @@ struct domain_info {
     int vnc_port;
     char serial_log[256]; /* file that collects the console's output */
     int64_t reboot;       /* domain_spec.reboot of the newest define_start */
+    bool agent;           /* the guest's agent is there to be asked */
     /* What the guest has now (running, paused) or will have (off): the
-     * targets of its disks ("vda", cdroms too) and the ids of its ports. */
+     * targets of its disks ("vda", cdroms too) with the files behind them ("":
+     * none), and the ids of its ports. */
     size_t n_disks, n_nics;
     char disks[DOMAIN_DISKS_MAX][16];
+    char paths[DOMAIN_DISKS_MAX][DOMAIN_PATH_MAX];
     char nics[DOMAIN_NICS_MAX][UUID_SIZE];
 };
 
@@ -126,6 +130,9 @@ struct domain_stats {
 };
 
 bool domain_has_disk(const struct domain_info *info, const char *device);
+/* The file behind a disk, NULL when it has no such disk. */
+const char *domain_disk_path(const struct domain_info *info,
+                             const char *device);
 bool domain_has_nic(const struct domain_info *info, const char *port_id);
 static inline bool domain_active(const struct domain_info *info)
 {
@@ -171,6 +178,11 @@ struct hypervisor_ops {
     /* Grows a disk's file and tells the guest; `bytes` is the whole size. */
     bool (*resize_disk)(struct hypervisor *, const char *id, const char *device,
                         int64_t bytes, struct error *);
+    /* From now on the guest writes to `path`, an empty overlay on the file
+     * that its disk has now, and to that no more.  Running or paused; the
+     * guest's file systems are asked to be at rest, if its agent is there. */
+    bool (*move_disk)(struct hypervisor *, const char *id, const char *device,
+                      const char *path, struct error *);
     bool (*attach_nic)(struct hypervisor *, const char *id,
                        const struct nic_spec *, struct error *);
     bool (*detach_nic)(struct hypervisor *, const char *id, const char *port_id,

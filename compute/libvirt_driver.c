@@ -711,6 +711,50 @@ static bool drv_resize_disk(struct hypervisor *h, const char *id,
             failed(err, f.conn, id, "resize a disk"));
 }
 
+/* Snapshots without metadata: libvirt keeps nothing of them.  A guest whose
+ * agent does not manage to hold still in time gets a snapshot as after a
+ * power cut. */
+static bool snapshot(struct found *f, const char *xml, bool agent)
+{
+    const unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
+                           VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA |
+                           VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT |
+                           VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
+    virDomainSnapshotPtr s = NULL;
+    if (agent)
+        s = virDomainSnapshotCreateXML(
+            f->dom, xml, flags | VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE);
+    if (!s)
+        s = virDomainSnapshotCreateXML(f->dom, xml, flags);
+    if (s)
+        virDomainSnapshotFree(s);
+    return s != NULL;
+}
+
+/* A quiescing call that failed may have moved the disk all the same: to do it
+ * twice would be wrong, and libvirt refuses it (the file is in use). */
+static bool drv_move_disk(struct hypervisor *h, const char *id,
+                          const char *device, const char *path,
+                          struct error *err)
+{
+    _autofound_ struct found f = { 0 };
+    struct domain_info info;
+    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
+    if (!drv_info(h, id, &info, err) || !find_needed(h, id, &f, err))
+        return false;
+    const char *now = domain_disk_path(&info, device);
+    if (!domain_active(&info) || !now)
+        return error_set(err, ERR_NOT_FOUND, "domain %s has no disk %s now", id,
+                         device);
+    if (strcmp(now, path) == 0)
+        return true;
+    bool ok = domain_xml_move(&xml, &info, device, path, err) &&
+              (snapshot(&f, buf_str(&xml), info.agent) ||
+               failed(err, f.conn, id, "move a disk"));
+    buf_free(&xml);
+    return ok;
+}
+
 /* ---- the rest ---------------------------------------------------------- */
 
 static bool drv_stats(struct hypervisor *h, const char *id,
@@ -806,6 +850,7 @@ static const struct hypervisor_ops ops = {
     .attach_disk = drv_attach_disk,
     .detach_disk = drv_detach_disk,
     .resize_disk = drv_resize_disk,
+    .move_disk = drv_move_disk,
     .attach_nic = drv_attach_nic,
     .detach_nic = drv_detach_nic,
     .stats = drv_stats,

@@ -167,6 +167,31 @@ static struct server_plan shut_down(const struct server_view *v)
     return ask(v, &q);
 }
 
+/* ---- disks that go on in another file ----------------------------------- */
+
+static const char *device_of(const struct server_view *v, size_t i)
+{
+    const struct server_volume *sv = volume_at(v->server, i);
+    return device_name(sv->device ? sv->device : server_root_device(v->server));
+}
+
+static bool lags(const struct server_view *v, size_t i)
+{
+    const char *has = domain_disk_path(&v->domain, device_of(v, i));
+    const struct volume *vol = v->volumes[i];
+    return has && *has && volume_at(v->server, i)->state == ATTACH_DONE &&
+           vol && vol->path && strcmp(has, vol->path) != 0;
+}
+
+static struct server_plan moved(const struct server_view *v,
+                                struct server_plan then)
+{
+    for (size_t i = 0; i < n_volumes(v->server); i++)
+        if (lags(v, i))
+            return PLAN(MOVE_DISK, .i = i);
+    return then;
+}
+
 /* ---- life -------------------------------------------------------------- */
 
 static bool resting(const struct server *s)
@@ -246,7 +271,7 @@ static struct server_plan to_goal(const struct server_view *v)
     case RESUME:
         return s->vm_state == VM_PAUSED ? PLAN(RESUME) : PLAN(NONE);
     case SAVE:
-        return PLAN(SAVE);
+        return moved(v, PLAN(SAVE));
     case REST:
         break;
     }
@@ -270,8 +295,7 @@ static struct server_plan plan_volume(const struct server_view *v, size_t i)
 {
     const struct server_volume *sv = volume_at(v->server, i);
     const struct volume *vol = v->volumes[i];
-    const char *device =
-        device_name(sv->device ? sv->device : server_root_device(v->server));
+    const char *device = device_of(v, i);
     bool present = domain_has_disk(&v->domain, device);
     struct question q = { device,           i,
                           STEP_DETACH_DISK, STEP_KEEP_DISK,
@@ -281,7 +305,7 @@ static struct server_plan plan_volume(const struct server_view *v, size_t i)
     if (sv->state == ATTACH_WANTED && !present && server_volume_ready(vol))
         return PLAN(ATTACH_DISK, .i = i);
     if (sv->state == ATTACH_DONE && present && vol &&
-        vol->status == VOLUME_EXTENDING)
+        vol->status == VOLUME_EXTENDING && !lags(v, i))
         return PLAN(RESIZE_DISK, .i = i);
     return PLAN(NONE);
 }
@@ -310,7 +334,7 @@ static struct server_plan devices(const struct server_view *v)
         p = plan_volume(v, i);
     for (size_t i = 0; p.step == STEP_NONE && i < n_ports(v->server); i++)
         p = plan_port(v, i);
-    return p;
+    return p.step == STEP_NONE ? moved(v, p) : p;
 }
 
 /* ---- what the record should say ---------------------------------------- */

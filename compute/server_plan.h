@@ -19,7 +19,10 @@
  *     SAVED          restore         -            restore    -
  *     off, absent    start (2)       -            halted (3) halted (3)
  *
- *   then the record is brought up to date, then devices are plugged.
+ *   then the record is brought up to date, then devices are plugged, then
+ *   disks whose records name another file than the domain has are moved to
+ *   that (a snapshot is being taken, storage/heads.h): before a SAVE, too,
+ *   which would keep the old one.
  *
  *   (1) only what was paused on purpose; after an I/O error it stays so
  *   (2) when it was STOPPED, PAUSED, SUSPENDED or failed; an ACTIVE one that
@@ -72,6 +75,7 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
     X(ATTACH_DISK, "attach a volume")                                          \
     X(DETACH_DISK, "detach a volume")                                          \
     X(RESIZE_DISK, "extend a volume")                                          \
+    X(MOVE_DISK, "take a snapshot of a volume")                                \
     X(ATTACH_NIC, "attach a port")                                             \
     X(DETACH_NIC, "detach a port")                                             \
     X(KEEP_DISK, "give up detaching a volume")                                 \

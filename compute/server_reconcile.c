@@ -365,6 +365,9 @@ static bool act(struct run *run, const struct server_plan *p)
     case STEP_RESIZE_DISK:
         return ops->resize_disk(h, id, device_at(run, p->i),
                                 run->view.volumes[p->i]->size_gb << 30, err);
+    case STEP_MOVE_DISK:
+        return ops->move_disk(h, id, device_at(run, p->i),
+                              run->view.volumes[p->i]->path, err);
     case STEP_ATTACH_NIC:
         return attach_nic(run, p->i);
     case STEP_DETACH_NIC:
@@ -404,7 +407,9 @@ static enum reconcile_verdict step_failed(struct run *run,
 {
     char text[128];
     error_prefix(run->err, "could not %s", server_step_names[p->step]);
-    if (!out_of_tries(run, p->step))
+    /* A disk that cannot be moved now loses nothing by it: the next start
+     * has the new file. */
+    if (p->step == STEP_MOVE_DISK || !out_of_tries(run, p->step))
         return RECONCILE_RETRY; /* the queue logs it */
     log_warn(LOG_NAME, "server %s: for good: %s", run->view.server->rec.id,
              run->err->text);

@@ -169,11 +169,14 @@ static const struct server_volume *volume_of(const struct server *server,
     return NULL;
 }
 
-/* One with snapshots stays, as cinder refuses to delete it. */
-static bool goes_too(const struct snapshot *s, const struct server_volume *sv)
+/* One with snapshots stays, as cinder refuses to delete it; so does one that
+ * is being copied. */
+static bool goes_too(const struct snapshot *s, const struct server_volume *sv,
+                     const struct volume *v)
 {
-    return sv && sv->delete_on_termination &&
-           !snap_find(s, &kind_snapshot, "volume_id", sv->volume_id);
+    return sv && sv->delete_on_termination && v->status != VOLUME_UPLOADING &&
+           !snap_find(s, &kind_snapshot, "volume_id", v->rec.id) &&
+           !volume_is_copied(s, v);
 }
 
 static void release_volumes(struct txn *t, const struct snapshot *s,
@@ -183,7 +186,7 @@ static void release_volumes(struct txn *t, const struct snapshot *s,
         snap_by(s, &kind_volume, "attachments.server_id", server->rec.id);
     for (const struct volume *v; (v = snap_next(&it));) {
         const struct server_volume *sv = volume_of(server, v->rec.id);
-        volume_release(t, v, server->rec.id, goes_too(s, sv), now);
+        volume_release(t, v, server->rec.id, goes_too(s, sv, v), now);
     }
     /* Ones that the server names but that do not name it yet. */
     for (size_t i = 0; i < server->volumes.n; i++) {
@@ -191,7 +194,7 @@ static void release_volumes(struct txn *t, const struct snapshot *s,
             LIST_AT(server->volumes, struct server_volume, i);
         const struct volume *v = snap_get(s, &kind_volume, sv->volume_id);
         if (v && v->attachments.n == 0)
-            volume_release(t, v, server->rec.id, goes_too(s, sv), now);
+            volume_release(t, v, server->rec.id, goes_too(s, sv, v), now);
     }
 }
 

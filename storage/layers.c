@@ -29,6 +29,7 @@ static const struct {
     [PLACE_VOLUMES] = { "volumes", 0711 },
     [PLACE_SNAPSHOTS] = { "snapshots", 0711 },
     [PLACE_BASE] = { "base", 0711 },
+    [PLACE_HEADS] = { "heads", 0700 },
     [PLACE_TMP] = { "tmp", 0700 },
     [PLACE_ROOT] = { "root", 0700 },
 };
@@ -208,16 +209,18 @@ static char *base_of(const struct layers *l, const struct qcow2_head *head)
     return layers_path(l, PLACE_BASE, gen, "");
 }
 
-/* How many overlays stand on each other; a raw file is none. */
-static int depth_of(const struct layers *l, const char *path)
+char *layers_base(const struct layers *l, const char *path)
+{
+    struct qcow2_head head = { 0 };
+    return read_head(path, &head, NULL) ? base_of(l, &head) : NULL;
+}
+
+int layers_depth(const struct layers *l, const char *path)
 {
     int depth = 0;
-    _autofree_ char *at = xstrdup(path);
-    struct qcow2_head head = { 0 };
-    while (depth <= LAYERS_DEPTH_MAX && read_head(at, &head, NULL)) {
-        char *below = base_of(l, &head);
-        if (!below)
-            break;
+    _autofree_ char *at = layers_base(l, path);
+    while (at && depth <= LAYERS_DEPTH_MAX) {
+        char *below = layers_base(l, at);
         depth++;
         free(at);
         at = below;
@@ -268,7 +271,7 @@ static bool new_file(struct layers *l, const char *under, const char *driver,
     snprintf(bytes, sizeof(bytes), "%" PRId64, size);
     _autofree_ char *path = layers_path(l, PLACE_TMP, gen, "");
     _autofree_ char *backing = xasprintf(BASE_PREFIX "%s", gen);
-    *flat = !under || depth_of(l, under) >= LAYERS_DEPTH_MAX;
+    *flat = !under || layers_depth(l, under) >= LAYERS_DEPTH_MAX;
     bool ok = under && *flat
                   ? new_copy(l, under, driver, bytes, path, err)
                   : new_qcow2(path, size, under ? backing : NULL, driver, err);
@@ -337,7 +340,16 @@ void layers_abandon(struct layers *l, const char *gen)
 #define QEMU_WRITES    101
 #define QEMU_NO_WRITES 201
 
-static int guard(const char *path, struct error *err)
+static bool guest_writes(int fd)
+{
+    struct flock theirs = { .l_type = F_WRLCK,
+                            .l_whence = SEEK_SET,
+                            .l_start = QEMU_WRITES,
+                            .l_len = 1 };
+    return fcntl(fd, F_OFD_GETLK, &theirs) < 0 || theirs.l_type != F_UNLCK;
+}
+
+int layers_guard(const char *path, struct error *err)
 {
     _autoclose_ int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0) {
@@ -349,12 +361,10 @@ static int guard(const char *path, struct error *err)
                           .l_whence = SEEK_SET,
                           .l_start = QEMU_NO_WRITES,
                           .l_len = 1 };
-    struct flock theirs = { .l_type = F_WRLCK,
-                            .l_whence = SEEK_SET,
-                            .l_start = QEMU_WRITES,
-                            .l_len = 1 };
-    if (fcntl(fd, F_OFD_SETLK, &mine) < 0 ||
-        fcntl(fd, F_OFD_GETLK, &theirs) < 0 || theirs.l_type != F_UNLCK) {
+    /* Looked at first: our lock, for a moment, must not get in the way of a
+     * guest that is just being moved off this file. */
+    if (guest_writes(fd) || fcntl(fd, F_OFD_SETLK, &mine) < 0 ||
+        guest_writes(fd)) {
         error_set(err, ERR_CONFLICT, "%s is in use by a guest", path);
         return -1;
     }
@@ -366,10 +376,10 @@ static int guard(const char *path, struct error *err)
  * complete, and one rename puts it in place.  Up to then nothing has
  * happened; from then on the old content cannot change any more.
  */
-bool layers_freeze(struct layers *l, const char *head, char **frozen,
-                   struct error *err)
+bool layers_freeze(struct layers *l, enum place place, const char *head,
+                   char **frozen, struct error *err)
 {
-    _autoclose_ int held = guard(head, err);
+    _autoclose_ int held = layers_guard(head, err);
     int64_t size;
     char gen[GENERATION_SIZE];
     bool flat;
@@ -380,7 +390,7 @@ bool layers_freeze(struct layers *l, const char *head, char **frozen,
         layers_abandon(l, gen);
         return false;
     }
-    if (!layers_publish(l, gen, PLACE_VOLUMES, head, err))
+    if (!layers_publish(l, gen, place, head, err))
         return false;
     _autofree_ char *base = layers_path(l, PLACE_BASE, gen, "");
     layers_point(l, "frozen");

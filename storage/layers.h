@@ -5,6 +5,7 @@
  *         images/<blob>             immutable, qcow2 or raw
  *         disks/<server id>.qcow2   overlay on an image
  *         volumes/<id>.qcow2        a volume's head: the one file written to
+ *         heads/                    which file that is else (heads.h)
  *         snapshots/<id>.qcow2      immutable
  *         base/<generation>         what the overlay of that generation
  *                                   stands on
@@ -43,6 +44,7 @@ enum place {
     PLACE_VOLUMES,
     PLACE_SNAPSHOTS,
     PLACE_BASE,
+    PLACE_HEADS,
     PLACE_TMP,
     PLACE_ROOT,
     N_PLACES
@@ -103,11 +105,19 @@ bool layers_publish(struct layers *l, const char *name, enum place place,
 /* Removes tmp/<gen> and what it stands on: made, but not published. */
 void layers_abandon(struct layers *l, const char *gen);
 
+/* Keeps guests from writing to a file of ours, until the descriptor is closed;
+ * CONFLICT when one does, NOT_FOUND.  -1 on failure. */
+int layers_guard(const char *path, struct error *err);
+/* The file that an overlay stands on, or NULL; the caller frees. */
+char *layers_base(const struct layers *l, const char *path);
+/* How many overlays stand on each other; a raw file is none. */
+int layers_depth(const struct layers *l, const char *path);
+
 /* Makes the content of a volume's head immutable: it goes on as
  * base/<gen> (frozen), and a new head on top of it is put in its place.
  * CONFLICT when a guest writes to it. */
-bool layers_freeze(struct layers *l, const char *head, char **frozen,
-                   struct error *err);
+bool layers_freeze(struct layers *l, enum place place, const char *head,
+                   char **frozen, struct error *err);
 /* Another name for an immutable file. */
 bool layers_link(struct layers *l, const char *from, enum place place,
                  const char *path, struct error *err);

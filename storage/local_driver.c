@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "storage/digest.h"
+#include "storage/heads.h"
 #include "storage/image_check.h"
 #include "storage/inspect.h"
 #include "storage/layers.h"
@@ -377,12 +378,23 @@ static bool under_image(struct layers *l, const char *blob, struct under *u,
     return true;
 }
 
-static bool under_qcow2(struct layers *l, enum place place, const char *what,
+static const struct {
+    enum place place;
+    const char *what;
+} source_places[] = {
+    [SOURCE_SNAPSHOT] = { PLACE_SNAPSHOTS, "snapshot" },
+    [SOURCE_VOLUME] = { PLACE_VOLUMES, "volume" },
+    [SOURCE_DISK] = { PLACE_DISKS, "disk" },
+};
+
+/* SOURCE_SNAPSHOT, SOURCE_VOLUME or SOURCE_DISK. */
+static bool under_qcow2(struct layers *l, enum volume_source from,
                         const char *id, struct under *u, struct error *err)
 {
+    const char *what = source_places[from].what;
     if (!name_check(what, id, err))
         return false;
-    u->path = layers_path(l, place, id, QCOW2);
+    u->path = heads_path(l, source_places[from].place, id);
     u->driver = "qcow2";
     if (!layers_exists(u->path))
         return error_set(err, ERR_NOT_FOUND, "%s %s has no file", what, id);
@@ -415,7 +427,7 @@ static bool local_disk_create(struct volumes *v, const char *server_id,
     _autounder_ struct under u = { 0 };
     if (!name_check("server", server_id, err))
         return false;
-    _autofree_ char *to = layers_path(l, PLACE_DISKS, server_id, QCOW2);
+    _autofree_ char *to = heads_path(l, PLACE_DISKS, server_id);
     if (!layers_exists(to)) {
         if (!under_image(l, blob, &u, err))
             return false;
@@ -428,21 +440,14 @@ static bool local_disk_create(struct volumes *v, const char *server_id,
     return path_out(to, path, err);
 }
 
-/* Deletes "<place>/<id>.qcow2". */
-static bool delete_in(struct layers *l, enum place place, const char *id,
-                      struct error *err)
-{
-    if (!name_check("id", id, err))
-        return false;
-    _autofree_ char *path = layers_path(l, place, id, QCOW2);
-    return layers_drop(l, path, err);
-}
-
 static bool local_disk_delete(struct volumes *v, const char *server_id,
                               struct error *err)
 {
     _autoleave_ struct layers *l = enter(v);
-    return delete_in(l, PLACE_DISKS, server_id, err);
+    if (!name_check("server", server_id, err))
+        return false;
+    _autohead_ pthread_mutex_t *m = lock_head(v, server_id);
+    return heads_drop(l, PLACE_DISKS, server_id, err);
 }
 
 /* A clone stands on the frozen content of its source, as the source itself
@@ -455,7 +460,7 @@ static bool make_clone(struct volumes *v, const char *source,
     struct under frozen = *u;
     _autofree_ char *base = NULL;
     _autohead_ pthread_mutex_t *m = lock_head(v, source);
-    if (!layers_freeze(l, u->path, &base, err))
+    if (!layers_freeze(l, PLACE_VOLUMES, u->path, &base, err))
         return false;
     frozen.path = base;
     bool ok = make(l, &frozen, size, PLACE_VOLUMES, path, err);
@@ -472,10 +477,10 @@ static bool find_source(struct layers *l, const struct volume_spec *spec,
     case SOURCE_IMAGE:
         return under_image(l, spec->source, u, err);
     case SOURCE_SNAPSHOT:
-        return under_qcow2(l, PLACE_SNAPSHOTS, "snapshot", spec->source, u,
-                           err);
     case SOURCE_VOLUME:
-        return under_qcow2(l, PLACE_VOLUMES, "volume", spec->source, u, err);
+        return under_qcow2(l, spec->from, spec->source, u, err);
+    case SOURCE_DISK:
+        break;
     }
     return error_set(err, ERR_INTERNAL, "unknown source of a volume");
 }
@@ -488,7 +493,7 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
     _autounder_ struct under u = { 0 };
     if (!name_check("volume", volume_id, err) || !size_check(spec->size, err))
         return false;
-    _autofree_ char *to = layers_path(l, PLACE_VOLUMES, volume_id, QCOW2);
+    _autofree_ char *to = heads_path(l, PLACE_VOLUMES, volume_id);
     if (!layers_exists(to)) {
         if (!find_source(l, spec, &u, err) || !fits(&u, spec->size, err))
             return false;
@@ -507,7 +512,7 @@ static bool local_volume_delete(struct volumes *v, const char *volume_id,
     if (!name_check("volume", volume_id, err))
         return false;
     _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
-    return delete_in(l, PLACE_VOLUMES, volume_id, err);
+    return heads_drop(l, PLACE_VOLUMES, volume_id, err);
 }
 
 static bool local_volume_extend(struct volumes *v, const char *volume_id,
@@ -518,7 +523,7 @@ static bool local_volume_extend(struct volumes *v, const char *volume_id,
     if (!size_check(size, err) || !name_check("volume", volume_id, err))
         return false;
     _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
-    if (!under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err))
+    if (!under_qcow2(l, SOURCE_VOLUME, volume_id, &u, err))
         return false;
     if (u.size >= size)
         return true;
@@ -529,36 +534,71 @@ static bool local_volume_extend(struct volumes *v, const char *volume_id,
            layers_finish(l, u.path, false, err);
 }
 
+static bool snapshot_check(const char *snapshot_id, enum volume_source of,
+                           const char *id, struct error *err)
+{
+    if (of != SOURCE_VOLUME && of != SOURCE_DISK)
+        return error_set(err, ERR_INTERNAL, "a snapshot of what?");
+    return name_check("snapshot", snapshot_id, err) &&
+           name_check(source_places[of].what, id, err);
+}
+
+static bool local_snapshot_begin(struct volumes *v, const char *snapshot_id,
+                                 enum volume_source of, const char *id,
+                                 bool in_use, char path[STORAGE_PATH_MAX],
+                                 bool *moved, struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    *moved = false;
+    if (!snapshot_check(snapshot_id, of, id, err))
+        return false;
+    enum place place = source_places[of].place;
+    _autohead_ pthread_mutex_t *m = lock_head(v, id);
+    if (in_use && !heads_move(l, place, id, snapshot_id, err))
+        return false;
+    *moved = !heads_settled(l, place, id);
+    _autofree_ char *head = heads_path(l, place, id);
+    return path_out(head, path, err);
+}
+
+/* Freezes the head and gives the frozen one the snapshot's name. */
+static bool freeze_as(struct layers *l, enum place place, const char *head,
+                      const char *to, struct error *err)
+{
+    _autofree_ char *base = NULL;
+    if (!layers_freeze(l, place, head, &base, err))
+        return false;
+    bool ok = layers_link(l, base, PLACE_SNAPSHOTS, to, err);
+    layers_release(l, base, head);
+    return ok;
+}
+
 static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
-                                  const char *volume_id,
+                                  enum volume_source of, const char *id,
                                   char path[STORAGE_PATH_MAX],
                                   struct error *err)
 {
     _autoleave_ struct layers *l = enter(v);
     _autounder_ struct under u = { 0 };
-    if (!name_check("snapshot", snapshot_id, err) ||
-        !name_check("volume", volume_id, err))
+    if (!snapshot_check(snapshot_id, of, id, err))
         return false;
-    _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
+    enum place place = source_places[of].place;
+    _autohead_ pthread_mutex_t *m = lock_head(v, id);
     _autofree_ char *to = layers_path(l, PLACE_SNAPSHOTS, snapshot_id, QCOW2);
-    if (!layers_exists(to)) {
-        _autofree_ char *base = NULL;
-        if (!under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err) ||
-            !layers_freeze(l, u.path, &base, err))
-            return false;
-        bool ok = layers_link(l, base, PLACE_SNAPSHOTS, to, err);
-        layers_release(l, base, u.path);
-        if (!ok)
-            return false;
-    }
-    return path_out(to, path, err);
+    bool ok = heads_settle(l, place, id, err) &&
+              (layers_exists(to) || (under_qcow2(l, of, id, &u, err) &&
+                                     freeze_as(l, place, u.path, to, err)));
+    return ok && path_out(to, path, err);
 }
 
 static bool local_snapshot_delete(struct volumes *v, const char *snapshot_id,
                                   struct error *err)
 {
     _autoleave_ struct layers *l = enter(v);
-    return delete_in(l, PLACE_SNAPSHOTS, snapshot_id, err);
+    if (!name_check("snapshot", snapshot_id, err))
+        return false;
+    _autofree_ char *path = layers_path(l, PLACE_SNAPSHOTS, snapshot_id, QCOW2);
+    return layers_drop(l, path, err);
 }
 
 /* Copies a volume's content to tmp/<upload id>; what the guest has written
@@ -579,8 +619,8 @@ static bool copy_out(struct layers *l, const char *from, const char *upload_id,
     return false;
 }
 
-static bool local_volume_to_image(struct volumes *v, const char *volume_id,
-                                  const char *upload_id,
+static bool local_volume_to_image(struct volumes *v, enum volume_source from,
+                                  const char *source, const char *upload_id,
                                   const char *disk_format,
                                   struct image_info *info, struct error *err)
 {
@@ -599,7 +639,7 @@ static bool local_volume_to_image(struct volumes *v, const char *volume_id,
         type = strcmp(disk_format, "qcow2") == 0 ? 0 : 1;
         _autofree_ char *to =
             layers_path(l, PLACE_IMAGES, upload_id, blob_types[type].suffix);
-        if (!under_qcow2(l, PLACE_VOLUMES, "volume", volume_id, &u, err) ||
+        if (!under_qcow2(l, from, source, &u, err) ||
             !copy_out(l, u.path, upload_id, disk_format, err) ||
             !layers_publish(l, upload_id, PLACE_IMAGES, to, err))
             return false;
@@ -625,10 +665,8 @@ static bool list_one(struct layers *l, void *arg, enum place place,
     if (lstat(path, &st) < 0)
         return true; /* gone since */
     snprintf(id, sizeof(id), "%s", name);
-    size_t n = strlen(id), cut = strlen(QCOW2);
-    if (place != PLACE_UPLOADS && place != PLACE_IMAGES && n > cut &&
-        strcmp(id + n - cut, QCOW2) == 0)
-        id[n - cut] = '\0';
+    if (place != PLACE_UPLOADS && place != PLACE_IMAGES)
+        heads_id(id);
     struct stored what = { .kind = list->kind,
                            .name = id,
                            .used = (int64_t)st.st_blocks * 512,
@@ -695,6 +733,7 @@ static const struct volume_ops local_ops = {
     .volume_create = local_volume_create,
     .volume_delete = local_volume_delete,
     .volume_extend = local_volume_extend,
+    .snapshot_begin = local_snapshot_begin,
     .snapshot_create = local_snapshot_create,
     .snapshot_delete = local_snapshot_delete,
     .volume_to_image = local_volume_to_image,

@@ -4,8 +4,8 @@
  * Everything lies under one directory (layers.h draws it): images as the
  * qcow2 or raw files they were uploaded as, disks and volumes as qcow2
  * overlays on them, sparse, made by qcow2.h, changed by qemu-img, synced and
- * renamed into place.  Snapshots and clones are copy-on-write.  Paths that it gives
- * out name qcow2 files whose backing files have explicit formats.
+ * renamed into place.  Snapshots and clones are copy-on-write.  Paths that it
+ * gives out name qcow2 files whose backing files have explicit formats.
  *
  * Images from outside pass inspect.h first, then qemu-img in a sandbox
  * (image_check.h).  They are inspected where nobody can write to them any

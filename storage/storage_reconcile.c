@@ -14,6 +14,10 @@
 #define ATTEMPTS_MAX 8
 #define GROW_US      (5 * SECOND_US)
 #define CONFLICT_US  (10 * INT64_C(1000))
+#define MOVE_US      (50 * INT64_C(1000))
+#define MOVE_TRIES   1200
+#define SAVED_US     (5 * SECOND_US)
+#define SAVED_TRIES  12
 #define AUDIT_US     (600 * SECOND_US)
 #define AUDIT_AGE_US (3600 * SECOND_US)
 #define AUDIT_KEY    "audit/files"
@@ -345,6 +349,104 @@ static int resting(const struct volume *v)
     return v->attachments.n > 0 ? VOLUME_RESERVED : VOLUME_AVAILABLE;
 }
 
+/* ---- the content of a volume that a guest may have ---------------------- */
+
+enum taken {
+    TAKEN,
+    NOT_YET, /* *verdict says what then */
+    FAILED,  /* r->err */
+};
+
+/* The record says which file is the volume's, before anything relies on it
+ * (a guest that starts; the end of the old name).  We come again. */
+static enum taken write_head(struct run *r, const struct volume *v,
+                             const char *head, enum reconcile_verdict *verdict)
+{
+    if (v->path && strcmp(v->path, head) == 0)
+        return TAKEN;
+    _autorecord_ struct volume *next = record_copy(v);
+    next->path = rec_str(next, head);
+    next->updated = now(r);
+    *verdict = change(r, next);
+    if (*verdict == RECONCILE_DONE) {
+        *r->delay_us = 0;
+        *verdict = RECONCILE_AGAIN;
+    }
+    return NOT_YET;
+}
+
+static enum taken sync_head(struct run *r, const struct volume *v,
+                            enum reconcile_verdict *verdict)
+{
+    char head[STORAGE_PATH_MAX];
+    bool moved;
+    if (!v->path)
+        return TAKEN; /* it is being made */
+    if (!ops_of(r)->snapshot_begin(r->s->c.volumes, v->rec.id, SOURCE_VOLUME,
+                                   v->rec.id, false, head, &moved, r->err))
+        return FAILED;
+    return write_head(r, v, head, verdict);
+}
+
+/* A guest whose memory lies in a file goes on with the files it had. */
+static bool sleeps(const struct run *r, const struct volume *v)
+{
+    for (size_t i = 0; i < v->attachments.n; i++) {
+        const struct volume_attachment *a =
+            LIST_AT(v->attachments, struct volume_attachment, i);
+        const struct server *s = snap_get(r->snap, &kind_server, a->server_id);
+        if (s && (s->goal == GOAL_SUSPENDED || s->vm_state == VM_SUSPENDED))
+            return true;
+    }
+    return false;
+}
+
+/* For the guest to be moved; FAILED with CONFLICT in the end. */
+static enum taken wait(struct run *r, int64_t us, int tries,
+                       enum reconcile_verdict *verdict)
+{
+    *r->delay_us = us;
+    *verdict = RECONCILE_AGAIN;
+    if (attempts_count(r->s, r->key) < tries)
+        return NOT_YET;
+    error_set(r->err, ERR_CONFLICT, "a guest keeps a file of the volume");
+    return FAILED;
+}
+
+/* A snapshot of the volume as it is when asked for first.  A running guest
+ * that writes to it is moved to a new file by compute, which sees that the
+ * record's path is another than its domain has. */
+static enum taken take(struct run *r, const char *snapshot_id,
+                       const struct volume *v, char path[STORAGE_PATH_MAX],
+                       enum reconcile_verdict *verdict)
+{
+    char head[STORAGE_PATH_MAX];
+    bool moved;
+    struct volumes *all = r->s->c.volumes;
+    if (!ops_of(r)->snapshot_begin(all, snapshot_id, SOURCE_VOLUME, v->rec.id,
+                                   v->attachments.n > 0, head, &moved, r->err))
+        return FAILED;
+    if (write_head(r, v, head, verdict) == NOT_YET)
+        return NOT_YET;
+    if (moved && sleeps(r, v))
+        return wait(r, SAVED_US, SAVED_TRIES, verdict);
+    if (ops_of(r)->snapshot_create(all, snapshot_id, SOURCE_VOLUME, v->rec.id,
+                                   path, r->err))
+        return TAKEN;
+    return moved && r->err->code == ERR_CONFLICT
+               ? wait(r, MOVE_US, MOVE_TRIES, verdict)
+               : FAILED;
+}
+
+/* What was taken for one purpose only; what is left of it the audit finds. */
+static void drop_taken(struct run *r, const char *snapshot_id)
+{
+    struct error ignored;
+    ops_of(r)->snapshot_delete(r->s->c.volumes, snapshot_id, &ignored);
+}
+
+/* ---- volumes, continued -------------------------------------------------- */
+
 static bool volume_source(const struct run *r, const struct volume *v,
                           struct volume_spec *spec)
 {
@@ -371,23 +473,50 @@ static bool volume_source(const struct run *r, const struct volume *v,
     return true;
 }
 
+/* One cloned from a volume that a server has is made from a snapshot with
+ * its own id. */
+static enum taken clone_source(struct run *r, const struct volume *v,
+                               struct volume_spec *spec,
+                               enum reconcile_verdict *verdict)
+{
+    char path[STORAGE_PATH_MAX];
+    if (!volume_source(r, v, spec))
+        return FAILED;
+    if (spec->from != SOURCE_VOLUME)
+        return TAKEN;
+    const struct volume *source = snap_get(r->snap, &kind_volume, v->source_id);
+    if (source->attachments.n == 0)
+        return sync_head(r, source, verdict);
+    spec->from = SOURCE_SNAPSHOT;
+    spec->source = v->rec.id;
+    return take(r, v->rec.id, source, path, verdict);
+}
+
 static enum reconcile_verdict volume_make(struct run *r, const struct volume *v)
 {
     char path[STORAGE_PATH_MAX];
     struct volume_spec spec;
-    bool ok = volume_source(r, v, &spec) &&
-              ops_of(r)->volume_create(r->s->c.volumes, v->rec.id, &spec, path,
-                                       r->err);
+    enum reconcile_verdict verdict;
+    enum taken taken = clone_source(r, v, &spec, &verdict);
+    if (taken == NOT_YET)
+        return verdict;
+    bool ok =
+        taken == TAKEN && ops_of(r)->volume_create(r->s->c.volumes, v->rec.id,
+                                                   &spec, path, r->err);
     if (!ok && !give_up(r))
         return RECONCILE_RETRY;
     _autorecord_ struct volume *next = record_copy(v);
-    if (!ok)
-        return volume_settle(r, next, VOLUME_ERROR, fault_text(r->err));
-    next->node = rec_str(next, r->s->c.node);
-    next->path = rec_str(next, path);
-    next->real_size_gb = v->size_gb;
-    next->bootable |= spec.from == SOURCE_IMAGE;
-    return volume_settle(r, next, resting(v), NULL);
+    if (ok) {
+        next->node = rec_str(next, r->s->c.node);
+        next->path = rec_str(next, path);
+        next->real_size_gb = v->size_gb;
+        next->bootable |= spec.from == SOURCE_IMAGE;
+    }
+    verdict = volume_settle(r, next, ok ? resting(v) : VOLUME_ERROR,
+                            ok ? NULL : fault_text(r->err));
+    if (v->source_id && verdict == RECONCILE_DONE)
+        drop_taken(r, v->rec.id);
+    return verdict;
 }
 
 static enum reconcile_verdict volume_remove(struct run *r,
@@ -439,25 +568,39 @@ static enum reconcile_verdict volume_grow(struct run *r, const struct volume *v)
     return commit(r, &t);
 }
 
+/* The image's bytes, from the volume or, when a server has it, from a
+ * snapshot with the image's id. */
+static enum taken fill_image(struct run *r, const struct volume *v,
+                             const struct image *im, struct image_info *info,
+                             enum reconcile_verdict *verdict)
+{
+    char path[STORAGE_PATH_MAX];
+    bool held = v->attachments.n > 0;
+    enum taken taken =
+        held ? take(r, im->rec.id, v, path, verdict) : sync_head(r, v, verdict);
+    if (taken != TAKEN)
+        return taken;
+    return ops_of(r)->volume_to_image(
+               r->s->c.volumes, held ? SOURCE_SNAPSHOT : SOURCE_VOLUME,
+               held ? im->rec.id : v->rec.id, upload_of(im), im->disk_format,
+               info, r->err)
+               ? TAKEN
+               : FAILED;
+}
+
 /* Volume and image change together.  An image that was deleted meanwhile is
  * left to its own run, which removes what we have made of it. */
-static enum reconcile_verdict volume_upload(struct run *r,
-                                            const struct volume *v)
+static enum reconcile_verdict volume_uploaded(struct run *r,
+                                              const struct volume *v,
+                                              const struct image *im,
+                                              const struct image_info *info)
 {
-    struct image_info info;
-    const struct image *im = snap_get(r->snap, &kind_image, v->upload_image_id);
-    bool wanted = im && im->status == IMAGE_SAVING;
-    bool ok = wanted && ops_of(r)->volume_to_image(
-                            r->s->c.volumes, v->rec.id, upload_of(im),
-                            im->disk_format, &info, r->err);
-    if (wanted && !ok && !give_up(r))
-        return RECONCILE_RETRY;
     _autotxn_ struct txn t = TXN_INIT;
     _autorecord_ struct volume *next = record_copy(v);
-    _autorecord_ struct image *filled = wanted ? record_copy(im) : NULL;
+    _autorecord_ struct image *filled = im ? record_copy(im) : NULL;
     if (filled) {
-        if (ok)
-            image_fill(filled, &info);
+        if (info)
+            image_fill(filled, info);
         else
             image_empty(filled, fault_text(r->err));
         filled->updated = now(r);
@@ -468,6 +611,27 @@ static enum reconcile_verdict volume_upload(struct run *r,
     next->updated = now(r);
     txn_change_record(&t, next);
     return commit(r, &t);
+}
+
+static enum reconcile_verdict volume_upload(struct run *r,
+                                            const struct volume *v)
+{
+    struct image_info info;
+    enum reconcile_verdict verdict;
+    enum taken taken = FAILED;
+    const struct image *im = snap_get(r->snap, &kind_image, v->upload_image_id);
+    if (im && im->status != IMAGE_SAVING)
+        im = NULL;
+    if (im)
+        taken = fill_image(r, v, im, &info, &verdict);
+    if (im && taken == NOT_YET)
+        return verdict;
+    if (im && taken == FAILED && !give_up(r))
+        return RECONCILE_RETRY;
+    verdict = volume_uploaded(r, v, im, taken == TAKEN ? &info : NULL);
+    if (verdict == RECONCILE_DONE)
+        drop_taken(r, v->upload_image_id);
+    return verdict;
 }
 
 static enum reconcile_verdict work_volume(struct run *r, const void *record)
@@ -505,23 +669,46 @@ static enum reconcile_verdict snapshot_settle(struct run *r,
     return change(r, next);
 }
 
-/* Whether a guest has the volume, the driver finds out: it holds a lock. */
 static enum reconcile_verdict snapshot_make(struct run *r,
                                             const struct volume_snapshot *sn)
 {
     char path[STORAGE_PATH_MAX];
-    if (ops_of(r)->snapshot_create(r->s->c.volumes, sn->rec.id, sn->volume_id,
-                                   path, r->err))
+    enum reconcile_verdict verdict;
+    const struct volume *v = snap_get(r->snap, &kind_volume, sn->volume_id);
+    enum taken taken = v ? take(r, sn->rec.id, v, path, &verdict) : FAILED;
+    if (!v)
+        error_set(r->err, ERR_NOT_FOUND, "volume %s is not there",
+                  sn->volume_id);
+    if (taken == NOT_YET)
+        return verdict;
+    if (taken == TAKEN)
         return snapshot_settle(r, sn, SNAPSHOT_AVAILABLE, path, NULL);
     if (!give_up(r))
         return RECONCILE_RETRY;
     return snapshot_settle(r, sn, SNAPSHOT_ERROR, NULL, fault_text(r->err));
 }
 
+/* One that is deleted half made may have moved the volume to a new file. */
+static enum taken snapshot_drop(struct run *r, const struct volume_snapshot *sn,
+                                enum reconcile_verdict *verdict)
+{
+    const struct volume *v = snap_get(r->snap, &kind_volume, sn->volume_id);
+    enum taken taken = v ? sync_head(r, v, verdict) : TAKEN;
+    if (taken != TAKEN)
+        return taken;
+    return ops_of(r)->snapshot_delete(r->s->c.volumes, sn->rec.id, r->err)
+               ? TAKEN
+               : FAILED;
+}
+
 static enum reconcile_verdict snapshot_remove(struct run *r,
                                               const struct volume_snapshot *sn)
 {
-    if (!ops_of(r)->snapshot_delete(r->s->c.volumes, sn->rec.id, r->err)) {
+    enum reconcile_verdict verdict;
+    enum taken taken = snapshot_drop(r, sn, &verdict);
+    if (taken == NOT_YET)
+        return verdict;
+    if (taken == FAILED) {
         if (!give_up(r))
             return RECONCILE_RETRY;
         return snapshot_settle(r, sn, SNAPSHOT_ERROR_DELETING, sn->path,
@@ -626,6 +813,14 @@ static void audit_note(void *arg, const struct stored *what)
     a->found = o;
 }
 
+static bool is_in_making(const struct snapshot *snap, const char *id)
+{
+    const struct volume *v = snap_get(snap, &kind_volume, id);
+    const struct image *im = snap_get(snap, &kind_image, id);
+    return (v && v->status == VOLUME_CREATING) ||
+           (im && im->status == IMAGE_SAVING);
+}
+
 static bool audit_named(const struct snapshot *snap, const struct orphan *o)
 {
     switch (o->kind) {
@@ -636,8 +831,9 @@ static bool audit_named(const struct snapshot *snap, const struct orphan *o)
         return snap_get(snap, &kind_disk, o->name) != NULL;
     case STORED_VOLUME:
         return snap_get(snap, &kind_volume, o->name) != NULL;
-    case STORED_SNAPSHOT:
-        return snap_get(snap, &kind_snapshot, o->name) != NULL;
+    case STORED_SNAPSHOT: /* or one taken for a clone, or for an image */
+        return snap_get(snap, &kind_snapshot, o->name) ||
+               is_in_making(snap, o->name);
     }
     return true;
 }

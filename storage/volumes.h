@@ -52,7 +52,8 @@ enum volume_source {
     SOURCE_EMPTY,
     SOURCE_IMAGE,
     SOURCE_SNAPSHOT,
-    SOURCE_VOLUME
+    SOURCE_VOLUME,
+    SOURCE_DISK, /* of snapshots only: a server's root disk, by server id */
 };
 
 struct volume_spec {
@@ -123,17 +124,30 @@ struct volume_ops {
      * guest's hypervisor resizes it). */
     bool (*volume_extend)(struct volumes *, const char *volume_id, int64_t size,
                           struct error *);
-    /* A volume's content as it is now; one that no guest uses. */
+    /* Before snapshot_create, while `in_use` (a guest may have it): when a
+     * guest does write to the volume (or disk), what is written from now on
+     * goes to a new file, and the guest must be moved to that.  *path: the
+     * file that is the volume's from now on, in any case; write it down
+     * before snapshot_create.  *moved: a guest may have the file before
+     * still, for this or an earlier snapshot. */
+    bool (*snapshot_begin)(struct volumes *, const char *snapshot_id,
+                           enum volume_source of, const char *id, bool in_use,
+                           char path[STORAGE_PATH_MAX], bool *moved,
+                           struct error *);
+    /* The content of a volume or disk as it is now, or was at
+     * snapshot_begin.  CONFLICT while a guest writes to that. */
     bool (*snapshot_create)(struct volumes *, const char *snapshot_id,
-                            const char *volume_id, char path[STORAGE_PATH_MAX],
-                            struct error *);
+                            enum volume_source of, const char *id,
+                            char path[STORAGE_PATH_MAX], struct error *);
     bool (*snapshot_delete)(struct volumes *, const char *snapshot_id,
                             struct error *);
-    /* A blob from a volume's content, `disk_format` "qcow2" or "raw".  The
-     * blob is known by `upload_id`, as if it had been uploaded. */
-    bool (*volume_to_image)(struct volumes *, const char *volume_id,
-                            const char *upload_id, const char *disk_format,
-                            struct image_info *, struct error *);
+    /* A blob from the content of a volume or snapshot, `disk_format` "qcow2"
+     * or "raw".  The blob is known by `upload_id`, as if it had been
+     * uploaded. */
+    bool (*volume_to_image)(struct volumes *, enum volume_source from,
+                            const char *source, const char *upload_id,
+                            const char *disk_format, struct image_info *,
+                            struct error *);
 
     /* Calls fn for all there is, in no order. */
     bool (*list)(struct volumes *, stored_fn *, void *arg, struct error *);

@@ -56,6 +56,10 @@ static bool extend(struct req *r, const struct volume *was, struct volume *v,
     int64_t n = json_integer_value(converted ? converted : given);
     if (was->status != VOLUME_AVAILABLE && !attached)
         return bad_state(r, was, "available");
+    if (volume_is_copied(r->snap, was))
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid volume: Volume %s is being copied.",
+                         was->rec.id);
     if (n <= was->size_gb)
         return error_set(&r->err, ERR_INVALID,
                          "Invalid input received: New size for extend must be "
@@ -294,8 +298,10 @@ static void write_upload(struct req *r, const struct volume *v,
 static bool upload_image(struct req *r, const struct volume *was,
                          struct volume *v, const json_t *args)
 {
-    if (was->status != VOLUME_AVAILABLE)
-        return bad_state(r, was, "available");
+    bool forced = json_is_true(json_object_get(args, "force"));
+    if (was->status != VOLUME_AVAILABLE &&
+        !(was->status == VOLUME_IN_USE && forced))
+        return bad_state(r, was, forced ? "available or in-use" : "available");
     _autorecord_ struct image *im = record_new(&kind_image, req_uuid(r));
     if (!fill_image(r, im, was, args))
         return false;

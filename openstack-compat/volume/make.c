@@ -185,10 +185,10 @@ static bool from_volume(struct txn *t, const struct snapshot *s,
     if (!of || !same(of->project_id, v->project_id))
         return error_set(err, ERR_INVALID, "Volume %.80s could not be found.",
                          v->source_id);
-    if (of->status != VOLUME_AVAILABLE)
+    if (of->status != VOLUME_AVAILABLE && of->status != VOLUME_IN_USE)
         return error_set(err, ERR_INVALID,
                          "Invalid volume: the source volume's status must be "
-                         "available, not %s: one in use cannot be copied",
+                         "available or in-use, not %s",
                          volume_status_names[of->status]);
     txn_touch_record(t, of);
     return inherit(v, of, of->size_gb, "source volume", err);

@@ -51,11 +51,14 @@ enum outcome snapshot_show(struct req *r)
 
 /* ---- create ------------------------------------------------------------ */
 
-/* Storage finds out by itself what is in use: "force" changes nothing. */
-static bool set_nothing(struct req *r, void *record, const struct attr *a,
+/* Since 3.66 what is in use needs no force; then only "true" is let pass. */
+static bool check_force(struct req *r, void *record, const struct attr *a,
                         const json_t *value)
 {
-    return true;
+    return r->mv < MV(3, 66) || json_is_true(value) ||
+           error_set(&r->err, ERR_INVALID,
+                     "Invalid input received: Invalid value for 'force': it "
+                     "is not supported since microversion 3.66.");
 }
 
 static const struct attr create_attrs[] = {
@@ -65,23 +68,22 @@ static const struct attr create_attrs[] = {
     { "display_description", "description", A_NULL, CHECK_TEXT },
     { "volume_id", NULL, 0, CHECK_ID },
     { "metadata", NULL, A_NULL, CHECK_MAP },
-    { "force", NULL, A_NULL, CHECK_BOOL, .set = set_nothing },
+    { "force", NULL, A_NULL, CHECK_BOOL, .set = check_force },
     ATTR_END,
 };
 
-static bool may_snapshot(struct req *r, const struct volume *v)
+static bool may_snapshot(struct req *r, const struct volume *v,
+                         const json_t *body)
 {
-    if (v->status == VOLUME_AVAILABLE)
+    const json_t *force = json_object_get(body, "force");
+    bool forced = json_is_true(force) || r->mv >= MV(3, 66);
+    if (v->status == VOLUME_AVAILABLE || (v->status == VOLUME_IN_USE && forced))
         return true;
-    if (v->status == VOLUME_IN_USE)
-        return error_set(&r->err, ERR_INVALID,
-                         "Invalid volume: Volume %s is in use; this storage "
-                         "takes snapshots of detached volumes only.",
-                         v->rec.id);
     return error_set(&r->err, ERR_INVALID,
-                     "Invalid volume: Volume %s status must be available, but "
-                     "current status is: %s.",
-                     v->rec.id, volume_status_names[v->status]);
+                     "Invalid volume: Volume %s status must be available%s, "
+                     "but current status is: %s.",
+                     v->rec.id, forced ? " or in-use" : "",
+                     volume_status_names[v->status]);
 }
 
 /* The volume is written again, so that nobody deletes it at the same time
@@ -115,7 +117,7 @@ enum outcome snapshot_create(struct req *r)
         return req_fail(r, ERR_INVALID, "'volume_id' is a required property");
     const struct volume *v =
         req_owned(r, &kind_volume, sn->volume_id, "Volume");
-    if (!v || !may_snapshot(r, v) || !take(r, sn, v))
+    if (!v || !may_snapshot(r, v, body) || !take(r, sn, v))
         return req_failed(r);
     return reply_snapshot(r, sn, 202);
 }

@@ -310,6 +310,25 @@ static void plugs_disks(void **state)
     assert_int_equal(stat(DIR "/v.qcow2", &st), 0);
 }
 
+/* The guest goes on in an overlay, the file below is let go of. */
+static void moves_disks(void **state)
+{
+    OK(h->ops->attach_disk(h, ID, &disks[1], &err));
+    run("qemu-img create -q -f qcow2 -b " DIR "/v.qcow2 -F qcow2 " DIR
+        "/next.qcow2");
+    OK(h->ops->move_disk(h, ID, "vdb", DIR "/next.qcow2", &err));
+    OK(h->ops->move_disk(h, ID, "vdb", DIR "/next.qcow2", &err));
+    struct domain_info now = info();
+    assert_string_equal(domain_disk_path(&now, "vdb"), DIR "/next.qcow2");
+    assert_string_equal(domain_disk_path(&now, "vda"), DIR "/root.qcow2");
+    run("qemu-io -f qcow2 -c 'write 0 64k' " DIR "/v.qcow2 >/dev/null");
+    assert_false(h->ops->move_disk(h, ID, "vdc", DIR "/next.qcow2", &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    sleep(1); /* the guest may still be looking at it */
+    OK(h->ops->detach_disk(h, ID, "vdb", &err));
+    OK(wait_disk("vdb", false));
+}
+
 static void plugs_nics(void **state)
 {
     OK(h->ops->attach_nic(h, ID, &nics[1], &err));
@@ -494,6 +513,7 @@ int main(void)
         cmocka_unit_test(foreign_domains),
         cmocka_unit_test(pauses),
         cmocka_unit_test(plugs_disks),
+        cmocka_unit_test(moves_disks),
         cmocka_unit_test(plugs_nics),
         cmocka_unit_test(saves),
         cmocka_unit_test(powers_off),

@@ -33,7 +33,8 @@ static bool volume_do(struct make *m)
         "{\"os-detach\": {}}",
         "{\"os-reset_status\": {\"status\": \"available\"}}",
         ("{\"os-volume_upload_image\": {\"image_name\": \"up\","
-         " \"disk_format\": \"qcow2\", \"container_format\": \"bare\"}}"),
+         " \"disk_format\": \"qcow2\", \"container_format\": \"bare\","
+         " \"force\": true}}"),
     };
     if (!v)
         return false;
@@ -67,7 +68,7 @@ static bool snapshot_new(struct make *m)
                             "{\"snapshot\": {\"volume_id\": \"%s\", \"name\":"
                             " \"%s\", \"force\": %s}}",
                             volume, ask_a_name(m, "s"),
-                            chance_percent(m->w, 30) ? "true" : "false"));
+                            chance_percent(m->w, 70) ? "true" : "false"));
 }
 
 static bool snapshot_end(struct make *m)

@@ -46,9 +46,15 @@ struct file *files_find(struct files *f, enum stored_kind kind,
 struct file *files_at(struct files *f, const char *path)
 {
     struct file *x = f->first;
-    while (x && strcmp(x->path, path) != 0)
+    while (x && strcmp(x->path, path) != 0 && strcmp(x->below, path) != 0)
         x = x->next;
     return x;
+}
+
+static bool is_used(struct files *f, const struct file *x)
+{
+    return guests_use(f->w->guests, x->path) ||
+           (x->below[0] && guests_use(f->w->guests, x->below));
 }
 
 static struct file *add(struct files *f, enum stored_kind kind,
@@ -224,7 +230,7 @@ static bool remove_file(struct volumes *v, enum stored_kind kind,
     const struct file *x = files_find(f, kind, id);
     if (!effect_begin(f->w, what, id, err))
         return false;
-    if (x && guests_use(f->w->guests, x->path))
+    if (x && is_used(f, x))
         world_broken(f->w, "%s %s is removed while a guest uses it",
                      stored_kind_name(kind), id);
     drop(f, kind, id);
@@ -244,7 +250,7 @@ static bool free_source(struct files *f, enum stored_kind kind, const char *id,
     if (!*out)
         return error_set(err, ERR_NOT_FOUND, "%s %s has no file",
                          stored_kind_name(kind), id);
-    if (guests_use(f->w->guests, (*out)->path))
+    if (is_used(f, *out))
         return error_set(err, ERR_CONFLICT, "%s is in use", id);
     return true;
 }
@@ -286,18 +292,66 @@ static bool vol_extend(struct volumes *v, const char *id, int64_t size,
     return effect_end(f->w, err);
 }
 
+/* What is below is over when no guest has it any more. */
+static bool settle(struct files *f, struct file *x, struct error *err)
+{
+    if (x->below[0] && guests_use(f->w->guests, x->below))
+        return error_set(err, ERR_CONFLICT, "%s is in use", x->below);
+    x->below[0] = '\0';
+    return true;
+}
+
+/* As storage/heads.h has it: the volume goes on under a new name. */
+static bool move_head(struct files *f, const char *snapshot_id, struct file *x,
+                      struct error *err)
+{
+    if (files_find(f, STORED_SNAPSHOT, snapshot_id) ||
+        !guests_use(f->w->guests, x->path))
+        return true;
+    if (!settle(f, x, err) || !has_room(f, 0, err))
+        return false;
+    snprintf(x->below, sizeof(x->below), "%s", x->path);
+    snprintf(x->path, sizeof(x->path), "/sim/volume/%.60s~%.60s", x->name,
+             snapshot_id);
+    add(f, STORED_SNAPSHOT, snapshot_id, x->size);
+    return true;
+}
+
+static bool vol_snapshot_begin(struct volumes *v, const char *id,
+                               enum volume_source of, const char *volume_id,
+                               bool in_use, char path[STORAGE_PATH_MAX],
+                               bool *moved, struct error *err)
+{
+    struct files *f = files_of(v);
+    struct file *x = files_find(f, STORED_VOLUME, volume_id);
+    *moved = false;
+    if (!effect_begin(f->w, "snapshot_begin", id, err))
+        return false;
+    if (!x)
+        return error_set(err, ERR_NOT_FOUND, "volume %s has no file",
+                         volume_id);
+    if (in_use && !move_head(f, id, x, err))
+        return false;
+    *moved = x->below[0] != '\0';
+    snprintf(path, STORAGE_PATH_MAX, "%s", x->path);
+    return effect_end(f->w, err);
+}
+
 static bool vol_snapshot_create(struct volumes *v, const char *id,
-                                const char *volume_id,
+                                enum volume_source of, const char *volume_id,
                                 char path[STORAGE_PATH_MAX], struct error *err)
 {
     struct files *f = files_of(v);
-    const struct file *x = NULL;
+    const struct file *from = NULL;
+    struct file *x = files_find(f, STORED_VOLUME, volume_id);
     if (!effect_begin(f->w, "snapshot_create", id, err))
         return false;
-    if (!files_find(f, STORED_SNAPSHOT, id) &&
-        !free_source(f, STORED_VOLUME, volume_id, &x, err))
+    if (x && !settle(f, x, err))
         return false;
-    return make(f, STORED_SNAPSHOT, id, x, x ? x->size : 0, path, err);
+    if (!files_find(f, STORED_SNAPSHOT, id) &&
+        !free_source(f, STORED_VOLUME, volume_id, &from, err))
+        return false;
+    return make(f, STORED_SNAPSHOT, id, from, from ? from->size : 0, path, err);
 }
 
 static bool vol_snapshot_delete(struct volumes *v, const char *id,
@@ -306,18 +360,21 @@ static bool vol_snapshot_delete(struct volumes *v, const char *id,
     return remove_file(v, STORED_SNAPSHOT, "snapshot_delete", id, err);
 }
 
-static bool vol_to_image(struct volumes *v, const char *id,
-                         const char *upload_id, const char *disk_format,
-                         struct image_info *info, struct error *err)
+static bool vol_to_image(struct volumes *v, enum volume_source from,
+                         const char *id, const char *upload_id,
+                         const char *disk_format, struct image_info *info,
+                         struct error *err)
 {
     struct files *f = files_of(v);
     char blob[STORAGE_NAME_MAX], path[STORAGE_PATH_MAX];
     const struct file *x = NULL;
+    enum stored_kind kind =
+        from == SOURCE_SNAPSHOT ? STORED_SNAPSHOT : STORED_VOLUME;
     blob_name(upload_id, blob);
     if (!effect_begin(f->w, "volume_to_image", id, err))
         return false;
     if (!files_find(f, STORED_IMAGE, blob) &&
-        !free_source(f, STORED_VOLUME, id, &x, err))
+        !free_source(f, kind, id, &x, err))
         return false;
     if (!make(f, STORED_IMAGE, blob, x, x ? x->size : 0, path, err))
         return false;
@@ -366,6 +423,7 @@ static const struct volume_ops ops = {
     .volume_create = vol_create,
     .volume_delete = vol_delete,
     .volume_extend = vol_extend,
+    .snapshot_begin = vol_snapshot_begin,
     .snapshot_create = vol_snapshot_create,
     .snapshot_delete = vol_snapshot_delete,
     .volume_to_image = vol_to_image,

@@ -104,7 +104,7 @@ static void add_disk(struct guest *d, const struct disk_spec *disk)
 {
     size_t i = d->info.n_disks++;
     snprintf(d->info.disks[i], sizeof(d->info.disks[i]), "%s", disk->device);
-    snprintf(d->paths[i], sizeof(d->paths[i]), "%s", disk->path);
+    snprintf(d->info.paths[i], sizeof(d->info.paths[i]), "%s", disk->path);
     d->read_only[i] = disk->readonly || disk->cdrom;
 }
 
@@ -113,7 +113,8 @@ static void drop_disk(struct guest *d, size_t i)
     size_t rest = --d->info.n_disks - i;
     memmove(d->info.disks[i], d->info.disks[i + 1],
             rest * sizeof(d->info.disks[i]));
-    memmove(d->paths[i], d->paths[i + 1], rest * sizeof(d->paths[i]));
+    memmove(d->info.paths[i], d->info.paths[i + 1],
+            rest * sizeof(d->info.paths[i]));
     memmove(&d->read_only[i], &d->read_only[i + 1], rest * sizeof(bool));
 }
 
@@ -307,6 +308,10 @@ static bool hv_start(struct hypervisor *h, const char *id, struct error *err)
     struct guest *d = begin(h, "start", id, err);
     if (!d)
         return false;
+    for (size_t i = 0; !guest_active(d) && i < d->info.n_disks; i++)
+        if (!files_at(guests_of(h)->w->files, d->info.paths[i]))
+            world_broken(guests_of(h)->w, "guest %s wakes up without %s", id,
+                         d->info.paths[i]);
     if (!guest_active(d))
         set_state(guests_of(h), d, DOMAIN_RUNNING);
     return effect_end(guests_of(h)->w, err);
@@ -419,7 +424,28 @@ static bool hv_resize_disk(struct hypervisor *h, const char *id,
     size_t i = disk_index(d, device);
     if (i == d->info.n_disks)
         return error_set(err, ERR_NOT_FOUND, "%s has no disk %s", id, device);
-    files_resize(g->w->files, d->paths[i], bytes);
+    files_resize(g->w->files, d->info.paths[i], bytes);
+    return effect_end(g->w, err);
+}
+
+/* Onto anything but an overlay of what it has, it would see another disk. */
+static bool hv_move_disk(struct hypervisor *h, const char *id,
+                         const char *device, const char *path,
+                         struct error *err)
+{
+    struct guests *g = guests_of(h);
+    struct guest *d = begin(h, "move_disk", id, err);
+    if (!d)
+        return false;
+    size_t i = disk_index(d, device);
+    const struct file *to = files_at(g->w->files, path);
+    if (i == d->info.n_disks || !guest_active(d))
+        return error_set(err, ERR_NOT_FOUND, "%s has no disk %s", id, device);
+    if (strcmp(d->info.paths[i], path) != 0 &&
+        (!to || strcmp(to->below, d->info.paths[i]) != 0))
+        world_broken(g->w, "guest %s is moved from %s to %s", id,
+                     d->info.paths[i], path);
+    snprintf(d->info.paths[i], sizeof(d->info.paths[i]), "%s", path);
     return effect_end(g->w, err);
 }
 
@@ -474,6 +500,7 @@ static const struct hypervisor_ops ops = {
     .attach_disk = hv_attach_disk,
     .detach_disk = hv_detach_disk,
     .resize_disk = hv_resize_disk,
+    .move_disk = hv_move_disk,
     .attach_nic = hv_attach_nic,
     .detach_nic = hv_detach_nic,
     .stats = hv_stats,
@@ -531,7 +558,7 @@ bool guests_use(struct guests *g, const char *path)
 {
     for (struct guest *d = g->first; d; d = d->next)
         for (size_t i = 0; guest_active(d) && i < d->info.n_disks; i++)
-            if (strcmp(d->paths[i], path) == 0 && !d->read_only[i])
+            if (strcmp(d->info.paths[i], path) == 0 && !d->read_only[i])
                 return true;
     return false;
 }

@@ -24,8 +24,7 @@ struct guest {
     struct guest *next;
     struct domain_info info;
     char id[UUID_SIZE];
-    char paths[DOMAIN_DISKS_MAX][160]; /* beside info.disks */
-    bool read_only[DOMAIN_DISKS_MAX];
+    bool read_only[DOMAIN_DISKS_MAX]; /* beside info.disks */
 };
 struct guest *guests_first(struct guests *g);
 struct guest *guests_find(struct guests *g, const char *id);

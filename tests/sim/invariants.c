@@ -318,10 +318,10 @@ static void check_guests(struct look *l)
         for (size_t i = 0; guest_active(a) && i < a->info.n_disks; i++)
             for (struct guest *b = a->next; b; b = b->next)
                 for (size_t k = 0; guest_active(b) && k < b->info.n_disks; k++)
-                    if (is(a->paths[i], b->paths[k]) && !a->read_only[i] &&
-                        !b->read_only[k])
+                    if (is(a->info.paths[i], b->info.paths[k]) &&
+                        !a->read_only[i] && !b->read_only[k])
                         world_broken(l->w, "%s is open in guests %s and %s",
-                                     a->paths[i], a->id, b->id);
+                                     a->info.paths[i], a->id, b->id);
 }
 
 /* ---- once quiet: servers
@@ -360,6 +360,11 @@ static void check_server_devices(struct look *l, const struct server *s,
                  !domain_has_disk(&g->info, dev))
             world_broken(l->w, "quiet: guest %s has no disk %s", s->rec.id,
                          dev);
+        else if (g && guest_active(g) && v && !never &&
+                 !is(domain_disk_path(&g->info, dev), v->path))
+            world_broken(l->w, "quiet: guest %s has %s as %s, not %s",
+                         s->rec.id, domain_disk_path(&g->info, dev), dev,
+                         v->path);
     }
     for (size_t i = 0; i < s->ports.n; i++) {
         const struct server_port *sp = LIST_AT(s->ports, struct server_port, i);

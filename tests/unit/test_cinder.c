@@ -293,6 +293,11 @@ static void test_copies(void **state)
     attach(c, v);
     snprintf(members, sizeof(members),
              "{\"volume\": {\"source_volid\": \"%s\"}}", v);
+    api_status(c, 202, "POST", "/volume/v3/volumes", c->demo, members);
+    /* A guest must not see its disk grow while it is moved to a new file. */
+    api_status(c, 400, "POST", path_of("volumes", v, "/action"), c->demo,
+               "{\"os-extend\": {\"new_size\": 9}}");
+    set_status(c, &kind_volume, v, VOLUME_ATTACHING);
     api_status(c, 400, "POST", "/volume/v3/volumes", c->demo, members);
     free(v);
     free(sn);
@@ -582,9 +587,17 @@ static void test_snapshots(void **state)
     assert_int_equal(status_of(c, &kind_snapshot, sn), SNAPSHOT_DELETING);
     attach(c, v);
     char body[256];
+    snprintf(body, sizeof(body), "{\"snapshot\": {\"volume_id\": \"%s\"}}", v);
+    api_status(c, 400, "POST", "/volume/v3/snapshots", c->demo, body);
+    version(c, "volume 3.66");
+    api_status(c, 202, "POST", "/volume/v3/snapshots", c->demo, body);
+    snprintf(body, sizeof(body),
+             "{\"snapshot\": {\"volume_id\": \"%s\", \"force\": false}}", v);
+    api_status(c, 400, "POST", "/volume/v3/snapshots", c->demo, body);
+    version(c, NULL);
     snprintf(body, sizeof(body),
              "{\"snapshot\": {\"volume_id\": \"%s\", \"force\": true}}", v);
-    api_status(c, 400, "POST", "/volume/v3/snapshots", c->demo, body);
+    api_status(c, 202, "POST", "/volume/v3/snapshots", c->demo, body);
     api_status(c, 400, "POST", "/volume/v3/snapshots", c->demo,
                "{\"snapshot\": {\"name\": \"no volume\"}}");
     free(v);

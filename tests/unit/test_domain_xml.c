@@ -306,6 +306,35 @@ static void read_back(void **state)
     assert_true(domain_has_nic(&info, PORT));
     assert_string_equal(info.serial_log, "/d/console.log");
     assert_int_equal(info.vnc_port, 0); /* not known before it runs */
+    assert_string_equal(domain_disk_path(&info, "vdb"), s.disks[1].path);
+    assert_null(domain_disk_path(&info, "vdc"));
+    assert_false(info.agent);
+    buf_free(&out);
+}
+
+static void agent_is_seen(void **state)
+{
+    static const char xml[] =
+        "<domain><metadata><c:server xmlns:c='" DOMAIN_XMLNS "' reboot='1'/>"
+        "</metadata><devices><channel type='unix'><target type='virtio' "
+        "name='org.qemu.guest_agent.0' state='connected'/></channel></devices>"
+        "</domain>";
+    struct domain_info info = { 0 };
+    assert_true(domain_xml_read(xml, &info));
+    assert_true(info.agent);
+}
+
+static void move_of_one_disk(void **state)
+{
+    struct error err;
+    struct domain_info info = { .n_disks = 2, .disks = { "vda", "vdb" } };
+    struct buf out = BUF_INIT(DOMAIN_XML_MAX);
+    assert_true(domain_xml_move(&out, &info, "vdb", "/v/a&b", &err));
+    assert_string_equal(
+        buf_str(&out),
+        "<domainsnapshot><disks><disk name=\"vda\" snapshot=\"no\"/>"
+        "<disk name=\"vdb\" snapshot=\"external\"><driver type=\"qcow2\"/>"
+        "<source file=\"/v/a&amp;b\"/></disk></disks></domainsnapshot>");
     buf_free(&out);
 }
 
@@ -407,6 +436,8 @@ int main(void)
         cmocka_unit_test(equal_input_equal_output),
         cmocka_unit_test(too_large),
         cmocka_unit_test(read_back),
+        cmocka_unit_test(agent_is_seen),
+        cmocka_unit_test(move_of_one_disk),
         cmocka_unit_test(running_vnc),
         cmocka_unit_test(not_ours),
         cmocka_unit_test(devices_alone),

@@ -289,7 +289,9 @@ static void take(struct fixture *f, const char *id, const char *volume)
 {
     char path[STORAGE_PATH_MAX];
     struct error err = { 0 };
-    must(f->v->ops->snapshot_create(f->v, id, volume, path, &err), &err);
+    must(
+        f->v->ops->snapshot_create(f->v, id, SOURCE_VOLUME, volume, path, &err),
+        &err);
 }
 
 static void snapshots_and_clones(void **state)
@@ -373,16 +375,136 @@ static void volume_in_use(void **state)
                               "exec 7>in && echo 'write -P 5 0 64k' >&7 && "
                               "sleep 1 && (sleep 8 & echo $! >pid) >&7"),
                      0);
-    assert_false(f->v->ops->snapshot_create(f->v, "s", "v", path, &err));
+    assert_false(
+        f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "v", path, &err));
     assert_int_equal(err.code, ERR_CONFLICT);
     assert_false(f->v->ops->volume_extend(f->v, "v", 8 * MIB, &err));
     assert_int_equal(err.code, ERR_CONFLICT);
-    assert_false(
-        f->v->ops->volume_to_image(f->v, "v", "u", "raw", &info, &err));
+    assert_false(f->v->ops->volume_to_image(f->v, SOURCE_VOLUME, "v", "u",
+                                            "raw", &info, &err));
     assert_int_equal(err.code, ERR_CONFLICT);
     assert_int_equal(files_in(f, "tmp") + files_in(f, "base"), 0);
     assert_int_equal(shell(f, "kill $(cat pid); sleep 0.3"), 0);
-    must(f->v->ops->snapshot_create(f->v, "s", "v", path, &err), &err);
+    must(f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "v", path, &err),
+         &err);
+}
+
+/* ---- snapshots of what a guest has ------------------------------------- */
+
+/* What QEMU holds on a file that it may write to: see layers.c.  Closing the
+ * descriptor ends it. */
+static int guest_opens(const char *path)
+{
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 101, .l_len = 1
+    };
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+    return fd;
+}
+
+static bool begin(struct fixture *f, const char *id, bool in_use,
+                  char path[STORAGE_PATH_MAX], struct error *err)
+{
+    bool moved;
+    return f->v->ops->snapshot_begin(f->v, id, SOURCE_VOLUME, "v", in_use, path,
+                                     &moved, err) &&
+           (moved || !in_use ||
+            error_set(err, ERR_INTERNAL, "nothing was moved"));
+}
+
+static void snapshot_while_in_use(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { 0 };
+    char path[STORAGE_PATH_MAX], next[STORAGE_PATH_MAX];
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    fill(f, "volumes/v.qcow2", 5, 0);
+    must(begin(f, "s", false, path, &err), &err);
+    int guest = guest_opens(path);
+    must(begin(f, "s", true, next, &err), &err);
+    assert_string_not_equal(path, next);
+    must(begin(f, "s", true, next, &err), &err); /* again */
+    /* The guest is not moved yet: what it writes is in the snapshot. */
+    assert_false(
+        f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "v", path, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    must(begin(f, "s2", true, path, &err), &err); /* has to wait for that */
+    assert_string_equal(path, next);
+    assert_false(
+        f->v->ops->snapshot_create(f->v, "s2", SOURCE_VOLUME, "v", path, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_int_equal(files_in(f, "volumes"), 2);
+    close(guest);
+    fill(f, "snapshots/s.qcow2", 6, 1);
+    fill(f, next, 7, 2);
+    int moved = guest_opens(next);
+    must(f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "v", path, &err),
+         &err);
+    assert_int_equal(files_in(f, "volumes"), 1);
+    assert_true(holds(f, path, 5, 0, 1));
+    assert_true(holds(f, path, 6, 1, 1));
+    assert_true(holds(f, path, 0, 2, 1));
+    /* A second one on top, and the first is deleted meanwhile. */
+    must(begin(f, "s2", true, path, &err), &err);
+    must(f->v->ops->snapshot_delete(f->v, "s", &err), &err);
+    close(moved);
+    must(f->v->ops->snapshot_create(f->v, "s2", SOURCE_VOLUME, "v", next, &err),
+         &err);
+    assert_true(holds(f, path, 5, 0, 1));
+    assert_true(holds(f, path, 7, 2, 1));
+    /* What nobody has is extended and frozen where it is. */
+    must(f->v->ops->volume_extend(f->v, "v", 8 * MIB, &err), &err);
+    take(f, "s3", "v");
+    must(begin(f, "s3", false, next, &err), &err);
+    assert_string_equal(path, next);
+    assert_true(holds(f, path, 7, 2, 1));
+    must(f->v->ops->tidy(f->v, &err), &err);
+    assert_true(holds(f, path, 6, 1, 1));
+    must(f->v->ops->volume_delete(f->v, "v", &err), &err);
+    must(f->v->ops->snapshot_delete(f->v, "s2", &err), &err);
+    must(f->v->ops->snapshot_delete(f->v, "s3", &err), &err);
+    assert_int_equal(files_in(f, "base") + files_in(f, "volumes") +
+                         files_in(f, "heads") + files_in(f, "snapshots"),
+                     0);
+}
+
+static void layers_in_use_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { 0 };
+    char path[STORAGE_PATH_MAX], id[16];
+    int i;
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    for (i = 0; i < 100; i++) {
+        snprintf(id, sizeof(id), "s%d", i);
+        must(begin(f, id, false, path, &err), &err);
+        _autoclose_ int guest = guest_opens(path);
+        if (!begin(f, id, true, path, &err))
+            break;
+    }
+    assert_int_equal(err.code, ERR_CONFLICT);
+    assert_int_equal(i, 32);
+    take(f, id, "v"); /* off, it is copied instead */
+}
+
+/* A volume deleted when a crash left its second file without a use. */
+static void half_moved_is_removed(void **state)
+{
+    struct fixture *f = *state;
+    struct error err = { 0 };
+    char path[STORAGE_PATH_MAX];
+    create(f, "v", SOURCE_EMPTY, NULL, 4);
+    must(begin(f, "s", false, path, &err), &err);
+    int guest = guest_opens(path);
+    must(begin(f, "s", true, path, &err), &err);
+    assert_int_equal(shell(f, "ln -sfn v.qcow2 heads/*"), 0);
+    close(guest);
+    must(f->v->ops->volume_delete(f->v, "v", &err), &err);
+    must(f->v->ops->snapshot_delete(f->v, "s", &err), &err);
+    assert_int_equal(
+        files_in(f, "volumes") + files_in(f, "heads") + files_in(f, "base"), 0);
 }
 
 static void volume_as_image(void **state)
@@ -392,12 +514,15 @@ static void volume_as_image(void **state)
     struct image_info info;
     create(f, "v", SOURCE_EMPTY, NULL, 4);
     fill(f, "volumes/v.qcow2", 9, 1);
-    must(f->v->ops->volume_to_image(f->v, "v", "u", "raw", &info, &err), &err);
+    must(f->v->ops->volume_to_image(f->v, SOURCE_VOLUME, "v", "u", "raw", &info,
+                                    &err),
+         &err);
     assert_string_equal(info.blob, "u.raw");
     assert_int_equal(info.size, 4 * MIB);
     assert_int_equal(strlen(info.md5), 32);
     assert_int_equal(strlen(info.sha512), 128);
-    must(f->v->ops->volume_to_image(f->v, "v", "u2", "qcow2", &info, &err),
+    must(f->v->ops->volume_to_image(f->v, SOURCE_VOLUME, "v", "u2", "qcow2",
+                                    &info, &err),
          &err);
     create(f, "w", SOURCE_IMAGE, "u2.qcow2", 4);
     assert_true(holds(f, "volumes/w.qcow2", 9, 1, 1));
@@ -408,8 +533,8 @@ static void volume_as_image(void **state)
                               "qemu-img convert -f raw -O qcow2 t "
                               "volumes/v.qcow2"),
                      0);
-    assert_false(
-        f->v->ops->volume_to_image(f->v, "v", "u3", "raw", &info, &err));
+    assert_false(f->v->ops->volume_to_image(f->v, SOURCE_VOLUME, "v", "u3",
+                                            "raw", &info, &err));
     assert_int_equal(err.code, ERR_MEDIA_TYPE);
     assert_int_equal(files_in(f, "tmp"), 0);
 }
@@ -481,7 +606,7 @@ static void *crowd(void *arg)
         snprintf(id, sizeof(id), "t%d-%d", t->n, i);
         t->ok =
             t->ok && v->ops->disk_create(v, id, "img.qcow2", 0, path, &err) &&
-            v->ops->snapshot_create(v, id, "v", path, &err) &&
+            v->ops->snapshot_create(v, id, SOURCE_VOLUME, "v", path, &err) &&
             v->ops->volume_create(v, id, i % 2 ? &clone : &copy, path, &err) &&
             v->ops->tidy(v, &err) && v->ops->disk_delete(v, id, &err) &&
             v->ops->snapshot_delete(v, id, &err);
@@ -549,6 +674,24 @@ static bool survives(struct fixture *f, void (*work)(struct fixture *), int n)
     return WEXITSTATUS(status) == 0;
 }
 
+static void take_in_use(struct fixture *f, const char *id, const char *volume)
+{
+    struct error err = { 0 };
+    char path[STORAGE_PATH_MAX];
+    bool moved;
+    must(f->v->ops->snapshot_begin(f->v, id, SOURCE_VOLUME, volume, false, path,
+                                   &moved, &err),
+         &err);
+    int guest = guest_opens(path);
+    must(f->v->ops->snapshot_begin(f->v, id, SOURCE_VOLUME, volume, true, path,
+                                   &moved, &err),
+         &err);
+    close(guest);
+    must(
+        f->v->ops->snapshot_create(f->v, id, SOURCE_VOLUME, volume, path, &err),
+        &err);
+}
+
 static void story(struct fixture *f)
 {
     struct error err;
@@ -562,6 +705,8 @@ static void story(struct fixture *f)
     must(f->v->ops->volume_extend(f->v, "w", 9 * MIB, &err), &err);
     must(f->v->ops->disk_create(f->v, "d", "img.qcow2", 0, path, &err), &err);
     take(f, "z", "v"); /* nothing after it freezes the volume for it */
+    create(f, "m", SOURCE_IMAGE, "img.qcow2", 8);
+    take_in_use(f, "ms", "m");
 }
 
 static void story_ends(struct fixture *f)
@@ -573,6 +718,8 @@ static void story_ends(struct fixture *f)
     must(f->v->ops->disk_delete(f->v, "d", &err), &err);
     must(f->v->ops->volume_delete(f->v, "w", &err), &err);
     must(f->v->ops->snapshot_delete(f->v, "z", &err), &err);
+    must(f->v->ops->volume_delete(f->v, "m", &err), &err);
+    must(f->v->ops->snapshot_delete(f->v, "ms", &err), &err);
 }
 
 /* Whatever step it is killed at: the same calls again finish the work, every
@@ -580,9 +727,10 @@ static void story_ends(struct fixture *f)
 static void killed_at_any_step(void **state)
 {
     struct fixture *f = *state;
-    static const char *const made[] = { "volumes/v", "volumes/c",
-                                        "volumes/w", "snapshots/s",
-                                        "disks/d",   "snapshots/z" };
+    static const char *const made[] = { "volumes/v",    "volumes/c",
+                                        "volumes/w",    "snapshots/s",
+                                        "disks/d",      "snapshots/z",
+                                        "volumes/m~ms", "snapshots/ms" };
     struct error err;
     assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
                               "qemu-io -c 'write -q -P 65 0 1M' src && "
@@ -619,7 +767,7 @@ static void killed_at_any_step(void **state)
         assert_int_equal(files_in(f, "base") + files_in(f, "tmp") +
                              files_in(f, "images") + files_in(f, "volumes") +
                              files_in(f, "snapshots") + files_in(f, "disks") +
-                             files_in(f, "uploads"),
+                             files_in(f, "uploads") + files_in(f, "heads"),
                          0);
     }
     assert_true(n > 15);
@@ -663,6 +811,9 @@ int main(void)
         T(chains_are_bounded),
         T(extend),
         T(volume_in_use),
+        T(snapshot_while_in_use),
+        T(layers_in_use_are_bounded),
+        T(half_moved_is_removed),
         T(volume_as_image),
         T(listing),
         T(bad_names),

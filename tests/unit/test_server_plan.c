@@ -303,6 +303,19 @@ static void volumes(void **state)
     expect_step(&f, STEP_RESIZE_DISK, "extending");
     f.volume->status = VOLUME_IN_USE;
 
+    snprintf(f.view.domain.paths[0], DOMAIN_PATH_MAX, "/v/old");
+    f.volume->path = rec_str(f.volume, "/v/new");
+    expect_step(&f, STEP_MOVE_DISK, "the volume goes on in another file");
+    f.volume->status = VOLUME_EXTENDING;
+    expect_step(&f, STEP_MOVE_DISK, "before it grows");
+    f.volume->status = VOLUME_IN_USE;
+    f.server->goal = GOAL_SUSPENDED;
+    expect_step(&f, STEP_MOVE_DISK, "before the old one is kept in memory");
+    snprintf(f.view.domain.paths[0], DOMAIN_PATH_MAX, "/v/new");
+    expect_step(&f, STEP_SAVE, "it has been moved");
+    f.server->goal = GOAL_RUNNING;
+    expect_step(&f, STEP_NONE, "settled again");
+
     first_volume(&f)->state = ATTACH_LEAVING;
     expect_step(&f, STEP_DETACH_DISK, "leaving");
     f.view.patience = (struct patience){ "vdb", f.view.mono, f.view.mono };

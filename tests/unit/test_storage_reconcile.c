@@ -18,9 +18,11 @@ struct fake {
     struct buf log;          /* "commit u1;disk s1;..." */
     int fail;                /* the next calls that fail .. */
     enum error_code code;    /* .. with this */
+    const char *only;        /* .. those that begin with this; or NULL */
     struct image_info info;  /* what a commit gives */
     struct stored stored[8]; /* what list gives */
     size_t n_stored;
+    const char *head;        /* where a volume's head is; NULL: "/v/" */
     void (*meanwhile)(void); /* something happens during the next call */
 };
 
@@ -38,7 +40,7 @@ static bool act(struct volumes *v, struct error *err, const char *fmt, ...)
         f->meanwhile = NULL;
         fn();
     }
-    if (f->fail <= 0)
+    if (f->fail <= 0 || (f->only && strncmp(line, f->only, strlen(f->only))))
         return true;
     f->fail--;
     return error_set(err, f->code, "made to fail in /secret/path");
@@ -95,7 +97,19 @@ static bool fake_extend(struct volumes *v, const char *id, int64_t size,
     return act(v, e, "extend %s %lld", id, (long long)(size / GIB));
 }
 
-static bool fake_snapshot(struct volumes *v, const char *id, const char *of,
+static bool fake_begin(struct volumes *v, const char *id,
+                       enum volume_source from, const char *of, bool in_use,
+                       char path[STORAGE_PATH_MAX], bool *moved,
+                       struct error *e)
+{
+    struct fake *f = container_of(v, struct fake, base);
+    snprintf(path, STORAGE_PATH_MAX, "%s%s", f->head ? f->head : "/v/", of);
+    *moved = in_use && f->head;
+    return !in_use || act(v, e, "begin %s %s", id, of);
+}
+
+static bool fake_snapshot(struct volumes *v, const char *id,
+                          enum volume_source from, const char *of,
                           char path[STORAGE_PATH_MAX], struct error *e)
 {
     snprintf(path, STORAGE_PATH_MAX, "/s/%s", id);
@@ -108,7 +122,8 @@ static bool fake_snapshot_delete(struct volumes *v, const char *id,
     return act(v, e, "unsnapshot %s", id);
 }
 
-static bool fake_to_image(struct volumes *v, const char *id, const char *upload,
+static bool fake_to_image(struct volumes *v, enum volume_source from,
+                          const char *id, const char *upload,
                           const char *format, struct image_info *info,
                           struct error *e)
 {
@@ -139,6 +154,7 @@ static const struct volume_ops fake_ops = {
     .volume_create = fake_volume,
     .volume_delete = fake_volume_delete,
     .volume_extend = fake_extend,
+    .snapshot_begin = fake_begin,
     .snapshot_create = fake_snapshot,
     .snapshot_delete = fake_snapshot_delete,
     .volume_to_image = fake_to_image,
@@ -629,7 +645,7 @@ static void volume_becomes_image(void **state)
     assert_int_equal(im->status, IMAGE_ACTIVE);
     assert_string_equal(im->blob, "u1.qcow2");
     assert_string_equal(im->checksum, "m");
-    assert_string_equal(asked(), "toimage v i qcow2;");
+    assert_string_equal(asked(), "toimage v i qcow2;unsnapshot i;");
 }
 
 static void failed_upload_frees_the_volume(void **state)
@@ -651,7 +667,7 @@ static void upload_to_a_deleted_image(void **state)
     run();
     const struct volume *v = look(&kind_volume, "v");
     assert_int_equal(v->status, VOLUME_AVAILABLE);
-    assert_string_equal(asked(), "");
+    assert_string_equal(asked(), "unsnapshot i;");
 }
 
 /* ---- snapshots ---------------------------------------------------------- */
@@ -666,9 +682,29 @@ static struct volume_snapshot *new_snapshot(int status)
     return sn;
 }
 
+static struct volume *made_volume(void)
+{
+    struct volume *v = new_volume("v", VOLUME_AVAILABLE);
+    v->path = "/v/v";
+    return v;
+}
+
+/* One that the server "sv" has. */
+static struct volume *held_volume(int status)
+{
+    struct volume *v = made_volume();
+    struct volume_attachment *a =
+        list_add(v, &v->attachments, sizeof(struct volume_attachment));
+    v->status = status;
+    a->server_id = "sv";
+    a->attached = 1;
+    return v;
+}
+
 static void snapshot_comes_and_goes(void **state)
 {
     use_quota(1, 1, 6);
+    put(made_volume());
     put(new_snapshot(SNAPSHOT_CREATING));
     run();
     const struct volume_snapshot *sn = look(&kind_snapshot, "s");
@@ -683,14 +719,85 @@ static void snapshot_comes_and_goes(void **state)
     assert_int_equal(used("gigabytes"), 3);
 }
 
+/* One that a guest has: the record's path follows the head before the
+ * snapshot is made, and it is made when the guest has let go. */
 static void snapshot_of_a_running_volume(void **state)
 {
-    make_fail(100, ERR_CONFLICT);
+    put(held_volume(VOLUME_IN_USE));
+    fake.head = "/n/";
+    fake.fail = 3;
+    fake.code = ERR_CONFLICT;
+    fake.only = "snapshot";
     put(new_snapshot(SNAPSHOT_CREATING));
+    run();
+    const struct volume *v = look(&kind_volume, "v");
+    assert_string_equal(v->path, "/n/v");
+    assert_int_equal(v->status, VOLUME_IN_USE);
+    const struct volume_snapshot *sn = look(&kind_snapshot, "s");
+    assert_int_equal(sn->status, SNAPSHOT_AVAILABLE);
+    assert_string_equal(asked(), "begin s v;" /* wrote the path */
+                                 "begin s v;snapshot s v;"
+                                 "begin s v;snapshot s v;"
+                                 "begin s v;snapshot s v;"
+                                 "begin s v;snapshot s v;");
+}
+
+static void snapshot_that_a_guest_keeps_back(void **state)
+{
+    put(held_volume(VOLUME_IN_USE));
+    fake.head = "/n/";
+    fake.fail = 100000;
+    fake.code = ERR_CONFLICT;
+    fake.only = "snapshot";
+    put(new_snapshot(SNAPSHOT_CREATING));
+    run();
     run();
     const struct volume_snapshot *sn = look(&kind_snapshot, "s");
     assert_int_equal(sn->status, SNAPSHOT_ERROR);
     assert_string_equal(sn->fault, "the volume is in use by a running server");
+}
+
+/* A guest whose memory is in a file needs the old file when it wakes up. */
+static void snapshot_waits_for_a_sleeping_guest(void **state)
+{
+    struct server *sleeper = record_new(&kind_server, "sv");
+    sleeper->goal = GOAL_SUSPENDED;
+    sleeper->vm_state = VM_SUSPENDED;
+    put(sleeper);
+    put(held_volume(VOLUME_IN_USE));
+    fake.head = "/n/";
+    put(new_snapshot(SNAPSHOT_CREATING));
+    run();
+    run();
+    const struct volume_snapshot *sn = look(&kind_snapshot, "s");
+    assert_int_equal(sn->status, SNAPSHOT_ERROR);
+    assert_null(strstr(asked(), "snapshot s v"));
+}
+
+static void clone_of_a_running_volume(void **state)
+{
+    struct volume *v = new_volume("w", VOLUME_CREATING);
+    v->source_id = "v";
+    put(held_volume(VOLUME_IN_USE));
+    put(v);
+    run();
+    assert_int_equal(((const struct volume *)look(&kind_volume, "w"))->status,
+                     VOLUME_AVAILABLE);
+    assert_string_equal(asked(), "begin w v;snapshot w v;volume w 3 2 w;"
+                                 "unsnapshot w;");
+}
+
+static void image_of_a_running_volume(void **state)
+{
+    struct volume *v = held_volume(VOLUME_UPLOADING);
+    v->upload_image_id = "i";
+    put(new_image("i", IMAGE_SAVING));
+    put(v);
+    run();
+    assert_int_equal(((const struct volume *)look(&kind_volume, "v"))->status,
+                     VOLUME_IN_USE);
+    assert_string_equal(asked(), "begin i v;snapshot i v;toimage i i qcow2;"
+                                 "unsnapshot i;");
 }
 
 /* ---- audit -------------------------------------------------------------- */
@@ -753,6 +860,10 @@ int main(void)
         T(upload_to_a_deleted_image),
         T(snapshot_comes_and_goes),
         T(snapshot_of_a_running_volume),
+        T(snapshot_that_a_guest_keeps_back),
+        T(snapshot_waits_for_a_sleeping_guest),
+        T(clone_of_a_running_volume),
+        T(image_of_a_running_volume),
         T(audit_removes_what_nobody_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
