@@ -298,7 +298,7 @@ static void write_upload(struct req *r, const struct volume *v,
 static bool upload_image(struct req *r, const struct volume *was,
                          struct volume *v, const json_t *args)
 {
-    bool forced = json_is_true(json_object_get(args, "force"));
+    bool forced = cinder_forced(args);
     if (was->status != VOLUME_AVAILABLE &&
         !(was->status == VOLUME_IN_USE && forced))
         return bad_state(r, was, forced ? "available or in-use" : "available");

@@ -49,6 +49,8 @@ bool cinder_fill(struct req *r, void *record, const struct attr *attrs,
 /* The one member of an action's body: its name, and its object, array or
  * null in *args.  NULL: r->err. */
 const char *cinder_action(struct req *r, json_t **args);
+/* Does the body say "force", as a boolean or as clients write one? */
+bool cinder_forced(const json_t *body);
 enum outcome cinder_no_action(struct req *r, const char *name);
 /* Marks a volume or its snapshot DELETING after all checks; false: r->err. */
 bool volume_mark_deleting(struct req *r, const struct volume *v, bool force,

@@ -158,6 +158,16 @@ const char *cinder_action(struct req *r, json_t **args)
     return json_object_iter_key(it);
 }
 
+bool cinder_forced(const json_t *body)
+{
+    static const struct attr force = { .name = "force", .check = CHECK_BOOL };
+    const json_t *given = json_object_get(body, "force");
+    _autojson_ json_t *converted = NULL;
+    return given &&
+           check_value(&force, STYLE_CINDER, given, &converted, NULL) &&
+           json_is_true(converted ? converted : given);
+}
+
 enum outcome cinder_no_action(struct req *r, const char *name)
 {
     return req_fail(r, ERR_INVALID, "There is no such action: %.64s", name);

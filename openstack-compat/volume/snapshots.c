@@ -51,14 +51,11 @@ enum outcome snapshot_show(struct req *r)
 
 /* ---- create ------------------------------------------------------------ */
 
-/* Since 3.66 what is in use needs no force; then only "true" is let pass. */
-static bool check_force(struct req *r, void *record, const struct attr *a,
+/* See may_snapshot. */
+static bool set_nothing(struct req *r, void *record, const struct attr *a,
                         const json_t *value)
 {
-    return r->mv < MV(3, 66) || json_is_true(value) ||
-           error_set(&r->err, ERR_INVALID,
-                     "Invalid input received: Invalid value for 'force': it "
-                     "is not supported since microversion 3.66.");
+    return true;
 }
 
 static const struct attr create_attrs[] = {
@@ -68,15 +65,15 @@ static const struct attr create_attrs[] = {
     { "display_description", "description", A_NULL, CHECK_TEXT },
     { "volume_id", NULL, 0, CHECK_ID },
     { "metadata", NULL, A_NULL, CHECK_MAP },
-    { "force", NULL, A_NULL, CHECK_BOOL, .set = check_force },
+    { "force", NULL, A_NULL, CHECK_BOOL, .set = set_nothing },
     ATTR_END,
 };
 
+/* Of one in use only by force, as long as 3.66 is not spoken. */
 static bool may_snapshot(struct req *r, const struct volume *v,
                          const json_t *body)
 {
-    const json_t *force = json_object_get(body, "force");
-    bool forced = json_is_true(force) || r->mv >= MV(3, 66);
+    bool forced = cinder_forced(body);
     if (v->status == VOLUME_AVAILABLE || (v->status == VOLUME_IN_USE && forced))
         return true;
     return error_set(&r->err, ERR_INVALID,

@@ -589,12 +589,6 @@ static void test_snapshots(void **state)
     char body[256];
     snprintf(body, sizeof(body), "{\"snapshot\": {\"volume_id\": \"%s\"}}", v);
     api_status(c, 400, "POST", "/volume/v3/snapshots", c->demo, body);
-    version(c, "volume 3.66");
-    api_status(c, 202, "POST", "/volume/v3/snapshots", c->demo, body);
-    snprintf(body, sizeof(body),
-             "{\"snapshot\": {\"volume_id\": \"%s\", \"force\": false}}", v);
-    api_status(c, 400, "POST", "/volume/v3/snapshots", c->demo, body);
-    version(c, NULL);
     snprintf(body, sizeof(body),
              "{\"snapshot\": {\"volume_id\": \"%s\", \"force\": true}}", v);
     api_status(c, 202, "POST", "/volume/v3/snapshots", c->demo, body);
