@@ -26,7 +26,8 @@
 #define JOBS_MAX          256
 /* A body that nobody wants any more is still read up to this length, so that
  * the client gets to see the answer. */
-#define SWALLOW_MAX    (4 * 1024 * 1024)
+#define SWALLOW_MAX    (INT64_C(64) << 20) /* of a stranger's body */
+#define SWALLOW_KNOWN  (INT64_C(16) << 30) /* of one with a valid token */
 #define STREAM_QUANTUM (64 * 1024)
 #define ANSWER_QUANTUM (4 * 1024 * 1024)
 #define NEVER          INT64_MAX
@@ -297,15 +298,22 @@ static bool has_body(struct call *c)
                                        "Transfer-Encoding");
 }
 
-/* Answered before the body: one of bearable size is read first, so that the
- * client sees the answer instead of a broken connection. */
+/* MHD can answer before a body or after it, not meanwhile; and a connection
+ * that is closed while the client sends is reset before it reads the answer.
+ * So the rest of a refused body is read and dropped: as much as a client may
+ * send us anyway. */
+static int64_t swallow_max(const struct call *c)
+{
+    return c->drive.req.auth.user_id ? SWALLOW_KNOWN : SWALLOW_MAX;
+}
+
 static void refuse(struct call *c)
 {
     bool expects =
         MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, "Expect") != NULL;
-    int64_t len = content_length(c);
-    c->stage = has_body(c) && !expects && len <= SWALLOW_MAX ? STAGE_SWALLOW
-                                                             : STAGE_ANSWER;
+    bool bearable = content_length(c) <= swallow_max(c);
+    c->stage =
+        has_body(c) && !expects && bearable ? STAGE_SWALLOW : STAGE_ANSWER;
 }
 
 static void gather(struct call *c, const char *data, size_t len)
@@ -434,7 +442,8 @@ static ssize_t on_data(struct call *c, const char *data, size_t len)
         default:
             c->stage = STAGE_SWALLOW;
             c->swallowed += (int64_t)len;
-            return c->swallowed > SWALLOW_MAX ? -1 : (ssize_t)len;
+            count_received(c, len);
+            return c->swallowed > swallow_max(c) ? -1 : (ssize_t)len;
         }
     }
 }

@@ -11,7 +11,7 @@ from test_guest import boot, drop, lan  # noqa: F401 (a fixture)
 WRITER = r"""
 i=0
 while [ ! -e /stop ]; do
-    printf '%0511d\n' $((i + 1)) |
+    printf '%511d\n' $((i + 1)) |
         dd of=/dev/vdb bs=512 seek=$i conv=notrunc,fsync 2>/dev/null || exit
     i=$((i + 1))
     echo $i >/written
