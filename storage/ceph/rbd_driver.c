@@ -377,14 +377,22 @@ static bool pool_disk_delete(struct volumes *v, const char *server_id,
     return remove_named(v, "disk", server_id, err);
 }
 
-/* A copy of the volume as it is now; the snapshot between the two has no
- * name afterwards. */
-static bool clone_volume(struct rbd_driver *d, const char *volume_id,
-                         const char *name, int64_t size, struct error *err)
+/* What the images are called that others are made from. */
+static const char *const prefixes[] = {
+    [SOURCE_SNAPSHOT] = "snapshot",
+    [SOURCE_VOLUME] = "volume",
+    [SOURCE_DISK] = "disk",
+};
+
+/* A copy of a volume, snapshot or disk as it is now; the snapshot between the
+ * two has no name afterwards. */
+static bool clone_of(struct rbd_driver *d, enum volume_source from,
+                     const char *id, const char *name, int64_t size,
+                     struct error *err)
 {
     char volume[RBD_NAME_MAX];
     struct rbd_facts facts;
-    if (!name_of(volume, "volume", volume_id, err))
+    if (!name_of(volume, prefixes[from], id, err))
         return false;
     if (rbd_image_facts(d->io, name, &facts, NULL))
         return rbd_image_grow(d->io, name, size, err) &&
@@ -419,7 +427,10 @@ static bool pool_volume_create(struct volumes *v, const char *volume_id,
              clone_sealed(d, from, spec->size, name, err);
         break;
     case SOURCE_VOLUME:
-        ok = clone_volume(d, spec->source, name, spec->size, err);
+        ok = clone_of(d, SOURCE_VOLUME, spec->source, name, spec->size, err);
+        break;
+    case SOURCE_DISK:
+        ok = error_set(err, ERR_INTERNAL, "volumes are not made from disks");
         break;
     }
     return ok && path_out(d, name, path, err);
@@ -439,14 +450,26 @@ static bool pool_volume_extend(struct volumes *v, const char *volume_id,
            rbd_image_grow(driver_of(v)->io, name, size, err);
 }
 
+/* Ceph takes snapshots of what guests write to: nothing is to be moved. */
+static bool pool_snapshot_begin(struct volumes *v, const char *snapshot_id,
+                                enum volume_source of, const char *id,
+                                bool in_use, char path[STORAGE_PATH_MAX],
+                                bool *moved, struct error *err)
+{
+    char name[RBD_NAME_MAX];
+    *moved = false;
+    return name_of(name, prefixes[of], id, err) &&
+           path_out(driver_of(v), name, path, err);
+}
+
 static bool pool_snapshot_create(struct volumes *v, const char *snapshot_id,
-                                 const char *volume_id,
+                                 enum volume_source of, const char *id,
                                  char path[STORAGE_PATH_MAX], struct error *err)
 {
     struct rbd_driver *d = driver_of(v);
     char name[RBD_NAME_MAX];
     return name_of(name, "snapshot", snapshot_id, err) &&
-           clone_volume(d, volume_id, name, 0, err) &&
+           clone_of(d, of, id, name, 0, err) &&
            rbd_image_snap(d->io, name, RBD_SEAL, err) &&
            path_out(d, name, path, err);
 }
@@ -510,8 +533,9 @@ static bool describe_volume(const char *upload_id, const char *disk_format,
            error_set(err, ERR_INVALID, "upload id too long");
 }
 
-static bool pool_volume_to_image(struct volumes *v, const char *volume_id,
-                                 const char *upload_id, const char *disk_format,
+static bool pool_volume_to_image(struct volumes *v, enum volume_source from,
+                                 const char *source, const char *upload_id,
+                                 const char *disk_format,
                                  struct image_info *info, struct error *err)
 {
     struct rbd_driver *d = driver_of(v);
@@ -522,7 +546,7 @@ static bool pool_volume_to_image(struct volumes *v, const char *volume_id,
         return false;
     if (is_sealed(d, image))
         return info_read(d, image, info, err);
-    if (!clone_volume(d, volume_id, image, 0, err) ||
+    if (!clone_of(d, from, source, image, 0, err) ||
         !rbd_image_facts(d->io, image, &facts, err) ||
         !describe_volume(upload_id, disk_format, facts.size, info, err))
         return false;
@@ -673,6 +697,7 @@ static const struct volume_ops pool_ops = {
     .volume_create = pool_volume_create,
     .volume_delete = pool_volume_delete,
     .volume_extend = pool_volume_extend,
+    .snapshot_begin = pool_snapshot_begin,
     .snapshot_create = pool_snapshot_create,
     .snapshot_delete = pool_snapshot_delete,
     .volume_to_image = pool_volume_to_image,

@@ -4,10 +4,10 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
-#include "storage/digest.h"
 #include "storage/ceph/ceph_io.h"
 #include "storage/ceph/rbd_driver.h"
 #include "storage/ceph/rbd_image.h"
+#include "storage/digest.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -214,8 +214,10 @@ static void test_snapshots_and_clones(void **state)
     char one[STORAGE_PATH_MAX], path[STORAGE_PATH_MAX], two[STORAGE_PATH_MAX];
     volume(f, "one", SOURCE_EMPTY, NULL, one);
     fill(f, one, 'B', 0);
-    must(f->v->ops->snapshot_create(f->v, "sn", "one", path, &err));
-    must(f->v->ops->snapshot_create(f->v, "sn", "one", path, &err));
+    must(f->v->ops->snapshot_create(f->v, "sn", SOURCE_VOLUME, "one", path,
+                                    &err));
+    must(f->v->ops->snapshot_create(f->v, "sn", SOURCE_VOLUME, "one", path,
+                                    &err));
     fill(f, one, 'C', 0);
     volume(f, "two", SOURCE_SNAPSHOT, "sn", two);
     volume(f, "three", SOURCE_VOLUME, "one", path);
@@ -255,7 +257,8 @@ static void test_in_use(void **state)
     refused(f->v->ops->volume_extend(f->v, "one", 32 * MIB, &err),
             ERR_CONFLICT);
     must(f->v->ops->volume_extend(f->v, "one", 16 * MIB, &err));
-    must(f->v->ops->snapshot_create(f->v, "sn", "one", path, &err));
+    must(f->v->ops->snapshot_create(f->v, "sn", SOURCE_VOLUME, "one", path,
+                                    &err));
     assert_int_equal(rbd_write(guest, 0, 3, "xyz"), 3);
     rbd_close(guest);
     must(f->v->ops->volume_extend(f->v, "one", 32 * MIB, &err));
@@ -276,8 +279,8 @@ static void test_volume_to_image(void **state)
     volume(f, "v", SOURCE_EMPTY, NULL, path);
     fill(f, path, 'V', 2);
     for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
-        must(f->v->ops->volume_to_image(f->v, "v", formats[i], formats[i],
-                                        &info, &err));
+        must(f->v->ops->volume_to_image(f->v, SOURCE_VOLUME, "v", formats[i],
+                                        formats[i], &info, &err));
         int fd = f->v->ops->image_open_read(f->v, info.blob, &err);
         must(fd >= 0 && digest_fd(fd, md5, sha512, &err));
         assert_int_equal(lseek(fd, 0, SEEK_END), info.size);
@@ -288,7 +291,8 @@ static void test_volume_to_image(void **state)
             f->v->ops->disk_create(f->v, formats[i], info.blob, 0, disk, &err));
         assert_true(holds(f, disk, 'V', 2));
     }
-    refused(f->v->ops->volume_to_image(f->v, "v", "u", "vmdk", &info, &err),
+    refused(f->v->ops->volume_to_image(f->v, SOURCE_VOLUME, "v", "u", "vmdk",
+                                       &info, &err),
             ERR_MEDIA_TYPE);
 }
 
@@ -330,7 +334,7 @@ static void test_list_and_stats(void **state)
     base_image(f, &info);
     must(f->v->ops->disk_create(f->v, "d", info.blob, 0, path, &err));
     volume(f, "v", SOURCE_IMAGE, info.blob, path);
-    must(f->v->ops->snapshot_create(f->v, "s", "v", path, &err));
+    must(f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "v", path, &err));
     must(f->v->ops->list(f->v, count_one, &c, &err));
     assert_int_equal(c.images, 1);
     assert_int_equal(c.disks, 1);

@@ -152,8 +152,10 @@ static void oversize(void **state)
     char *spaces = xmalloc(9 * 1024 * 1024 + 1);
     memset(spaces, ' ', 9 * 1024 * 1024);
     spaces[9 * 1024 * 1024] = '\0';
-    assert_int_equal(house_ask(*state, &a, "POST", "/t/echo/x", NULL, spaces), 413);
-    assert_int_equal(house_ask(*state, &a, "POST", "/t/nowhere", NULL, spaces), 404);
+    assert_int_equal(house_ask(*state, &a, "POST", "/t/echo/x", NULL, spaces),
+                     413);
+    assert_int_equal(house_ask(*state, &a, "POST", "/t/nowhere", NULL, spaces),
+                     404);
     free(spaces);
     /* By what comes: chunks. */
     fd = house_dial(*state);
