@@ -541,7 +541,7 @@ bool domain_xml_move(struct buf *out, const struct domain_info *info,
               it ? "external" : "no", NULL);
         if (it) {
             leaf(w, "driver", "type", "qcow2", NULL);
-            leaf(w, "source", "file", path, NULL);
+            write_file_source(w, &(struct disk_spec){ .path = path });
         }
         end(w);
     }

@@ -509,8 +509,11 @@ static bool define_create(struct found *f, const char *id, const char *xml,
     if (!f->dom)
         return failed(err, f->conn, id, "define it");
     int64_t defined = env_mono(&env_system);
-    if (!create(f, id, VIR_DOMAIN_START_FORCE_BOOT, err))
+    if (!create(f, id, VIR_DOMAIN_START_FORCE_BOOT, err)) {
+        /* The definition says which reboot it carries out: it has not. */
+        virDomainUndefineFlags(f->dom, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
         return false;
+    }
     log_info(LOG_NAME, "domain %s: defined in %lld us, started in %lld us", id,
              (long long)(defined - begun),
              (long long)(env_mono(&env_system) - defined));

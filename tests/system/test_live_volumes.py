@@ -128,12 +128,15 @@ def test_clone_and_image_while_it_writes(demo, writer):
     after = written(ssh)
     assert before <= inspect(demo, server, ssh, clone) <= after + 1
     before = written(ssh)
-    made = block.upload_volume_to_image(
-        volume, "live", force=True, disk_format="qcow2",
-        container_format="bare")
+    made = block.post(f"/volumes/{volume.id}/action", json={
+        "os-volume_upload_image": {
+            "image_name": "live", "disk_format": "qcow2",
+            "container_format": "bare", "force": True}})
+    assert made.status_code == 202, made.text
+    image_id = made.json()["os-volume_upload_image"]["image_id"]
     image = wait_until("the image is filled", lambda: (
         lambda i: i if i.status == "active" else None)(
-            demo.image.get_image(made["image_id"])))
+            demo.image.get_image(image_id)))
     assert block.get_volume(volume).status == "in-use"
     copy = block.create_volume(size=1, image_id=image.id, name="of the image")
     assert inspect(demo, server, ssh, copy) >= before

@@ -334,7 +334,8 @@ static void move_of_one_disk(void **state)
         buf_str(&out),
         "<domainsnapshot><disks><disk name=\"vda\" snapshot=\"no\"/>"
         "<disk name=\"vdb\" snapshot=\"external\"><driver type=\"qcow2\"/>"
-        "<source file=\"/v/a&amp;b\"/></disk></disks></domainsnapshot>");
+        "<source file=\"/v/a&amp;b\"><seclabel model=\"dac\" relabel=\"no\"/>"
+        "</source></disk></disks></domainsnapshot>");
     buf_free(&out);
 }
 
