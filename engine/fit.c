@@ -37,13 +37,9 @@ static enum fit fit_aggregates(const struct fleet *f, const struct demand *d,
     return admits(f, aggregates, &d->entitled) ? FIT_OK : FIT_TENANT;
 }
 
-enum fit fit_facts(const struct fleet *f, const struct demand *d, uint32_t host)
+enum fit fit_nature(const struct fleet *f, const struct demand *d,
+                    const struct fleet_facts *h)
 {
-    const struct fleet_facts *h = &f->hosts[host].facts;
-    if (h->state == FLEET_VACANT)
-        return FIT_VACANT;
-    if (h->state == FLEET_DISABLED || h->state == FLEET_DRAINING)
-        return FIT_STATE;
     if (d->zone && d->zone != h->zone)
         return FIT_ZONE;
     if (!set_within(&d->required, &h->traits))
@@ -56,6 +52,16 @@ enum fit fit_facts(const struct fleet *f, const struct demand *d, uint32_t host)
     if (h->largest_vcpu && d->need[FLEET_VCPU] > h->largest_vcpu)
         return FIT_LARGEST;
     return FIT_OK;
+}
+
+enum fit fit_facts(const struct fleet *f, const struct demand *d, uint32_t host)
+{
+    const struct fleet_facts *h = &f->hosts[host].facts;
+    if (h->state == FLEET_VACANT)
+        return FIT_VACANT;
+    if (h->state == FLEET_DISABLED || h->state == FLEET_DRAINING)
+        return FIT_STATE;
+    return fit_nature(f, d, h);
 }
 
 /* ---- room, cells, devices ------------------------------------------------ */
@@ -148,6 +154,18 @@ static enum fit fit_devices(const struct fleet *f, const struct demand *d,
     return FIT_OK;
 }
 
+/* Devices of the same kind, model and rest come to the same. */
+static bool like_an_earlier(const struct fleet_host *h, int device)
+{
+    const struct fleet_device *a = &h->devices[device];
+    for (int i = 0; i < device; i++) {
+        const struct fleet_device *b = &h->devices[i];
+        if (a->kind == b->kind && a->model == b->model && a->free == b->free)
+            return true;
+    }
+    return false;
+}
+
 /* A share of one device: tries each, for scores that see a difference.
  * `at` is a placing that fits already. */
 static int32_t best_device(const struct fleet *f, const struct demand *d,
@@ -159,7 +177,7 @@ static int32_t best_device(const struct fleet *f, const struct demand *d,
     for (int i = 0; i < h->n_devices; i++) {
         trial.devices[0] = (uint16_t)(1U << i);
         if (!device_fits(&h->devices[i], &d->devices[0]) ||
-            trial.devices[0] == at->devices[0])
+            trial.devices[0] == at->devices[0] || like_an_earlier(h, i))
             continue;
         int32_t score = score_placing(f, d, &trial);
         if (score > best) {

@@ -40,6 +40,9 @@ enum fit {
 
 const char *fit_text(enum fit reason);
 
+/* What the host is, whether or not it is up: zone to LARGEST. */
+enum fit fit_nature(const struct fleet *f, const struct demand *d,
+                    const struct fleet_facts *h);
 /* The demand alone, without what it takes: state to LARGEST.  DEAD comes
  * last: whoever fits but for that is worth waiting for. */
 enum fit fit_facts(const struct fleet *f, const struct demand *d,

@@ -1,6 +1,7 @@
 #include "engine/fleet.h"
 
 #include "common/alloc.h"
+#include "engine/outlook.h"
 #include "engine/score.h"
 
 #include <stdlib.h>
@@ -46,6 +47,14 @@ static void describe(struct fleet *f, uint32_t host)
     f->hosts[host].described = f->sequence;
 }
 
+/* What the hosts are is other than it was: by the mix, each of them may now
+ * expect other requests. */
+static void relayout(struct fleet *f)
+{
+    f->layout++;
+    f->epoch += f->mix != NULL;
+}
+
 /* ---- the fleet ----------------------------------------------------------- */
 
 struct fleet *fleet_new(void)
@@ -87,6 +96,7 @@ void fleet_free(struct fleet *f)
         free(f->groups[i].at);
     for (int k = 0; k < FLEET_NAME_KINDS; k++)
         free_names(&f->names[k]);
+    outlook_free(f->outlook);
     map64_free(&f->guest_ids);
     map64_free(&f->group_ids);
     map64_free(&f->class_hashes);
@@ -149,6 +159,7 @@ struct fleet *fleet_copy(const struct fleet *f)
     map64_copy(&c->group_ids, &f->group_ids);
     map64_copy(&c->class_hashes, &f->class_hashes);
     map64_copy(&c->host_names, &f->host_names);
+    c->outlook = f->mix ? outlook_new() : NULL;
     c->epoch++;
     return c;
 }
@@ -299,10 +310,22 @@ static void count_domains(struct fleet *f, const struct fleet_facts *facts,
     count_domain(f, 1, facts->zone, up);
 }
 
+/* Save whether it is up, and its rack. */
+static bool same_nature(const struct fleet_facts *a,
+                        const struct fleet_facts *b)
+{
+    return (a->state == FLEET_VACANT) == (b->state == FLEET_VACANT) &&
+           a->zone == b->zone && a->largest_vcpu == b->largest_vcpu &&
+           memcmp(&a->traits, &b->traits, sizeof(a->traits)) == 0 &&
+           memcmp(&a->aggregates, &b->aggregates, sizeof(a->aggregates)) == 0;
+}
+
 void fleet_set_facts(struct fleet *f, uint32_t host,
                      const struct fleet_facts *facts)
 {
     struct fleet_host *h = &f->hosts[host];
+    if (!same_nature(&h->facts, facts))
+        relayout(f);
     count_domains(f, &h->facts, -1);
     h->facts = *facts;
     count_domains(f, &h->facts, 1);
@@ -312,6 +335,8 @@ void fleet_set_facts(struct fleet *f, uint32_t host,
 void fleet_set_capacity(struct fleet *f, uint32_t host,
                         enum fleet_resource resource, int32_t capacity)
 {
+    if (capacity != f->capacity[resource][host])
+        relayout(f);
     f->free[resource][host] += capacity - f->capacity[resource][host];
     f->capacity[resource][host] = capacity;
     f->scale[resource][host] =
@@ -346,6 +371,7 @@ bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
         .cell = cell,
         .free = 1000,
     };
+    relayout(f);
     describe(f, host);
     return true;
 }
@@ -370,6 +396,8 @@ void fleet_set_isolating(struct fleet *f, const struct fleet_set *aggregates)
 
 void fleet_set_mix(struct fleet *f, const struct mix *mix)
 {
+    if (mix && !f->outlook)
+        f->outlook = outlook_new();
     f->mix = mix;
     f->epoch++;
 }

@@ -142,7 +142,8 @@ struct fleet_names {
     uint32_t n;
 };
 
-struct mix; /* mix.h */
+struct mix;     /* mix.h */
+struct outlook; /* outlook.h */
 
 struct fleet {
     /* Columns, by host. */
@@ -169,9 +170,11 @@ struct fleet {
     struct fleet_set isolating; /* aggregates that admit only the entitled */
     struct score_policy policies[FLEET_POLICIES]; /* 0: spread */
     const struct mix *mix; /* recent requests, borrowed; NULL: none known */
+    struct outlook *outlook; /* what score.c makes of it; NULL: no mix */
 
     uint64_t sequence; /* changes so far */
     uint64_t epoch;    /* of what is about all hosts */
+    uint64_t layout;   /* moves when hosts are not what they were */
     bool ranked;
     uint32_t journal[FLEET_JOURNAL]; /* host of change number & mask */
 };

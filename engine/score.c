@@ -1,5 +1,8 @@
 #include "engine/score.h"
 
+#include "engine/mix.h"
+#include "engine/outlook.h"
+
 static enum score_kind kind_of(const struct fleet *f, const struct demand *d)
 {
     return f->policies[d->policy].kind;
@@ -63,10 +66,13 @@ int32_t score_placing(const struct fleet *f, const struct demand *d,
 {
     if (kind_of(f, d) == SCORE_SPREAD)
         return spread(f, d, at->host);
+    if (score_sees_parts(f, d))
+        return OUTLOOK_ONE - outlook_strands(f->outlook, f, d, at);
     return pack(f, d, at->host);
 }
 
 bool score_sees_parts(const struct fleet *f, const struct demand *d)
 {
-    return kind_of(f, d) == SCORE_FRAGMENTATION;
+    return kind_of(f, d) == SCORE_FRAGMENTATION && f->mix &&
+           mix_version(f->mix) > 0;
 }

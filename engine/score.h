@@ -4,8 +4,9 @@
  * By the demand's policy (a row of fleet.policies):
  *   SCORE_SPREAD         the share of the scarcest resource that is left
  *   SCORE_PACK           the weighted sum of the shares that are taken
- *   SCORE_FRAGMENTATION  how little of what recent requests ask for (mix.h)
- *                        becomes impossible there
+ *   SCORE_FRAGMENTATION  how little becomes useless there for the requests
+ *                        that are to be expected (outlook.h, mix.h); without
+ *                        a mix as SCORE_PACK
  *
  * Every path to a decision scores by the same function, or by the same
  * operations in the same order (index.c does eight classes at once): shares

@@ -1,0 +1,74 @@
+/*
+ * offers - what a host may expect to be asked for, drawn from the mix.
+ *
+ * Hosts that are made alike (capacity, devices, traits, aggregates, zone)
+ * are of one *shape*.  For each shape, ROUNDS sequences of LENGTH requests
+ * are drawn from the recent mix.  A class of requests is drawn in proportion
+ * to
+ *
+ *      share of the arrivals
+ *    x its size: the largest part of any resource of the pool that it takes
+ *    x how many an empty host of this shape holds
+ *    / how many the whole pool, empty, holds
+ *
+ * so each unit of demand counts alike, and goes where it can go: what only a
+ * few hosts can take (a device model, a trait, eight devices in one host) is
+ * offered more often to these.  The same draws serve all states of a host,
+ * which makes the difference between two states far less noisy than either.
+ *
+ * A function of the mix's version and of what the hosts are (not of what is
+ * on them, nor of whether they are up).  Owned by an outlook; one thread.
+ */
+#ifndef CAIRN_ENGINE_OFFERS_H
+#define CAIRN_ENGINE_OFFERS_H
+
+#include "engine/fleet.h"
+#include "engine/mix.h"
+
+#define OFFERS_ROUNDS 16
+#define OFFERS_LENGTH 96
+#define OFFERS_SHAPES 1024 /* beyond that, capacities are told apart less */
+
+struct offer_part {
+    uint16_t devices; /* bit: this device of the host will do */
+    uint16_t thousandths;
+    uint8_t count; /* 0: no more */
+};
+
+/* A class of the mix, in the terms of one shape. */
+struct offer {
+    int32_t need[FLEET_RESOURCES]; /* in the order of offers.resources */
+    struct offer_part parts[REQUEST_DEVICES];
+};
+
+struct shape {
+    uint64_t key;
+    uint32_t hosts; /* of this shape; the first of them */
+    uint32_t first;
+    int32_t capacity[FLEET_RESOURCES]; /* rounded */
+    struct offer *offers;              /* NULL: not drawn yet */
+    uint32_t n_offers;
+    uint16_t drawn[OFFERS_ROUNDS][OFFERS_LENGTH]; /* of `offers` */
+    uint16_t least; /* thousandths of a device anybody asks for */
+};
+
+struct offers {
+    const struct mix_class *classes; /* of the mix, borrowed */
+    uint32_t n_classes;
+    double *weight;                  /* by class: share x size / pool holds */
+    uint8_t resources[FLEET_RESOURCES]; /* that the mix asks for ... */
+    int n_resources;                    /* ... in this order */
+    /* Worth of one unit left unused, in 2^-46 of the pool's. */
+    uint64_t worth[FLEET_RESOURCES], device_worth;
+    struct shape *shapes;
+    uint32_t n_shapes, shapes_size;
+    uint32_t *shape_of; /* by host; MAP64_NONE: vacant */
+};
+
+void offers_make(struct offers *o, const struct fleet *f);
+void offers_clear(struct offers *o);
+/* The shape of a host that is not vacant, with its offers. */
+struct shape *offers_shape(struct offers *o, const struct fleet *f,
+                           uint32_t host);
+
+#endif

@@ -1,0 +1,272 @@
+#include "engine/outlook.h"
+
+#include "common/alloc.h"
+#include "engine/offers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MEMO_BITS 17
+#define NOTHING   UINT64_MAX /* no version */
+
+/* What counts of a host's state; devices alike are in falling order. */
+struct state {
+    const struct shape *shape;
+    int32_t free[FLEET_RESOURCES]; /* in the order of offers.resources */
+    int32_t device[FLEET_DEVICES];
+    int n_devices;
+};
+
+struct memo {
+    uint64_t hash; /* 0: free */
+    uint32_t check;
+    int32_t stranded;
+};
+
+struct as_is { /* of a host, as it is */
+    uint64_t changed;
+    int32_t stranded;
+};
+
+struct outlook {
+    struct offers offers;
+    uint64_t version, layout; /* of mix and fleet, that this is about */
+    struct memo *memo;        /* by the low bits of the hash */
+    struct as_is *hosts;
+};
+
+struct outlook *outlook_new(void)
+{
+    struct outlook *o = xcalloc(1, sizeof(*o));
+    o->version = NOTHING;
+    return o;
+}
+
+static void clear(struct outlook *o)
+{
+    offers_clear(&o->offers);
+    free(o->memo);
+    free(o->hosts);
+    o->memo = NULL;
+    o->hosts = NULL;
+}
+
+void outlook_free(struct outlook *o)
+{
+    if (!o)
+        return;
+    clear(o);
+    free(o);
+}
+
+/* Begins anew when the mix or the hosts are others. */
+static void follow(struct outlook *o, const struct fleet *f)
+{
+    uint64_t version = mix_version(f->mix);
+    if (o->version == version && o->layout == f->layout)
+        return;
+    clear(o);
+    offers_make(&o->offers, f);
+    o->memo = xcalloc(1U << MEMO_BITS, sizeof(*o->memo));
+    o->hosts = xcalloc(f->n, sizeof(*o->hosts));
+    o->version = version;
+    o->layout = f->layout;
+}
+
+/* ---- filling a host ------------------------------------------------------ */
+
+/* The tightest device that will do; -1: none. */
+static int tightest(const int32_t *device, const struct offer_part *part,
+                    unsigned taken)
+{
+    int best = -1;
+    int32_t least = INT32_MAX;
+    for (unsigned rest = part->devices & ~taken; rest; rest &= rest - 1) {
+        int i = __builtin_ctz(rest);
+        if (device[i] >= part->thousandths && device[i] < least) {
+            best = i;
+            least = device[i];
+        }
+    }
+    return best;
+}
+
+/* Takes what an offer asks of devices.  False: it cannot, and nothing is
+ * taken. */
+static bool take_devices(int32_t *device, const struct offer *offer)
+{
+    unsigned taken = 0;
+    int32_t left[FLEET_DEVICES];
+    if (offer->parts[0].count == 1 && !offer->parts[1].count) {
+        int i = tightest(device, &offer->parts[0], 0);
+        if (i >= 0)
+            device[i] -= offer->parts[0].thousandths;
+        return i >= 0;
+    }
+    memcpy(left, device, sizeof(left));
+    for (int k = 0; k < REQUEST_DEVICES; k++)
+        for (int n = 0; n < offer->parts[k].count; n++) {
+            int i = tightest(left, &offer->parts[k], taken);
+            if (i < 0)
+                return false;
+            taken |= 1U << i;
+            left[i] -= offer->parts[k].thousandths;
+        }
+    memcpy(device, left, sizeof(left));
+    return true;
+}
+
+static bool has_room(const struct state *s, const struct offer *offer, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (offer->need[i] > s->free[i])
+            return false;
+    return true;
+}
+
+static int32_t largest_device(const struct state *s)
+{
+    int32_t most = 0;
+    for (int i = 0; i < s->n_devices; i++)
+        most = s->device[i] > most ? s->device[i] : most;
+    return most;
+}
+
+static void fill(struct state *s, const uint16_t drawn[OFFERS_LENGTH], int n)
+{
+    const struct shape *shape = s->shape;
+    for (int l = 0; l < OFFERS_LENGTH; l++) {
+        const struct offer *offer = &shape->offers[drawn[l]];
+        bool devices = offer->parts[0].count;
+        if (!has_room(s, offer, n) ||
+            (devices && !take_devices(s->device, offer)))
+            continue;
+        for (int i = 0; i < n; i++)
+            s->free[i] -= offer->need[i];
+        if (devices && largest_device(s) < shape->least)
+            break; /* nothing changes on the devices any more */
+    }
+}
+
+/* The mean of what is left, in worth. */
+static int32_t stranded_by_filling(const struct offers *o,
+                                   const struct state *start)
+{
+    uint64_t left[FLEET_RESOURCES] = { 0 }, devices = 0, worth = 0;
+    for (int round = 0; round < OFFERS_ROUNDS; round++) {
+        struct state s = *start;
+        if (s.shape->n_offers)
+            fill(&s, s.shape->drawn[round], o->n_resources);
+        for (int i = 0; i < o->n_resources; i++)
+            left[i] += s.free[i] > 0 ? (uint64_t)s.free[i] : 0;
+        for (int i = 0; i < s.n_devices; i++)
+            devices += (uint64_t)s.device[i];
+    }
+    if (start->n_devices)
+        return (int32_t)(devices * o->device_worth / OFFERS_ROUNDS >> 16);
+    for (int i = 0; i < o->n_resources; i++)
+        worth += left[i] * o->worth[i] / OFFERS_ROUNDS >> 16;
+    return (int32_t)(worth < OUTLOOK_ONE ? worth : OUTLOOK_ONE);
+}
+
+/* ---- remembering --------------------------------------------------------- */
+
+/* Two chains: with the second as a check, states are not mistaken. */
+static struct memo key_of(const struct state *s, int n_resources)
+{
+    uint64_t a = s->shape->key, b = ~a;
+    for (int i = 0; i < n_resources; i++) {
+        a = (a ^ (uint32_t)s->free[i]) * 0x9E3779B97F4A7C15ULL;
+        a ^= a >> 29;
+        b = (b + (uint32_t)s->free[i]) * 0xBF58476D1CE4E5B9ULL;
+        b ^= b >> 31;
+    }
+    for (int i = 0; i + 1 < FLEET_DEVICES; i += 2) {
+        uint32_t two = (uint32_t)s->device[i] << 16 | (uint32_t)s->device[i + 1];
+        a = (a ^ two) * 0x9E3779B97F4A7C15ULL;
+        a ^= a >> 29;
+        b = (b + two) * 0xBF58476D1CE4E5B9ULL;
+        b ^= b >> 31;
+    }
+    return (struct memo){ .hash = a | 1ULL << 63, .check = (uint32_t)(b >> 32) };
+}
+
+static int32_t stranded(struct outlook *o, const struct state *s)
+{
+    struct memo key = key_of(s, o->offers.n_resources);
+    struct memo *at = &o->memo[key.hash & ((1U << MEMO_BITS) - 1)];
+    if (at->hash == key.hash && at->check == key.check)
+        return at->stranded;
+    key.stranded = stranded_by_filling(&o->offers, s);
+    *at = key;
+    return key.stranded;
+}
+
+/* ---- the states of a host ------------------------------------------------ */
+
+static bool alike(const struct fleet_device *a, const struct fleet_device *b)
+{
+    return a->kind == b->kind && a->model == b->model;
+}
+
+/* Alike devices are in falling order, so that which is which is forgotten. */
+static void sort_devices(struct state *s, const struct fleet_host *h)
+{
+    for (int i = 1; i < s->n_devices; i++)
+        for (int to = i, j = i - 1; j >= 0; j--) {
+            if (!alike(&h->devices[to], &h->devices[j]))
+                continue;
+            if (s->device[j] >= s->device[to])
+                break;
+            int32_t t = s->device[j];
+            s->device[j] = s->device[to];
+            s->device[to] = t;
+            to = j;
+        }
+}
+
+/* The host as it is (`d` NULL), or with a guest in this place. */
+static void look(struct outlook *o, const struct fleet *f, uint32_t host,
+                 const struct demand *d, const struct placing *at,
+                 struct state *s)
+{
+    const struct fleet_host *h = &f->hosts[host];
+    memset(s, 0, sizeof(*s));
+    s->shape = offers_shape(&o->offers, f, host);
+    s->n_devices = h->n_devices;
+    for (int i = 0; i < o->offers.n_resources; i++) {
+        int r = o->offers.resources[i];
+        s->free[i] = f->free[r][host] - (d ? d->need[r] : 0);
+    }
+    for (int i = 0; i < h->n_devices; i++) {
+        s->device[i] = h->devices[i].free;
+        for (int k = 0; d && k < REQUEST_DEVICES; k++)
+            if (at->devices[k] >> i & 1)
+                s->device[i] -= d->devices[k].thousandths;
+        if (s->device[i] < 0)
+            s->device[i] = 0; /* the pool is overfull */
+    }
+    sort_devices(s, h);
+}
+
+static int32_t stranded_as_is(struct outlook *o, const struct fleet *f,
+                              uint32_t host)
+{
+    struct as_is *known = &o->hosts[host];
+    struct state s;
+    if (known->changed != f->hosts[host].changed) {
+        look(o, f, host, NULL, NULL, &s);
+        known->stranded = stranded(o, &s);
+        known->changed = f->hosts[host].changed;
+    }
+    return known->stranded;
+}
+
+int32_t outlook_strands(struct outlook *o, const struct fleet *f,
+                        const struct demand *d, const struct placing *at)
+{
+    struct state s;
+    follow(o, f);
+    look(o, f, at->host, d, at, &s);
+    return stranded(o, &s) - stranded_as_is(o, f, at->host);
+}
