@@ -130,7 +130,8 @@ static uint64_t models(struct replay *t, char *spec)
 {
     uint64_t set = 0;
     char *save = NULL;
-    for (char *m = strtok_r(spec, "|", &save); m; m = strtok_r(NULL, "|", &save))
+    for (char *m = strtok_r(spec, "|", &save); m;
+         m = strtok_r(NULL, "|", &save))
         set |= 1ULL << model(t, m);
     return set;
 }
@@ -298,13 +299,26 @@ static void read_options(struct replay *t, int argc, char **argv)
     };
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;)
         switch (o) {
-        case 'n': t->nodes = optarg; break;
-        case 't': t->tasks = optarg; break;
-        case 's': t->seed = strtoull(optarg, NULL, 10); break;
-        case 'g': t->as_given = true; break;
-        case 'a': t->assignments = optarg; break;
-        case 'd': t->percent = (unsigned)strtoul(optarg, NULL, 10); break;
-        default: usage();
+        case 'n':
+            t->nodes = optarg;
+            break;
+        case 't':
+            t->tasks = optarg;
+            break;
+        case 's':
+            t->seed = strtoull(optarg, NULL, 10);
+            break;
+        case 'g':
+            t->as_given = true;
+            break;
+        case 'a':
+            t->assignments = optarg;
+            break;
+        case 'd':
+            t->percent = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        default:
+            usage();
         }
     if (!t->nodes || !t->tasks || !t->percent || optind != argc)
         usage();

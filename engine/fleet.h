@@ -169,7 +169,7 @@ struct fleet {
     struct fleet_names names[FLEET_NAME_KINDS];
     struct fleet_set isolating; /* aggregates that admit only the entitled */
     struct score_policy policies[FLEET_POLICIES]; /* 0: spread */
-    const struct mix *mix; /* recent requests, borrowed; NULL: none known */
+    const struct mix *mix;   /* recent requests, borrowed; NULL: none known */
     struct outlook *outlook; /* what score.c makes of it; NULL: no mix */
 
     uint64_t sequence; /* changes so far */

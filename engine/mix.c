@@ -16,7 +16,7 @@ struct counted {
 struct mix {
     struct counted *at; /* in order of arrival */
     uint32_t n, size;
-    struct map64 keys; /* hashes of demands; equal ones one after another */
+    struct map64 keys;    /* hashes of demands; equal ones one after another */
     uint64_t noted, look; /* arrivals; when to look at the drift next */
     uint64_t version;
     struct mix_class *shown;

@@ -67,8 +67,9 @@ static void new_shape(struct offers *o, const struct fleet *f, uint32_t host,
 static bool sort_hosts(struct offers *o, const struct fleet *f, int bits)
 {
     struct map64 keys = { 0 };
+    uint32_t most = bits ? OFFERS_SHAPES : UINT32_MAX;
     o->n_shapes = 0;
-    for (uint32_t h = 0; h < f->n && o->n_shapes <= OFFERS_SHAPES; h++) {
+    for (uint32_t h = 0; h < f->n && o->n_shapes <= most; h++) {
         o->shape_of[h] = MAP64_NONE;
         if (f->hosts[h].facts.state == FLEET_VACANT)
             continue;
@@ -83,7 +84,7 @@ static bool sort_hosts(struct offers *o, const struct fleet *f, int bits)
         o->shapes[i].hosts++;
     }
     map64_free(&keys);
-    return o->n_shapes <= OFFERS_SHAPES;
+    return o->n_shapes <= most;
 }
 
 /* ---- how many an empty host holds ---------------------------------------- */
@@ -154,13 +155,11 @@ static double size_of(const struct pool *p, const struct demand *d)
     }
     for (int k = 0; k < REQUEST_DEVICES; k++)
         thousandths += d->devices[k].count * d->devices[k].thousandths;
-    double part =
-        p->devices > 0 ? (double)thousandths / (double)p->devices : 0;
+    double part = p->devices > 0 ? (double)thousandths / (double)p->devices : 0;
     return part > most ? part : most;
 }
 
-static void weigh(struct offers *o, const struct fleet *f,
-                  const struct pool *p)
+static void weigh(struct offers *o, const struct fleet *f, const struct pool *p)
 {
     o->weight = xcalloc(o->n_classes ? o->n_classes : 1, sizeof(*o->weight));
     for (uint32_t i = 0; i < o->n_classes; i++) {
@@ -169,8 +168,7 @@ static void weigh(struct offers *o, const struct fleet *f,
         for (uint32_t s = 0; s < o->n_shapes; s++)
             all += (int64_t)holds(f, &o->shapes[s], d) * o->shapes[s].hosts;
         if (all)
-            o->weight[i] =
-                o->classes[i].count * size_of(p, d) / (double)all;
+            o->weight[i] = o->classes[i].count * size_of(p, d) / (double)all;
     }
 }
 
@@ -215,8 +213,6 @@ static void translate(const struct offers *o, const struct fleet *f,
             .thousandths = want->thousandths,
             .count = want->count,
         };
-        if (want->thousandths < s->least)
-            s->least = want->thousandths;
     }
 }
 
@@ -251,12 +247,63 @@ static void draw(struct shape *s, const double *weight, double sum)
     }
 }
 
+static void add_places(struct offer_places *to, const struct offer_places *from)
+{
+    for (int r = 0; r < OFFERS_ROUNDS; r++)
+        for (int w = 0; w < OFFERS_WORDS; w++)
+            to->w[r][w] |= from->w[r][w];
+}
+
+static uint16_t largest_part(const struct offer *offer)
+{
+    uint16_t most = 0;
+    for (int k = 0; k < REQUEST_DEVICES; k++)
+        if (offer->parts[k].count && offer->parts[k].thousandths > most)
+            most = offer->parts[k].thousandths;
+    return most;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    return *(const uint16_t *)a - *(const uint16_t *)b;
+}
+
+static void find_levels(struct shape *s)
+{
+    uint32_t n = 0;
+    s->levels = xcalloc(s->n_offers + 1, sizeof(*s->levels));
+    for (uint32_t i = 0; i < s->n_offers; i++)
+        if (s->offers[i].parts[0].count)
+            s->levels[n++] = largest_part(&s->offers[i]);
+    qsort(s->levels, n, sizeof(*s->levels), by_size);
+    for (uint32_t i = 0; i < n; i++)
+        if (!s->n_levels || s->levels[s->n_levels - 1] != s->levels[i])
+            s->levels[s->n_levels++] = s->levels[i];
+}
+
+static void note_places(struct shape *s)
+{
+    s->places = xcalloc(s->n_offers + 1, sizeof(*s->places));
+    for (int r = 0; r < OFFERS_ROUNDS; r++)
+        for (int l = 0; l < OFFERS_LENGTH; l++)
+            s->places[s->drawn[r][l]].w[r][l / 64] |= 1ULL << (l % 64);
+    find_levels(s);
+    s->small = xcalloc(s->n_levels + 1, sizeof(*s->small));
+    for (uint32_t i = 0; i < s->n_offers; i++) {
+        if (!s->offers[i].parts[0].count)
+            add_places(&s->plain, &s->places[i]);
+        for (uint32_t k = s->n_levels; k > 0 && s->offers[i].parts[0].count;
+             k--)
+            if (largest_part(&s->offers[i]) <= s->levels[k - 1])
+                add_places(&s->small[k], &s->places[i]);
+    }
+}
+
 static void make_offers(const struct offers *o, const struct fleet *f,
                         struct shape *s)
 {
     double *weight = xcalloc(o->n_classes + 1, sizeof(*weight)), sum = 0;
     s->offers = xcalloc(o->n_classes + 1, sizeof(*s->offers));
-    s->least = UINT16_MAX;
     for (uint32_t i = 0; i < o->n_classes; i++) {
         const struct demand *d = &o->classes[i].demand;
         double w = o->weight[i] * holds(f, s, d);
@@ -267,6 +314,7 @@ static void make_offers(const struct offers *o, const struct fleet *f,
     }
     if (s->n_offers)
         draw(s, weight, sum);
+    note_places(s);
     free(weight);
 }
 
@@ -278,7 +326,7 @@ void offers_make(struct offers *o, const struct fleet *f)
     offers_clear(o);
     o->n_classes = mix_classes(f->mix, &o->classes);
     o->shape_of = xcalloc(f->n + 1, sizeof(*o->shape_of));
-    for (int bits = FINE_BITS; !sort_hosts(o, f, bits) && bits > 0;)
+    for (int bits = FINE_BITS; !sort_hosts(o, f, bits);)
         bits -= 2;
     weigh(o, f, &p);
     price(o, &p);
@@ -286,8 +334,12 @@ void offers_make(struct offers *o, const struct fleet *f)
 
 void offers_clear(struct offers *o)
 {
-    for (uint32_t i = 0; i < o->n_shapes; i++)
+    for (uint32_t i = 0; i < o->n_shapes; i++) {
         free(o->shapes[i].offers);
+        free(o->shapes[i].places);
+        free(o->shapes[i].levels);
+        free(o->shapes[i].small);
+    }
     free(o->shapes);
     free(o->weight);
     free(o->shape_of);

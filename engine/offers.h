@@ -26,8 +26,9 @@
 #include "engine/mix.h"
 
 #define OFFERS_ROUNDS 16
-#define OFFERS_LENGTH 96
-#define OFFERS_SHAPES 1024 /* beyond that, capacities are told apart less */
+#define OFFERS_LENGTH 128
+#define OFFERS_WORDS  (OFFERS_LENGTH / 64)
+#define OFFERS_SHAPES 128 /* beyond that, capacities are told apart less */
 
 struct offer_part {
     uint16_t devices; /* bit: this device of the host will do */
@@ -41,6 +42,11 @@ struct offer {
     struct offer_part parts[REQUEST_DEVICES];
 };
 
+/* Bits of a sequence each. */
+struct offer_places {
+    uint64_t w[OFFERS_ROUNDS][OFFERS_WORDS];
+};
+
 struct shape {
     uint64_t key;
     uint32_t hosts; /* of this shape; the first of them */
@@ -49,13 +55,18 @@ struct shape {
     struct offer *offers;              /* NULL: not drawn yet */
     uint32_t n_offers;
     uint16_t drawn[OFFERS_ROUNDS][OFFERS_LENGTH]; /* of `offers` */
-    uint16_t least; /* thousandths of a device anybody asks for */
+    struct offer_places *places; /* of each offer: where it was drawn */
+    struct offer_places plain;   /* where no devices are asked for */
+    uint16_t *levels; /* thousandths of a device that are asked for, rising */
+    uint32_t n_levels;
+    struct offer_places *small; /* [n_levels + 1]: devices are asked for, and
+                                 * none of more than levels[i - 1] */
 };
 
 struct offers {
     const struct mix_class *classes; /* of the mix, borrowed */
     uint32_t n_classes;
-    double *weight;                  /* by class: share x size / pool holds */
+    double *weight; /* by class: share x size / pool holds */
     uint8_t resources[FLEET_RESOURCES]; /* that the mix asks for ... */
     int n_resources;                    /* ... in this order */
     /* Worth of one unit left unused, in 2^-46 of the pool's. */

@@ -132,19 +132,92 @@ static int32_t largest_device(const struct state *s)
     return most;
 }
 
-static void fill(struct state *s, const uint16_t drawn[OFFERS_LENGTH], int n)
+/* Takes what an offer asks for.  False: it does not fit. */
+static bool take(struct state *s, const struct offer *offer, int n)
+{
+    if (!has_room(s, offer, n) ||
+        (offer->parts[0].count && !take_devices(s->device, offer)))
+        return false;
+    for (int i = 0; i < n; i++)
+        s->free[i] -= offer->need[i];
+    return true;
+}
+
+static bool fits(const struct state *s, const struct offer *offer, int n)
+{
+    int32_t left[FLEET_DEVICES];
+    if (!has_room(s, offer, n))
+        return false;
+    if (!offer->parts[0].count)
+        return true;
+    memcpy(left, s->device, sizeof(left));
+    return take_devices(left, offer);
+}
+
+/* Where in the sequences there is something that fits this state: what does
+ * not fit it now will not when there is less. */
+static void find_fitting(const struct state *start, int n,
+                         struct offer_places *out)
+{
+    const struct shape *shape = start->shape;
+    memset(out, 0, sizeof(*out));
+    for (uint32_t i = 0; i < shape->n_offers; i++)
+        if (fits(start, &shape->offers[i], n))
+            for (int r = 0; r < OFFERS_ROUNDS; r++)
+                for (int w = 0; w < OFFERS_WORDS; w++)
+                    out->w[r][w] |= shape->places[i].w[r][w];
+}
+
+/* The first place that is marked, taken out; -1: none. */
+static int next_place(uint64_t marked[OFFERS_WORDS])
+{
+    for (int w = 0; w < OFFERS_WORDS; w++)
+        if (marked[w]) {
+            int l = w * 64 + __builtin_ctzll(marked[w]);
+            marked[w] &= marked[w] - 1;
+            return l;
+        }
+    return -1;
+}
+
+/* The levels of what fits into the largest device that is left. */
+static uint32_t level_of(const struct state *s, uint32_t level)
+{
+    int32_t most = largest_device(s);
+    while (level && s->shape->levels[level - 1] > most)
+        level--;
+    return level;
+}
+
+/* Keeps the marks where devices are asked for that may be had; and where
+ * none are, unless no device will be asked for any more. */
+static void narrow(const struct shape *shape, int round, uint32_t level,
+                   bool devices, uint64_t marked[OFFERS_WORDS])
+{
+    uint64_t some = !devices;
+    for (int w = 0; w < OFFERS_WORDS; w++)
+        some |= marked[w] & shape->small[level].w[round][w];
+    for (int w = 0; w < OFFERS_WORDS; w++)
+        marked[w] &=
+            some ? shape->small[level].w[round][w] | shape->plain.w[round][w]
+                 : 0;
+}
+
+/* Fills the host with what is marked of one sequence. */
+static void fill(struct state *s, int round, uint64_t marked[OFFERS_WORDS],
+                 int n)
 {
     const struct shape *shape = s->shape;
-    for (int l = 0; l < OFFERS_LENGTH; l++) {
-        const struct offer *offer = &shape->offers[drawn[l]];
-        bool devices = offer->parts[0].count;
-        if (!has_room(s, offer, n) ||
-            (devices && !take_devices(s->device, offer)))
-            continue;
-        for (int i = 0; i < n; i++)
-            s->free[i] -= offer->need[i];
-        if (devices && largest_device(s) < shape->least)
-            break; /* nothing changes on the devices any more */
+    bool devices = s->n_devices > 0;
+    uint32_t level = level_of(s, shape->n_levels);
+    narrow(shape, round, level, devices, marked);
+    for (int l; (l = next_place(marked)) >= 0;) {
+        const struct offer *offer = &shape->offers[shape->drawn[round][l]];
+        bool asks = offer->parts[0].count > 0;
+        if (take(s, offer, n) && asks)
+            level = level_of(s, level);
+        if (asks)
+            narrow(shape, round, level, devices, marked);
     }
 }
 
@@ -153,10 +226,11 @@ static int32_t stranded_by_filling(const struct offers *o,
                                    const struct state *start)
 {
     uint64_t left[FLEET_RESOURCES] = { 0 }, devices = 0, worth = 0;
+    struct offer_places fitting;
+    find_fitting(start, o->n_resources, &fitting);
     for (int round = 0; round < OFFERS_ROUNDS; round++) {
         struct state s = *start;
-        if (s.shape->n_offers)
-            fill(&s, s.shape->drawn[round], o->n_resources);
+        fill(&s, round, fitting.w[round], o->n_resources);
         for (int i = 0; i < o->n_resources; i++)
             left[i] += s.free[i] > 0 ? (uint64_t)s.free[i] : 0;
         for (int i = 0; i < s.n_devices; i++)
@@ -182,13 +256,15 @@ static struct memo key_of(const struct state *s, int n_resources)
         b ^= b >> 31;
     }
     for (int i = 0; i + 1 < FLEET_DEVICES; i += 2) {
-        uint32_t two = (uint32_t)s->device[i] << 16 | (uint32_t)s->device[i + 1];
+        uint32_t two =
+            (uint32_t)s->device[i] << 16 | (uint32_t)s->device[i + 1];
         a = (a ^ two) * 0x9E3779B97F4A7C15ULL;
         a ^= a >> 29;
         b = (b + two) * 0xBF58476D1CE4E5B9ULL;
         b ^= b >> 31;
     }
-    return (struct memo){ .hash = a | 1ULL << 63, .check = (uint32_t)(b >> 32) };
+    return (struct memo){ .hash = a | 1ULL << 63,
+                          .check = (uint32_t)(b >> 32) };
 }
 
 static int32_t stranded(struct outlook *o, const struct state *s)
