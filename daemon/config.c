@@ -81,6 +81,24 @@ static bool is_ip_or_none(const char *v)
     return !*v || ip_parse(v, &ip);
 }
 
+static bool is_port(const char *v)
+{
+    size_t n = strlen(v);
+    return n > 0 && n < 6 && strspn(v, "0123456789") == n && atoi(v) > 0 &&
+           atoi(v) < 65536;
+}
+
+static bool is_addresses(const char *v)
+{
+    struct ip ip;
+    _autofree_ char *copy = xstrdup(v);
+    char *rest = copy;
+    for (char *one; (one = strsep(&rest, ", "));)
+        if (*one && !ip_parse(one, &ip))
+            return false;
+    return strlen(v) < 1024;
+}
+
 static bool is_switch(const char *v)
 {
     return strcmp(v, "on") == 0 || strcmp(v, "off") == 0;
@@ -103,7 +121,7 @@ static bool is_level(const char *v)
 
 /* ---- the keys ---------------------------------------------------------- */
 
-enum key_type { KEY_TEXT, KEY_SWITCH, KEY_LEVEL };
+enum key_type { KEY_TEXT, KEY_SWITCH, KEY_LEVEL, KEY_NUMBER };
 
 static const struct key {
     const char *name;
@@ -146,6 +164,14 @@ static const struct key {
       "unix:/path", "OVN's northbound database" },
     { KEY(ovs_db), "unix:/run/openvswitch/db.sock", is_database, KEY_TEXT,
       "unix:/path", "Open vSwitch's database" },
+    { KEY(join), "off", is_switch, KEY_SWITCH, "on or off",
+      "a new node looks for a pool to join (off: founds one of its own)" },
+    { KEY(join_secret_file), "/etc/cairn/join-secret", is_path, KEY_TEXT,
+      "an absolute path", "what it proves there; the founder makes it valid" },
+    { KEY(peers), "", is_addresses, KEY_TEXT, "addresses, with commas",
+      "members to ask where multicast does not reach" },
+    { KEY(peer_port), "6780", is_port, KEY_NUMBER, "a port",
+      "where nodes meet: TCP, and UDP for finding each other" },
     { KEY(services), "off", is_switch, KEY_SWITCH, "on or off",
       "start and supervise libvirt, Open vSwitch, OVN ... (off: others do)" },
     { KEY(log_dir), "/var/log/cairn", is_path, KEY_TEXT, "an absolute path",
@@ -191,6 +217,9 @@ static void assign(struct config *c, const struct key *k, const char *value)
         break;
     case KEY_LEVEL:
         *(int *)at = level_of(value);
+        break;
+    case KEY_NUMBER:
+        *(int *)at = atoi(value);
         break;
     }
 }

@@ -21,6 +21,8 @@
 #define MODEL_KINDS(X)                                                         \
     X(KIND_POOL, kind_pool)                                                    \
     X(KIND_NODE, kind_node)                                                    \
+    X(KIND_MEMBER, kind_member)                                                \
+    X(KIND_JOIN_SECRET, kind_join_secret)                                      \
     X(KIND_CLAIM, kind_claim)                                                  \
     X(KIND_USAGE, kind_usage)                                                  \
     X(KIND_QUOTA, kind_quota)                                                  \

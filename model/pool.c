@@ -68,6 +68,32 @@ static const struct field node_fields[] = {
 KIND(kind_node, KIND_NODE, "node", struct node, node_fields,
      INDEXES({ "hypervisor_id" }));
 
+#define T struct member
+static const struct field member_fields[] = {
+    FIELD(T, node_id, F_STR),
+    FIELD(T, address, F_STR),
+    FIELD(T, secret, F_STR),
+    FIELD(T, joined, F_TIME),
+    FIELD_END,
+};
+#undef T
+KIND(kind_member, KIND_MEMBER, "member", struct member, member_fields,
+     INDEXES({ "node_id" }));
+
+#define T struct join_secret_record
+static const struct field join_secret_fields[] = {
+    FIELD_S(T, key, F_STR),
+    FIELD(T, once, F_BOOL),
+    FIELD(T, expires, F_TIME),
+    FIELD(T, created, F_TIME),
+    FIELD(T, used, F_TIME),
+    FIELD(T, used_by, F_STR),
+    FIELD_END,
+};
+#undef T
+KIND(kind_join_secret, KIND_JOIN_SECRET, "join_secret",
+     struct join_secret_record, join_secret_fields, NO_INDEXES);
+
 static const struct field claim_fields[] = {
     FIELD(struct claim, owner, F_STR),
     FIELD_END,

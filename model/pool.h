@@ -63,6 +63,27 @@ struct node {
     int64_t created;
 };
 
+/* id = node name: who belongs to the pool.  Made when it joins (the first
+ * one: founds), gone when it is removed; `node` is made by the node itself. */
+struct member {
+    struct record rec;
+    const char *node_id; /* UUID of the installation, made at its first start */
+    const char *address;
+    const char *secret; /* name of the join secret it came by */
+    int64_t joined;
+};
+
+/* id = its public name, 8 hex digits; see daemon/join.h. */
+struct join_secret_record {
+    struct record rec;
+    const char *key; /* 64 hex digits: proves and checks */
+    bool once;       /* lets in one node */
+    int64_t expires; /* 0: never */
+    int64_t created;
+    int64_t used; /* last time */
+    const char *used_by;
+};
+
 /* id = "<what>/<value>", e.g. "ip/<subnet id>/10.0.0.5",
  * "mac/fa:16:3e:..", "user/<domain id>/<name>" */
 struct claim {

@@ -1,6 +1,8 @@
 /* The token document: who, where, which roles, and the catalogue. */
 #include "openstack-compat/identity/parts.h"
 
+#include "model/pool.h"
+
 #include <string.h>
 
 /* ---- catalogue --------------------------------------------------------- */
@@ -30,6 +32,18 @@ static const char *fill_url(struct req *r, const char *url, const char *user_id,
     return url;
 }
 
+/* Each node answers for all of the pool's services: whoever asked this one
+ * goes on asking it. */
+static const char *here(struct req *r, const char *url)
+{
+    const struct pool *pool = snap_get(r->snap, &kind_pool, "pool");
+    size_t n = pool && pool->public_url ? strlen(pool->public_url) : 0;
+    if (!n || strncmp(url, pool->public_url, n) != 0 ||
+        (url[n] != '/' && url[n] != '\0'))
+        return url;
+    return req_strf(r, "%s%s", r->api->public_url, url + n);
+}
+
 static void write_endpoint(struct req *r, struct jw *w,
                            const struct endpoint *e, const char *user_id,
                            const char *project_id)
@@ -41,7 +55,7 @@ static void write_endpoint(struct req *r, struct jw *w,
     jw_str(w, "id", e->rec.id);
     jw_str(w, "interface", e->interface);
     jw_str(w, "region_id", e->region_id);
-    jw_str(w, "url", url);
+    jw_str(w, "url", here(r, url));
     jw_str(w, "region", e->region_id);
     jw_obj_end(w);
 }

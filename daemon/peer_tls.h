@@ -1,0 +1,59 @@
+/*
+ * peer_tls - connections between nodes.
+ *
+ * TLS 1.3 on the pool's own port.  What a connection is for is said by ALPN:
+ *   cairn-join/1    a stranger wants in (join.h); shows no certificate
+ *   cairn-store/1   a member reads and writes the pool's state; both sides
+ *                   show certificates of the pool's CA
+ *
+ * A struct peer is one connection, used by one thread at a time; each read
+ * and write has a deadline.  peer_pump joins it to a socket and lets bytes
+ * flow until either end closes.
+ */
+#ifndef CAIRN_DAEMON_PEER_TLS_H
+#define CAIRN_DAEMON_PEER_TLS_H
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "rest-api/pki.h"
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+#define PEER_JOIN       "cairn-join/1"
+#define PEER_STORE      "cairn-store/1"
+#define PEER_TIMEOUT_S  10
+#define PEER_CONNECT_MS 2000
+
+struct peer {
+    int fd;
+    SSL *ssl;
+    SSL_CTX *own; /* of a connection that we opened */
+};
+
+/* For the listening side; refused are clients with a certificate that is not
+ * of our CA. */
+SSL_CTX *peer_context(const struct pki *pki, struct error *err);
+/* Takes the descriptor. */
+bool peer_accept(struct peer *p, SSL_CTX *ctx, int fd, struct error *err);
+/* `pki` NULL: as a stranger, who checks nothing yet (PEER_JOIN). */
+bool peer_connect(struct peer *p, const char *address, int port,
+                  const char *purpose, const struct pki *pki,
+                  struct error *err);
+void peer_close(struct peer *p);
+
+/* What ALPN chose; "" when nothing. */
+bool peer_is_for(const struct peer *p, const char *purpose);
+/* A DNS name in the other side's certificate, number i; false: no more. */
+bool peer_name(const struct peer *p, int i, char *out, size_t size);
+bool peer_binding(const struct peer *p, const char *label, unsigned char *out,
+                  size_t size);
+
+/* Messages: a length of four bytes, then so many. */
+bool peer_send(struct peer *p, const struct buf *message, struct error *err);
+bool peer_receive(struct peer *p, struct buf *message, struct error *err);
+
+/* Until either end closes or `stop` becomes readable (-1: never). */
+void peer_pump(struct peer *p, int fd, int stop);
+
+#endif

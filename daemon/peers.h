@@ -1,0 +1,64 @@
+/*
+ * peers - where the nodes of a pool meet.
+ *
+ * Every member listens on peer_port: over TCP for nodes that want to join
+ * (join.h, peer_tls.h) and, where the pool's state is a file of this node,
+ * for members that use it; over UDP, also by multicast (PEERS_GROUP), it
+ * answers nodes that look for a pool.
+ *
+ * Threads: one that listens, one a connection (PEERS_MAX at most).
+ */
+#ifndef CAIRN_DAEMON_PEERS_H
+#define CAIRN_DAEMON_PEERS_H
+
+#include "common/env.h"
+#include "daemon/config.h"
+#include "daemon/membership.h"
+#include "rest-api/pki.h"
+#include "state/cache.h"
+#include "state/store.h"
+
+#define PEERS_GROUP "239.255.67.80"
+#define PEERS_MAX   64
+
+struct peers_config {
+    const struct env *env;
+    const char *address; /* of this node, "0.0.0.0" is fine */
+    int port;
+    const struct pki *pki;
+    const struct membership *pool;
+    struct store *store;
+    struct cache *cache;
+    bool serve_store; /* to other members */
+};
+
+struct peers;
+
+/* All that the config points to outlives it. */
+struct peers *peers_start(const struct peers_config *config, struct error *err);
+void peers_stop(struct peers *p); /* NULL is fine; cuts all connections */
+
+/* Makes the secret in `path` valid, if there is one and it is new. */
+bool peers_accept_secret(struct store *store, struct cache *cache,
+                         const struct env *env, const char *path,
+                         struct error *err);
+/* This node is a member: the founder's own record. */
+bool peers_enroll(struct store *store, struct cache *cache,
+                  const struct env *env, const struct membership *m,
+                  const char *node, const char *address, struct error *err);
+
+/* ---- a node on its way in ---------------------------------------------- */
+
+/* Looks for pools on the network of `address` and at config->peers, and
+ * tries to join each: once.  `m->node_id` is this node's; on success the rest
+ * is filled and all is written below state_dir. */
+bool peers_join(struct membership *m, const struct config *config,
+                const struct env *env, const char *node, const char *address,
+                struct error *err);
+/* The pool's state at the first member that serves it.  `lost` is called
+ * when the connection ended. */
+struct store *peers_store(const struct membership *m, int port,
+                          const struct pki *pki, void (*lost)(void *arg),
+                          void *arg, struct error *err);
+
+#endif
