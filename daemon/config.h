@@ -46,12 +46,16 @@ struct config {
     const char *volumes;    /* "local" or "ceph" */
     const char *ceph_conf, *ceph_client, *ceph_pool;
     const char *ovn_nb, *ovs_db; /* "unix:/path" */
-    bool services;               /* cairnd starts the daemons a node needs */
-    const char *log_dir;         /* what they print */
-    const char *uplink;          /* NIC that br-ex gets; "": others did that */
-    const char *address;         /* "192.0.2.1/24", of br-ex */
-    const char *gateway;         /* "": none */
-    const char *datapath;        /* "netdev" or "system" */
+    bool join;                   /* a pool that is there; else: found one */
+    const char *join_secret_file;
+    const char *peers; /* "192.0.2.1, 192.0.2.2": members to ask */
+    int peer_port;
+    bool services;        /* cairnd starts the daemons a node needs */
+    const char *log_dir;  /* what they print */
+    const char *uplink;   /* NIC that br-ex gets; "": others did that */
+    const char *address;  /* "192.0.2.1/24", of br-ex */
+    const char *gateway;  /* "": none */
+    const char *datapath; /* "netdev" or "system" */
     const char *physnet;
     const char *external_cidr; /* "": no network "public" */
     const char *external_gateway;

@@ -10,6 +10,7 @@
 #include "daemon/face_runner.h"
 #include "daemon/node.h"
 #include "daemon/node_services.h"
+#include "daemon/peers.h"
 #include "engine/housekeeping.h"
 #include "engine/scheduler.h"
 #include "network/net_reconcile.h"
@@ -27,6 +28,7 @@
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -52,6 +54,8 @@ struct core {
     struct node_services *services; /* NULL: others start the daemons */
     struct kvm_probe_result kvm;
     struct pki pki;
+    struct membership pool;
+    struct peers *peers;
     struct store *store;
     struct cache *cache;
     struct drivers drivers;
@@ -66,7 +70,7 @@ struct core {
     struct broker broker;
     pthread_mutex_t face_lock; /* face */
     struct face_runner *face;
-    bool following;
+    atomic_bool following;
 };
 
 /* ---- places and names -------------------------------------------------- */
@@ -102,6 +106,11 @@ static bool take_places(struct core *c, struct error *err)
 static bool is_any(const char *host)
 {
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+static const char *own_address(const struct core *c)
+{
+    return is_any(c->host) ? "127.0.0.1" : c->host;
 }
 
 static void choose_names(struct core *c)
@@ -298,7 +307,7 @@ static bool open_network(struct core *c, struct error *err)
         log_warn("core", "no metadata service for guests: %s", err->text);
     error_clear(err);
     struct ovn_config ovn = {
-        .nb_socket = socket_path(cf->ovn_nb),
+        .nb_socket = c->pool.founder ? socket_path(cf->ovn_nb) : NULL,
         .nb = { .chassis = c->node, .dns_servers = no_dns },
         .metadata = c->metadata,
     };
@@ -325,6 +334,8 @@ static void make_reconcilers(struct core *c)
         .workers = 2,
     });
     c->networks = net_reconcile_new(c->cache, c->store, c->net, c->env, 1);
+    if (!c->pool.founder)
+        return; /* the rest is one node's business */
     c->scheduler = scheduler_new(&(struct scheduler_config){
         .store = c->store,
         .cache = c->cache,
@@ -351,7 +362,7 @@ static bool start_node(struct core *c, struct error *err)
         .hypervisor = c->drivers.hypervisor,
         .volumes = c->drivers.volumes,
         .name = c->node,
-        .address = is_any(c->host) ? "127.0.0.1" : c->host,
+        .address = own_address(c),
         .kvm = c->kvm.usable,
         .kvm_reason = c->kvm.reason,
     };
@@ -361,8 +372,10 @@ static bool start_node(struct core *c, struct error *err)
     storage_start(c->storage);
     net_reconcile_start(c->networks);
     server_reconciler_resync(c->servers);
-    scheduler_start(c->scheduler);
-    housekeeper_start(c->housekeeper);
+    if (c->scheduler)
+        scheduler_start(c->scheduler);
+    if (c->housekeeper)
+        housekeeper_start(c->housekeeper);
     return true;
 }
 
@@ -433,12 +446,107 @@ static void stop_face(struct core *c)
 
 /* ---- all together ------------------------------------------------------ */
 
+/* A second; false: we are to stop. */
+static bool wait_a_second(void)
+{
+    static const struct timespec second = { .tv_sec = 1 };
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    return sigtimedwait(&set, NULL, &second) < 0;
+}
+
+/* Without the pool's state nothing here is right: whoever keeps us running
+ * starts us again, and guests do not notice. */
+static void on_store_lost(void *arg)
+{
+    struct core *c = arg;
+    if (!atomic_load(&c->following))
+        return;
+    log_err("core", "the connection to the pool's state was lost");
+    _exit(3);
+}
+
+static struct store *shared_store(struct core *c, struct error *err)
+{
+    for (;;) {
+        struct store *store = peers_store(&c->pool, c->config->peer_port,
+                                          &c->pki, on_store_lost, c, err);
+        if (store)
+            return store;
+        log_limited(LOG_WARN, "core", "no member has the pool's state: %s",
+                    err->text);
+        if (!wait_a_second())
+            return NULL;
+    }
+}
+
 static bool open_store(struct core *c, struct error *err)
 {
     _autofree_ char *path = in_state_dir(c, "cairn.db");
-    c->store = store_sqlite_open(path, c->env, err);
+    c->store = c->pool.founder ? store_sqlite_open(path, c->env, err)
+                               : shared_store(c, err);
     c->cache = cache_new(model_kinds, N_KINDS);
     return c->store != NULL;
+}
+
+/* ---- the pool ---------------------------------------------------------- */
+
+/* What is known before any daemon runs: does this node have a pool? */
+static bool read_membership(struct core *c, struct error *err)
+{
+    const struct config *cf = c->config;
+    if (membership_load(&c->pool, cf->state_dir, err))
+        return true;
+    if (err->code != ERR_NONE)
+        return false;
+    membership_found(&c->pool, cf->pool_name, c->env);
+    c->pool.founder = !cf->join;
+    return !c->pool.founder || membership_save(&c->pool, cf->state_dir, err);
+}
+
+/* Until a pool takes us in. */
+static bool enter_pool(struct core *c, struct error *err)
+{
+    if (c->pool.founder || c->pool.n_members)
+        return true;
+    while (!peers_join(&c->pool, c->config, c->env, c->node, own_address(c),
+                       err)) {
+        log_limited(LOG_WARN, "core", "not in a pool yet: %s", err->text);
+        if (!wait_a_second())
+            return false;
+    }
+    log_info("core", "joined the pool %s (%s)", c->pool.pool_name,
+             c->pool.pool_id);
+    return true;
+}
+
+static bool open_peers(struct core *c, struct error *err)
+{
+    struct peers_config config = {
+        .env = c->env,
+        .address = is_any(c->host) ? "0.0.0.0" : c->host,
+        .port = c->config->peer_port,
+        .pki = &c->pki,
+        .pool = &c->pool,
+        .store = c->store,
+        .cache = c->cache,
+        .serve_store = c->pool.founder,
+    };
+    if (!c->config->tls) /* without a CA there is no pool of many */
+        return true;
+    if (!peers_enroll(c->store, c->cache, c->env, &c->pool, c->node,
+                      own_address(c), err) ||
+        (c->pool.founder &&
+         !peers_accept_secret(c->store, c->cache, c->env,
+                              c->config->join_secret_file, err)))
+        return false;
+    c->peers = peers_start(&config, err);
+    if (!c->peers)
+        log_warn("core", "no node can join here: %s", err->text);
+    error_clear(err);
+    return true;
 }
 
 static bool follow(struct core *c, struct error *err)
@@ -452,14 +560,16 @@ static bool start_services(struct core *c, struct error *err)
 {
     if (!c->config->services)
         return true;
-    c->services = node_services_start(c->config, c->env, c->node, err);
+    c->services =
+        node_services_start(c->config, c->env, c->node, c->pool.founder, err);
     return c->services != NULL;
 }
 
 static bool core_start(struct core *c, struct error *err)
 {
     choose_names(c);
-    if (!take_places(c, err) || !start_services(c, err) || !open_pki(c, err) ||
+    if (!take_places(c, err) || !read_membership(c, err) ||
+        !start_services(c, err) || !enter_pool(c, err) || !open_pki(c, err) ||
         !open_listener(c, err) || !open_store(c, err))
         return false;
     probe_kvm(c);
@@ -467,7 +577,8 @@ static bool core_start(struct core *c, struct error *err)
         !open_network(c, err))
         return false;
     make_reconcilers(c);
-    if (!follow(c, err) || !make_content(c, err))
+    if (!follow(c, err) || (c->pool.founder && !make_content(c, err)) ||
+        !open_peers(c, err))
         return false;
     /* The API answers before the node is at work, whatever that waits for. */
     storage_interrupted(c->storage);
@@ -476,9 +587,11 @@ static bool core_start(struct core *c, struct error *err)
 
 static void core_stop(struct core *c)
 {
+    bool followed = atomic_exchange(&c->following, false);
     stop_face(c);
+    peers_stop(c->peers);
     node_beat_stop(c->beat);
-    if (c->following)
+    if (followed)
         cache_unfollow(c->cache);
     scheduler_free(c->scheduler);
     housekeeper_free(c->housekeeper);
@@ -519,7 +632,8 @@ int core_run_services(const struct config *config)
     int sig = 0;
     block_signals(&set);
     choose_names(&c);
-    bool ok = take_places(&c, &err) && start_services(&c, &err);
+    bool ok = take_places(&c, &err) && read_membership(&c, &err) &&
+              start_services(&c, &err);
     if (ok)
         sigwait(&set, &sig);
     else

@@ -425,12 +425,13 @@ static size_t choose(const struct node_setup *setup,
 
 struct node_services *node_services_start(const struct config *config,
                                           const struct env *env,
-                                          const char *node, struct error *err)
+                                          const char *node, bool central,
+                                          struct error *err)
 {
     struct node_services *n = xcalloc(1, sizeof(*n));
     struct error late = { 0 };
     _autofree_ char *dir = xasprintf("%s/services", config->run_dir);
-    n->setup = (struct node_setup){ .config = config, .central = true };
+    n->setup = (struct node_setup){ .config = config, .central = central };
     snprintf(n->setup.node, sizeof(n->setup.node), "%s", node);
     struct supervisor_config sc = {
         .env = env,

@@ -20,12 +20,14 @@
 
 struct node_services;
 
-/* Starts them and waits until all are up; those that are not up after a
+/* Starts them and waits until all are up (`central`: OVN's databases and
+ * northd too); those that are not up after a
  * minute are logged and go on being tried.  NULL is an error of this
  * machine. */
 struct node_services *node_services_start(const struct config *config,
                                           const struct env *env,
-                                          const char *node, struct error *err);
+                                          const char *node, bool central,
+                                          struct error *err);
 /* Ends the watching; the services go on (supervisor.h).  NULL is fine. */
 void node_services_free(struct node_services *n);
 

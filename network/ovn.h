@@ -20,7 +20,8 @@
 #define OVN_NB_SOCKET "/run/ovn/ovnnb_db.sock"
 
 struct ovn_config {
-    const char *nb_socket;     /* OVN_NB_SOCKET; copied */
+    const char *nb_socket;     /* OVN_NB_SOCKET; copied; NULL: others do that,
+                                * only the metadata legs are ours */
     struct nb_config nb;       /* what it points to outlives the driver */
     struct metadata *metadata; /* applied too; borrowed; NULL: none here */
 };

@@ -345,8 +345,9 @@ bool pki_open(const char *dir, const char *const *names, int64_t now,
     if (ok) {
         _autofree_ char *leaf = cert_pem(server.cert);
         out->ca = cert_pem(ca.cert);
+        out->ca_key = key_pem(ca.key);
         out->key = key_pem(server.key);
-        ok = leaf && out->ca && out->key;
+        ok = leaf && out->ca && out->ca_key && out->key;
         out->cert = ok ? xasprintf("%s%s", leaf, out->ca) : NULL;
     }
     pair_free(&ca);
@@ -360,6 +361,9 @@ void pki_close(struct pki *p)
 {
     if (p->key)
         OPENSSL_cleanse(p->key, strlen(p->key));
+    if (p->ca_key)
+        OPENSSL_cleanse(p->ca_key, strlen(p->ca_key));
+    free(p->ca_key);
     free(p->key);
     free(p->cert);
     free(p->ca);

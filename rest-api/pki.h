@@ -24,9 +24,10 @@
 
 /* PEM texts. */
 struct pki {
-    char *ca;   /* the CA's certificate */
-    char *cert; /* the server's, followed by the CA's */
-    char *key;  /* the server's private key: a secret */
+    char *ca;     /* the CA's certificate */
+    char *ca_key; /* a secret; every member has it (daemon/join.h) */
+    char *cert;   /* the server's, followed by the CA's */
+    char *key;    /* the server's private key: a secret */
 };
 
 /* `dir` is made when missing.  `names` (up to NULL): DNS names and addresses

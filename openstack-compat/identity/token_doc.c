@@ -2,6 +2,7 @@
 #include "openstack-compat/identity/parts.h"
 
 #include "model/pool.h"
+#include "rest-api/api.h"
 
 #include <string.h>
 
