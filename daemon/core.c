@@ -332,6 +332,7 @@ static void make_reconcilers(struct core *c)
         .cache = c->cache,
         .env = c->env,
         .workers = 2,
+        .images_elsewhere = !c->pool.founder,
     });
     c->networks = net_reconcile_new(c->cache, c->store, c->net, c->env, 1);
     if (!c->pool.founder)

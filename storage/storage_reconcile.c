@@ -883,7 +883,7 @@ static enum reconcile_verdict audit(struct run *r)
     bool ok =
         v->ops->tidy(v, r->err) && v->ops->list(v, audit_note, &a, r->err);
     _autosnap_ struct snapshot *snap = cache_snapshot(r->s->c.cache);
-    if (ok)
+    if (ok && !r->s->c.images_elsewhere)
         audit_uploads(r, snap, &a);
     for (struct orphan *o; (o = a.found);) {
         a.found = o->next;
@@ -919,6 +919,8 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
 static void add(struct storage *s, const struct record *rec)
 {
     char key[STORE_KEY_MAX];
+    if (rec->kind == &kind_image && s->c.images_elsewhere)
+        return;
     for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
         struct reconciler *q = s->queues[works[i].queue];
         if (works[i].kind == rec->kind && q)
@@ -978,6 +980,8 @@ struct reconciler *storage_queue(struct storage *s, int i)
 
 void storage_interrupted(struct storage *s)
 {
+    if (s->c.images_elsewhere)
+        return;
     _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
     struct snap_iter it = snap_all(snap, &kind_image);
     for (const struct image *im; (im = snap_next(&it));)

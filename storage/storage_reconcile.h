@@ -39,7 +39,8 @@ struct storage_config {
     struct store *store;
     struct cache *cache;
     const struct env *env;
-    unsigned workers; /* of each queue */
+    unsigned workers;      /* of each queue */
+    bool images_elsewhere; /* another node of the pool keeps the images */
 };
 
 /* Before cache_follow (it listens); nothing runs before storage_start. */
