@@ -251,7 +251,7 @@ static void name_of(const struct sockaddr_storage *sa, char out[])
 
 static void accept_one(struct peers *p)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = { 0 };
     socklen_t len = sizeof(sa);
     pthread_t thread;
     int fd = accept4(p->tcp, (void *)&sa, &len, SOCK_CLOEXEC);
@@ -490,7 +490,7 @@ static void take_answers(int fd, const char *nonce, int64_t until,
 {
     for (;;) {
         char bytes[CALL_MAX], from[INET6_ADDRSTRLEN];
-        struct sockaddr_storage sa;
+        struct sockaddr_storage sa = { 0 };
         socklen_t len = sizeof(sa);
         struct join_call call;
         struct pollfd p = { .fd = fd, .events = POLLIN };
