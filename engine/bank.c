@@ -17,6 +17,9 @@ extern const struct bank_ops BANK_OPS;
 
 typedef float floats __attribute__((vector_size(32)));
 
+#define ALL_LANES 0xffU
+static const bank_ints lane_bits = { 1, 2, 4, 8, 16, 32, 64, 128 };
+
 #define PICK(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
 
 /* ---- scoring a host for eight classes ------------------------------------ */
@@ -66,20 +69,20 @@ static void rich_keys(const struct fleet *f, const struct bank *b,
     }
 }
 
+/* Right in these lanes. */
 static inline void host_keys(const struct fleet *f, const struct bank *b,
-                             uint32_t host, bank_keys *out)
+                             uint32_t host, uint32_t lanes, bank_keys *out)
 {
-    static const bank_ints bits = { 1, 2, 4, 8, 16, 32, 64, 128 };
     bank_ints score;
     uint32_t suits = b->suits[host];
     score_lanes(f, &b->wants, host, &score);
-    bank_ints bad = ((bits & (int32_t)suits) == 0) | (score < 0);
+    bank_ints bad = ((lane_bits & (int32_t)suits) == 0) | (score < 0);
     bank_keys mask = __builtin_convertvector(bad, bank_keys);
     bank_keys keys = __builtin_convertvector(score, bank_keys) << 32;
     keys |= (int64_t)(UINT32_MAX - f->rank[host]);
     *out = PICK(mask, (bank_keys){ 0 } + BANK_NO_KEY, keys);
-    if (suits & b->wants.rich)
-        rich_keys(f, b, host, suits & b->wants.rich, out);
+    if (suits & b->wants.rich & lanes)
+        rich_keys(f, b, host, suits & b->wants.rich & lanes, out);
 }
 
 /* Can it ever hold such parts? */
@@ -97,15 +100,18 @@ static bool has_parts(const struct fleet_host *h, const struct demand *d)
     return true;
 }
 
-static void look_at_facts(const struct fleet *f, struct bank *b, uint32_t host)
+static void look_at_facts(const struct fleet *f, struct bank *b, uint32_t host,
+                          uint32_t lanes)
 {
     const struct fleet_host *h = &f->hosts[host];
-    unsigned suits = 0;
-    for (int l = 0; h->facts.state == FLEET_UP && l < BANK_LANES; l++)
-        if ((b->wants.present >> l & 1) &&
-            fit_facts(f, b->demand[l], host) == FIT_OK &&
+    uint32_t suits = b->suits[host] & ~lanes;
+    lanes &= h->facts.state == FLEET_UP ? b->wants.present : 0;
+    for (; lanes; lanes &= lanes - 1) {
+        int l = __builtin_ctz(lanes);
+        if (fit_facts(f, b->demand[l], host) == FIT_OK &&
             has_parts(h, b->demand[l]))
             suits |= 1U << l;
+    }
     b->suits[host] = (uint8_t)suits;
 }
 
@@ -153,17 +159,21 @@ static void update(const struct fleet *f, struct bank *b, const uint32_t *hosts,
     bank_keys keys;
     for (uint32_t i = 0; i < n; i++) {
         if (f->hosts[hosts[i]].described > b->seen)
-            look_at_facts(f, b, hosts[i]);
-        host_keys(f, b, hosts[i], &keys);
+            look_at_facts(f, b, hosts[i], ALL_LANES);
+        host_keys(f, b, hosts[i], ALL_LANES, &keys);
         set_leaf(b, hosts[i], &keys);
     }
 }
 
-static void update_all(const struct fleet *f, struct bank *b)
+static void update_all(const struct fleet *f, struct bank *b, uint32_t lanes)
 {
+    bank_keys mask =
+        __builtin_convertvector((lane_bits & (int32_t)lanes) != 0, bank_keys);
     for (uint32_t h = 0; h < f->n; h++) {
-        look_at_facts(f, b, h);
-        host_keys(f, b, h, &b->level[0][h]);
+        bank_keys *leaf = &b->level[0][h], keys;
+        look_at_facts(f, b, h, lanes);
+        host_keys(f, b, h, lanes, &keys);
+        *leaf = PICK(mask, keys, *leaf);
     }
     for (int level = 1; level <= b->top; level++)
         for (uint32_t i = 0; i < b->n[level]; i++)

@@ -55,7 +55,8 @@ struct bank_ops {
     /* These hosts have changed since `seen`. */
     void (*update)(const struct fleet *f, struct bank *b, const uint32_t *hosts,
                    uint32_t n);
-    void (*update_all)(const struct fleet *f, struct bank *b);
+    /* All hosts, in these lanes (bits); the others are up to date. */
+    void (*update_all)(const struct fleet *f, struct bank *b, uint32_t lanes);
     /* For scan.c: the scores of `n` <= BANK_BLOCK hosts from `first` on, by
      * resources alone, -1 without room; the largest of them. */
     int32_t (*score)(const struct fleet *f, const struct demand *d,

@@ -102,6 +102,7 @@ void fleet_free(struct fleet *f)
     map64_free(&f->class_hashes);
     map64_free(&f->host_names);
     free(f->hosts);
+    free(f->n_devices);
     free(f->rank);
     free(f->by_rank);
     free(f->domain_up[0]);
@@ -123,6 +124,7 @@ static void copy_hosts(struct fleet *to, const struct fleet *from)
     for (uint32_t i = 0; i < from->n; i++)
         if (from->hosts[i].name)
             to->hosts[i].name = xstrdup(from->hosts[i].name);
+    to->n_devices = duplicate(from->n_devices, 1, from->size);
     to->rank = duplicate(from->rank, 4, from->size);
     to->by_rank = duplicate(from->by_rank, 4, from->size);
     for (int i = 0; i < 2; i++)
@@ -238,6 +240,7 @@ static void widen_hosts(struct fleet *f)
         widen(&f->scale[r], 4, f->size, size);
     }
     widen(&f->hosts, sizeof(*f->hosts), f->size, size);
+    widen(&f->n_devices, 1, f->size, size);
     widen(&f->rank, 4, f->size, size);
     widen(&f->by_rank, 4, f->size, size);
     f->size = size;
@@ -276,6 +279,7 @@ void fleet_drop_host(struct fleet *f, uint32_t host)
         fleet_set_capacity(f, host, r, 0);
     free(h->name);
     *h = (struct fleet_host){ .first = f->host_hole };
+    f->n_devices[host] = 0;
     index_hosts(f);
     f->host_hole = host;
     f->ranked = false;
@@ -372,6 +376,7 @@ bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
         .free = 1000,
     };
     relayout(f);
+    f->n_devices[host] = h->n_devices;
     describe(f, host);
     return true;
 }

@@ -152,8 +152,9 @@ struct fleet {
     int32_t *free[FLEET_RESOURCES];
     float *scale[FLEET_RESOURCES]; /* SCORE_ONE / capacity; 0 without any */
     struct fleet_host *hosts;
-    uint32_t *rank;    /* of the host by name, dense from 0; fleet_ranks */
-    uint32_t *by_rank; /* the other way */
+    uint8_t *n_devices; /* as in fleet_host, for scans */
+    uint32_t *rank;     /* of the host by name, dense from 0; fleet_ranks */
+    uint32_t *by_rank;  /* the other way */
     uint32_t host_hole;
     uint32_t *domain_up[2]; /* hosts that are up: by rack, by zone */
     uint32_t domain_size[2];

@@ -8,9 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE     UINT32_MAX
-#define PATIENCE 3   /* misses until a demand gets a lane */
-#define FAR      100 /* nodes looked at: as good as a miss */
+#define NONE      UINT32_MAX
+#define ALL_LANES 0xffU
+#define PATIENCE  3   /* misses until a demand gets a lane */
+#define FAR       100 /* nodes looked at: as good as a miss */
 
 /* A demand that was asked for. */
 struct known {
@@ -82,7 +83,7 @@ static void build(struct index *ix, struct bank *b)
     struct fleet *f = ix->f;
     if (b->n[0] != f->n || !b->suits)
         bank_shape(b, f->n);
-    ix->ops->update_all(f, b);
+    ix->ops->update_all(f, b, ALL_LANES);
     b->seen = f->sequence;
     b->epoch = f->epoch;
 }
@@ -172,7 +173,8 @@ static void assign(struct index *ix, struct known *k, int bank, int lane)
     memset(k->missed, 0, sizeof(k->missed));
     tell_wants(ix->f, b, lane, &k->demand);
     b->demand[lane] = &k->demand;
-    b->epoch = ix->f->epoch - 1; /* build it anew */
+    follow(ix, b);
+    ix->ops->update_all(ix->f, b, 1U << lane);
 }
 
 /* Nothing answered for this demand.  True: it has a lane from now on. */
