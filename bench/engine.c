@@ -5,7 +5,8 @@
  *   build/bench/engine --hosts 10000 --flavors 20 --mix plain|mixed
  *                      --seconds 3 --seed 1
  *
- * A step is one arrival: choose, and take the place (fleet_put); then random
+ * The pool is filled blindly to 75 %, then by decisions.  Then it is measured:
+ * a step is one arrival: choose, and take the place (fleet_put); then random
  * servers leave until the pool is as full as before.  `decisions_per_s` is
  * arrivals by the CPU time of all of it, departures included; p50 and p99
  * are wall time of arrivals alone (one in sixteen is timed).
@@ -13,7 +14,7 @@
  * Hosts: 64 to 128 threads in 2 NUMA cells, 4 to 8 GiB a thread, overcommit
  * 4 for vCPUs; 3 zones, racks of 20; half have the trait AVX512, a third is
  * in aggregate ssd, a tenth in one that is set apart for a tenant; a tenth
- * has 8 GPUs of one of 2 models.
+ * has 8 GPUs of one of 2 models, and is kept for those who ask for them.
  *
  * plain: every flavor is vCPU, memory and disk, of sizes 1 to 16; spread.
  * mixed: of the flavors 15 % ask for 1 or 2 NUMA cells, 15 % for aggregate
@@ -36,6 +37,8 @@
 #include <time.h>
 
 #define FULL        0.85
+#define STREWN      0.75   /* filled blindly up to here */
+#define SETTLE      100000 /* decisions before it counts */
 #define SAMPLES_MAX (1 << 20)
 #define SAMPLE_EACH 16
 #define FLAVORS_MAX 1000
@@ -46,7 +49,7 @@
 enum { MODEL_A, MODEL_B, MODELS };
 enum { KIND_GPU };
 enum { TRAIT_AVX512 };
-enum { AGGREGATE_SSD, AGGREGATE_APART };
+enum { AGGREGATE_SSD, AGGREGATE_APART, AGGREGATE_GPUS };
 enum { POLICY_SPREAD, POLICY_FRAGMENTATION };
 
 /* ---- what is measured ---------------------------------------------------- */
@@ -101,7 +104,7 @@ static double seconds(clockid_t clock)
 
 /* ---- the pool ------------------------------------------------------------ */
 
-static void describe(struct bench *b, uint32_t h, unsigned number)
+static void describe(struct bench *b, uint32_t h, unsigned number, bool gpus)
 {
     struct fleet_facts facts = {
         .state = FLEET_UP,
@@ -114,6 +117,8 @@ static void describe(struct bench *b, uint32_t h, unsigned number)
         set_add(&facts.aggregates, AGGREGATE_SSD);
     if (chance(b, 10))
         set_add(&facts.aggregates, AGGREGATE_APART);
+    if (gpus)
+        set_add(&facts.aggregates, AGGREGATE_GPUS);
     fleet_set_facts(b->f, h, &facts);
 }
 
@@ -136,10 +141,12 @@ static void add_host(struct bench *b, unsigned number)
     fleet_set_capacity(b->f, h, FLEET_MEMORY, memory);
     fleet_set_capacity(b->f, h, FLEET_DISK, threads * 60);
     fleet_set_cells(b->f, h, 2, threads * 2000, memory / 2);
-    describe(b, h, number);
-    if (b->mixed && chance(b, 10))
+    bool gpus = b->mixed && chance(b, 10);
+    describe(b, h, number, gpus);
+    if (gpus)
         add_gpus(b, h);
-    b->servers.capacity += memory;
+    else
+        b->servers.capacity += memory;
 }
 
 static void make_flavor(struct bench *b, unsigned i, struct demand *d)
@@ -148,6 +155,7 @@ static void make_flavor(struct bench *b, unsigned i, struct demand *d)
     int32_t each = 2048 * (1 + (int32_t)draw(b, 3));
     *d = (struct demand){ .need = { n * 1000, n * each, 10 + n * 5 } };
     d->need[FLEET_MEMORY] += 64 * (int32_t)(i / 5); /* all differ */
+    set_add(&d->barred, AGGREGATE_GPUS);
     uint32_t sort = b->mixed ? i * 100 / b->flavors : 100;
     if (sort < 15)
         d->cells = n > 4 ? 2 : 1;
@@ -325,9 +333,27 @@ static void step(struct bench *b)
         leave(b, &b->gpus);
 }
 
+/* Somebody on a host drawn blindly, if it fits there. */
+static void strew(struct bench *b)
+{
+    struct request r;
+    struct fit_rules rules;
+    uint32_t lists[3 * LIST_MAX];
+    struct placing at;
+    int32_t score;
+    make_request(b, &r, lists);
+    fit_rules(b->f, &r, &rules);
+    if (fit_host(b->f, &rules, draw(b, b->hosts), &at, &score) == FIT_OK &&
+        fleet_put(b->f, ++b->next_id, &r, &at))
+        enter(b, &r);
+}
+
+/* Most of it blindly, which is quick; the rest, and then some, by choice. */
 static void fill(struct bench *b)
 {
     uint64_t refused_in_a_row = 0;
+    while ((double)b->servers.used < (double)b->servers.capacity * STREWN)
+        strew(b);
     while (refused_in_a_row < 1000) {
         uint64_t before = b->refused;
         double used = (double)b->servers.used;
@@ -336,7 +362,7 @@ static void fill(struct bench *b)
             break; /* somebody had to leave: full */
         refused_in_a_row = b->refused > before ? refused_in_a_row + 1 : 0;
     }
-    for (unsigned i = 0; i < 20000; i++) /* settle */
+    for (unsigned i = 0; i < SETTLE; i++)
         step(b);
     b->decisions = b->refused = b->n_samples = 0;
 }
