@@ -1,5 +1,7 @@
 #include "engine/bank.h"
 
+#include "common/alloc.h"
+#include "common/cleanup.h"
 #include "engine/fit.h"
 #include "engine/score.h"
 
@@ -100,19 +102,44 @@ static bool has_parts(const struct fleet_host *h, const struct demand *d)
     return true;
 }
 
+/* The lanes whose demands hosts with such facts may take. */
+static uint32_t look_suits(const struct fleet *f, const struct bank *b,
+                           const struct fleet_facts *look, uint32_t lanes)
+{
+    uint32_t suits = 0;
+    lanes &= look->state == FLEET_UP ? b->wants.present : 0;
+    for (; lanes; lanes &= lanes - 1) {
+        int l = __builtin_ctz(lanes);
+        if (fit_nature(f, b->demand[l], look) == FIT_OK)
+            suits |= 1U << l;
+    }
+    return suits;
+}
+
+/* `looks`: what its look suits. */
 static void look_at_facts(const struct fleet *f, struct bank *b, uint32_t host,
-                          uint32_t lanes)
+                          uint32_t lanes, uint32_t looks)
 {
     const struct fleet_host *h = &f->hosts[host];
     uint32_t suits = b->suits[host] & ~lanes;
-    lanes &= h->facts.state == FLEET_UP ? b->wants.present : 0;
-    for (; lanes; lanes &= lanes - 1) {
+    lanes &= looks;
+    suits |= lanes & ~(uint32_t)b->wants.rich;
+    for (lanes &= b->wants.rich; lanes; lanes &= lanes - 1) {
         int l = __builtin_ctz(lanes);
-        if (fit_facts(f, b->demand[l], host) == FIT_OK &&
-            has_parts(h, b->demand[l]))
+        if (has_parts(h, b->demand[l]))
             suits |= 1U << l;
     }
     b->suits[host] = (uint8_t)suits;
+}
+
+/* What hosts of each look suit, in these lanes. */
+static uint8_t *look_at_looks(const struct fleet *f, const struct bank *b,
+                              uint32_t lanes)
+{
+    uint8_t *looks = xcalloc(f->n_looks + 1, 1);
+    for (uint32_t i = 0; i < f->n_looks; i++)
+        looks[i] = (uint8_t)look_suits(f, b, &f->looks[i], lanes);
+    return looks;
 }
 
 /* ---- the trees ----------------------------------------------------------- */
@@ -159,7 +186,9 @@ static void update(const struct fleet *f, struct bank *b, const uint32_t *hosts,
     bank_keys keys;
     for (uint32_t i = 0; i < n; i++) {
         if (f->hosts[hosts[i]].described > b->seen)
-            look_at_facts(f, b, hosts[i], ALL_LANES);
+            look_at_facts(
+                f, b, hosts[i], ALL_LANES,
+                look_suits(f, b, &f->hosts[hosts[i]].facts, ALL_LANES));
         host_keys(f, b, hosts[i], ALL_LANES, &keys);
         set_leaf(b, hosts[i], &keys);
     }
@@ -169,9 +198,10 @@ static void update_all(const struct fleet *f, struct bank *b, uint32_t lanes)
 {
     bank_keys mask =
         __builtin_convertvector((lane_bits & (int32_t)lanes) != 0, bank_keys);
+    _autofree_ uint8_t *looks = look_at_looks(f, b, lanes);
     for (uint32_t h = 0; h < f->n; h++) {
         bank_keys *leaf = &b->level[0][h], keys;
-        look_at_facts(f, b, h, lanes);
+        look_at_facts(f, b, h, lanes, looks[f->look[h]]);
         host_keys(f, b, h, lanes, &keys);
         *leaf = PICK(mask, keys, *leaf);
     }

@@ -75,7 +75,9 @@ struct chooser {
     uint32_t n_marks;
     uint32_t *full; /* by domain: `stamp`: has too many of the group */
     uint32_t n_full;
-    uint32_t stamp;
+    uint32_t *verdicts; /* by look: 2 * `stamp` and 1: suits the request */
+    uint32_t n_verdicts;
+    uint32_t stamp; /* below 2^31 */
 };
 
 struct chooser *chooser_new(struct fleet *f)
@@ -93,6 +95,7 @@ void chooser_free(struct chooser *c)
     index_free(c->index);
     free(c->marks);
     free(c->full);
+    free(c->verdicts);
     free(c);
 }
 
@@ -109,9 +112,13 @@ static void widen(uint32_t **stamps, uint32_t *n, uint32_t wanted)
 static void fresh_stamp(struct chooser *c)
 {
     widen(&c->marks, &c->n_marks, c->f->size);
-    if (++c->stamp)
+    widen(&c->verdicts, &c->n_verdicts, c->f->look_size);
+    if (++c->stamp <= INT32_MAX)
         return;
-    memset(c->marks, 0, sizeof(*c->marks) * c->n_marks);
+    if (c->marks)
+        memset(c->marks, 0, sizeof(*c->marks) * c->n_marks);
+    if (c->verdicts)
+        memset(c->verdicts, 0, sizeof(*c->verdicts) * c->n_verdicts);
     if (c->full)
         memset(c->full, 0, sizeof(*c->full) * c->n_full);
     c->stamp = 1;
@@ -185,6 +192,7 @@ static void best_of_others(struct chooser *c, const struct fit_rules *rules,
         .stamp = c->stamp,
         .full = mark_full_domains(c, rules) ? c->full : NULL,
         .level = rules->r->group.level,
+        .verdicts = c->verdicts,
     };
     struct candidate other = { .wish = 0 };
     uint32_t host;

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE          UINT32_MAX
-#define HOSTS_MIN     64
-#define SLOTS_MIN     64
-#define DOMAINS_MAX   65536
-#define TEXT_HASH_KEY 0xCBF29CE484222325ULL
+#define NONE        UINT32_MAX
+#define HOSTS_MIN   64
+#define SLOTS_MIN   64
+#define DOMAINS_MAX 65536
+#define HASH_BASIS  0xCBF29CE484222325ULL /* FNV-1a */
 
 /* ---- small helpers ------------------------------------------------------- */
 
@@ -103,6 +103,9 @@ void fleet_free(struct fleet *f)
     map64_free(&f->host_names);
     free(f->hosts);
     free(f->n_devices);
+    free(f->look);
+    free(f->looks);
+    map64_free(&f->look_hashes);
     free(f->rank);
     free(f->by_rank);
     free(f->domain_up[0]);
@@ -125,6 +128,9 @@ static void copy_hosts(struct fleet *to, const struct fleet *from)
         if (from->hosts[i].name)
             to->hosts[i].name = xstrdup(from->hosts[i].name);
     to->n_devices = duplicate(from->n_devices, 1, from->size);
+    to->look = duplicate(from->look, 4, from->size);
+    to->looks = duplicate(from->looks, sizeof(*to->looks), from->look_size);
+    map64_copy(&to->look_hashes, &from->look_hashes);
     to->rank = duplicate(from->rank, 4, from->size);
     to->by_rank = duplicate(from->by_rank, 4, from->size);
     for (int i = 0; i < 2; i++)
@@ -199,18 +205,18 @@ const char *fleet_name_of(const struct fleet *f, enum fleet_name kind,
 
 /* ---- hosts --------------------------------------------------------------- */
 
-static uint64_t text_key(const char *text)
+static uint64_t bytes_key(const void *bytes, size_t n)
 {
-    uint64_t h = TEXT_HASH_KEY;
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 0x100000001B3ULL;
-    return h ? h : 1;
+    uint64_t h = HASH_BASIS;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001B3ULL;
+    return h | 1;
 }
 
 /* Names of equal hash stand under keys one after another. */
 static uint64_t host_key(const struct fleet *f, const char *name)
 {
-    uint64_t key = text_key(name);
+    uint64_t key = bytes_key(name, strlen(name));
     for (uint32_t i; (i = map64_get(&f->host_names, key)) != MAP64_NONE; key++)
         if (strcmp(f->hosts[i].name, name) == 0)
             break;
@@ -241,6 +247,7 @@ static void widen_hosts(struct fleet *f)
     }
     widen(&f->hosts, sizeof(*f->hosts), f->size, size);
     widen(&f->n_devices, 1, f->size, size);
+    widen(&f->look, 4, f->size, size);
     widen(&f->rank, 4, f->size, size);
     widen(&f->by_rank, 4, f->size, size);
     f->size = size;
@@ -324,6 +331,43 @@ static bool same_nature(const struct fleet_facts *a,
            memcmp(&a->aggregates, &b->aggregates, sizeof(a->aggregates)) == 0;
 }
 
+/* Looks that no host has are forgotten when there are too many. */
+static uint32_t look_number(struct fleet *f, const struct fleet_facts *look)
+{
+    uint64_t key = bytes_key(look, sizeof(*look));
+    for (uint32_t i; (i = map64_get(&f->look_hashes, key)) != MAP64_NONE; key++)
+        if (memcmp(&f->looks[i], look, sizeof(*look)) == 0)
+            return i;
+    if (f->n_looks == f->look_size) {
+        uint32_t size = f->look_size ? f->look_size * 2 : 16;
+        widen(&f->looks, sizeof(*f->looks), f->look_size, size);
+        f->look_size = size;
+    }
+    f->looks[f->n_looks] = *look;
+    map64_set(&f->look_hashes, key, f->n_looks);
+    return f->n_looks++;
+}
+
+static void look_at(struct fleet *f, uint32_t host)
+{
+    const struct fleet_facts *facts = &f->hosts[host].facts;
+    struct fleet_facts look;
+    memset(&look, 0, sizeof(look)); /* compared byte by byte */
+    look.state = facts->state;
+    look.zone = facts->zone;
+    look.largest_vcpu = facts->largest_vcpu;
+    look.traits = facts->traits;
+    look.aggregates = facts->aggregates;
+    f->look[host] = look_number(f, &look);
+    if (f->n_looks <= 2 * f->n + 64)
+        return;
+    f->n_looks = 0;
+    map64_free(&f->look_hashes);
+    for (uint32_t i = 0; i < f->n; i++)
+        look_at(f, i);
+    f->epoch++;
+}
+
 void fleet_set_facts(struct fleet *f, uint32_t host,
                      const struct fleet_facts *facts)
 {
@@ -333,6 +377,7 @@ void fleet_set_facts(struct fleet *f, uint32_t host,
     count_domains(f, &h->facts, -1);
     h->facts = *facts;
     count_domains(f, &h->facts, 1);
+    look_at(f, host);
     describe(f, host);
 }
 

@@ -153,8 +153,12 @@ struct fleet {
     float *scale[FLEET_RESOURCES]; /* SCORE_ONE / capacity; 0 without any */
     struct fleet_host *hosts;
     uint8_t *n_devices; /* as in fleet_host, for scans */
-    uint32_t *rank;     /* of the host by name, dense from 0; fleet_ranks */
-    uint32_t *by_rank;  /* the other way */
+    uint32_t *look;     /* row of `looks`: hosts of equal facts share it */
+    struct fleet_facts *looks; /* without racks */
+    uint32_t n_looks, look_size;
+    struct map64 look_hashes;
+    uint32_t *rank;    /* of the host by name, dense from 0; fleet_ranks */
+    uint32_t *by_rank; /* the other way */
     uint32_t host_hole;
     uint32_t *domain_up[2]; /* hosts that are up: by rack, by zone */
     uint32_t domain_size[2];

@@ -11,7 +11,7 @@
 #define NONE      UINT32_MAX
 #define ALL_LANES 0xffU
 #define PATIENCE  3   /* misses until a demand gets a lane */
-#define FAR       100 /* nodes looked at: as good as a miss */
+#define FAR       500 /* nodes looked at: as good as a miss */
 
 /* A demand that was asked for. */
 struct known {
@@ -256,7 +256,20 @@ bool index_skips(const struct index_skip *s, uint32_t host)
     return s->marks[host] == s->stamp ||
            (s->full &&
             s->full[fleet_domain(s->f, host, s->level)] == s->stamp) ||
-           (s->facts && fit_facts(s->f, s->facts, host) != FIT_OK);
+           (s->facts && !index_suits(s, host));
+}
+
+bool index_suits(const struct index_skip *s, uint32_t host)
+{
+    uint32_t look = s->f->look[host];
+    uint32_t *verdict = &s->verdicts[look];
+    if (*verdict >> 1 != s->stamp) {
+        const struct fleet_facts *facts = &s->f->looks[look];
+        bool suits = facts->state == FLEET_UP &&
+                     fit_nature(s->f, s->facts, facts) == FIT_OK;
+        *verdict = s->stamp << 1 | suits;
+    }
+    return *verdict & 1;
 }
 
 struct descent {

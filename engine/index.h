@@ -34,10 +34,13 @@ struct index_skip {
     uint32_t stamp;
     const uint32_t *full; /* by domain of `level`: `stamp`; NULL: none */
     enum fleet_level level;
-    const struct demand *facts; /* hosts must be like this; NULL: they are */
+    const struct demand *facts; /* hosts must suit it; NULL: they do */
+    uint32_t *verdicts; /* by look, about `facts`: 2 * `stamp` and 1: suits */
 };
 
 bool index_skips(const struct index_skip *s, uint32_t host);
+/* May hosts like this one take the demand?  Found once for each look. */
+bool index_suits(const struct index_skip *s, uint32_t host);
 
 struct index;
 struct index *index_new(struct fleet *f);

@@ -33,7 +33,6 @@ static void consider(struct scan *s, uint32_t host, int32_t score)
 {
     struct placing at;
     if (s->f->n_devices[host] < s->d->devices[0].count ||
-        s->f->hosts[host].facts.state != FLEET_UP ||
         index_skips(&s->skip, host))
         return;
     if (!s->plain && fit_parts(s->f, s->d, host, &at, &score) != FIT_OK)
