@@ -5,6 +5,7 @@
 #include "state/remote.h"
 #include "state/store_etcd.h"
 #include "tests/unit/etcd_child.h"
+#include "tests/unit/tempdir.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -286,10 +287,8 @@ static void snapshots(struct jw *w)
 static void local_drivers(struct jw *w)
 {
     struct error err;
-    char dir[] = "/tmp/cairn-bench-XXXXXX", path[64];
-    if (!mkdtemp(dir))
-        abort();
-    snprintf(path, sizeof(path), "%s/store.db", dir);
+    char dir[TEMPDIR_MAX], path[TEMPDIR_MAX + 16];
+    snprintf(path, sizeof(path), "%s/store.db", tempdir_make(dir));
     struct store *memory = store_memory_open(&env_system);
     struct store *sqlite = store_sqlite_open(path, &env_system, &err);
     if (!sqlite)

@@ -11,6 +11,7 @@
 #include "daemon/node.h"
 #include "daemon/node_services.h"
 #include "daemon/peers.h"
+#include "daemon/renewal.h"
 #include "engine/housekeeping.h"
 #include "engine/scheduler.h"
 #include "network/net_reconcile.h"
@@ -70,6 +71,7 @@ struct core {
     struct broker broker;
     pthread_mutex_t face_lock; /* face */
     struct face_runner *face;
+    struct renewal *renewal;
     atomic_bool following;
 };
 
@@ -141,15 +143,23 @@ static char *url_host(const char *url)
               : xstrndup(host, strcspn(host, ":"));
 }
 
+/* The names in our certificate, up to NULL. */
+static void server_names(struct core *c, const char *url, const char *names[4])
+{
+    names[0] = c->node;
+    names[1] = url;
+    names[2] = is_any(c->host) ? NULL : c->host;
+    names[3] = NULL;
+}
+
 static bool open_pki(struct core *c, struct error *err)
 {
     if (!c->config->tls)
         return true;
     _autofree_ char *dir = in_state_dir(c, "pki");
     _autofree_ char *url = url_host(c->public_url);
-    const char *names[4] = { c->node, url };
-    if (!is_any(c->host))
-        names[2] = c->host;
+    const char *names[4];
+    server_names(c, url, names);
     return pki_open(dir, names, env_now(c->env), &c->pki, err);
 }
 
@@ -445,6 +455,34 @@ static void stop_face(struct core *c)
     face_runner_stop(face);
 }
 
+static void on_renewed(void *arg, const struct pki *pki)
+{
+    struct core *c = arg;
+    pthread_mutex_lock(&c->face_lock);
+    if (c->face)
+        face_runner_certificate(c->face, pki->cert, pki->key);
+    pthread_mutex_unlock(&c->face_lock);
+}
+
+static void start_renewal(struct core *c)
+{
+    if (!c->config->tls)
+        return;
+    _autofree_ char *dir = in_state_dir(c, "pki");
+    _autofree_ char *url = url_host(c->public_url);
+    const char *names[4];
+    server_names(c, url, names);
+    c->renewal = renewal_start(&(struct renewal_config){
+        .env = c->env,
+        .dir = dir,
+        .names = names,
+        .cert = c->pki.cert,
+        .changed = on_renewed,
+        .arg = c,
+        .workers = 1,
+    });
+}
+
 /* ---- all together ------------------------------------------------------ */
 
 /* A second; false: we are to stop. */
@@ -583,12 +621,16 @@ static bool core_start(struct core *c, struct error *err)
         return false;
     /* The API answers before the node is at work, whatever that waits for. */
     storage_interrupted(c->storage);
-    return start_face(c, err) && start_node(c, err);
+    if (!start_face(c, err))
+        return false;
+    start_renewal(c);
+    return start_node(c, err);
 }
 
 static void core_stop(struct core *c)
 {
     bool followed = atomic_exchange(&c->following, false);
+    renewal_stop(c->renewal);
     stop_face(c);
     peers_stop(c->peers);
     node_beat_stop(c->beat);
@@ -620,9 +662,18 @@ static void block_signals(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+}
+
+/* Until a signal ends us; SIGHUP asks to look at the certificate. */
+static int await_end(struct core *c, const sigset_t *set)
+{
+    int sig = 0;
+    while (sigwait(set, &sig) == 0 && sig == SIGHUP)
+        renewal_look(c->renewal);
+    return sig;
 }
 
 int core_run_services(const struct config *config)
@@ -630,13 +681,12 @@ int core_run_services(const struct config *config)
     struct core c = { .config = config, .env = &env_system, .lock = -1 };
     struct error err = { 0 };
     sigset_t set;
-    int sig = 0;
     block_signals(&set);
     choose_names(&c);
     bool ok = take_places(&c, &err) && read_membership(&c, &err) &&
               start_services(&c, &err);
     if (ok)
-        sigwait(&set, &sig);
+        await_end(&c, &set);
     else
         log_err("core", "%s", err.text);
     node_services_free(c.services);
@@ -658,13 +708,11 @@ int core_run(const struct config *config)
     };
     struct error err = { 0 };
     sigset_t set;
-    int sig = 0;
     block_signals(&set);
     bool ok = core_start(&c, &err);
     if (ok) {
         log_info("core", "node %s is up, API at %s", c.node, c.public_url);
-        sigwait(&set, &sig);
-        log_info("core", "%s, stopping", strsignal(sig));
+        log_info("core", "%s, stopping", strsignal(await_end(&c, &set)));
     } else {
         log_err("core", "%s", err.text);
     }

@@ -8,6 +8,7 @@
 #include "daemon/metadata_server.h"
 #include "model/model.h"
 #include "rest-api/auth.h"
+#include "rest-api/certificate.h"
 #include "rest-api/desk.h"
 #include "rest-api/fragments.h"
 #include "rest-api/httpd.h"
@@ -42,6 +43,15 @@ void face_settings_write(const struct face_settings *s, struct buf *out)
     jw_int(&w, "gid", s->gid);
     jw_int(&w, "log_level", s->log_level);
     jw_int(&w, "connections", s->connections);
+    jw_obj_end(&w);
+}
+
+void face_certificate_write(const char *cert, const char *key, struct buf *out)
+{
+    struct jw w = JW_INIT(out);
+    jw_obj(&w, NULL);
+    jw_str(&w, "cert", cert);
+    jw_str(&w, "key", key);
     jw_obj_end(&w);
 }
 
@@ -87,6 +97,26 @@ struct face {
     pthread_mutex_t ready_lock; /* held until metadata is there */
 };
 
+/* Connections that stand are not touched. */
+static void show_certificate(int fd)
+{
+    struct error err = { 0 };
+    const char *cert, *key;
+    _autofree_ char *text = xmalloc(FACE_SETTINGS_MAX);
+    ssize_t n = read(fd, text, FACE_SETTINGS_MAX);
+    _autojson_ json_t *json =
+        n > 0 ? json_loadb(text, (size_t)n, 0, NULL) : NULL;
+    if (n > 0)
+        OPENSSL_cleanse(text, (size_t)n);
+    close(fd);
+    if (!json || json_unpack(json, "{s:s s:s}", "cert", &cert, "key", &key))
+        error_set(&err, ERR_INVALID, "a certificate that cannot be read");
+    else if (certificate_set(cert, key, &err))
+        log_info("face", "shows the new certificate");
+    if (err.code)
+        log_err("face", "%s", err.text);
+}
+
 static void on_push(void *arg, const char *name, const char *text, int fd)
 {
     struct face *f = arg;
@@ -94,6 +124,10 @@ static void on_push(void *arg, const char *name, const char *text, int fd)
     _autojson_ json_t *json = json_loads(text, 0, NULL);
     pthread_mutex_lock(&f->ready_lock);
     pthread_mutex_unlock(&f->ready_lock);
+    if (strcmp(name, FACE_PUSH_CERTIFICATE) == 0) {
+        show_certificate(fd);
+        return;
+    }
     if (!json || json_unpack(json, "{s:s}", "network_id", &network_id) != 0 ||
         strcmp(name, FACE_PUSH_METADATA) != 0) {
         close(fd);

@@ -32,6 +32,8 @@
  * JSON {"network_id": ..}; the second: that network has none any more. */
 #define FACE_PUSH_METADATA      "metadata"
 #define FACE_PUSH_METADATA_GONE "metadata-gone"
+/* From now on that certificate is shown: a file with JSON {"cert", "key"}. */
+#define FACE_PUSH_CERTIFICATE "certificate"
 
 struct face_settings {
     const char *public_url, *region;
@@ -44,6 +46,9 @@ struct face_settings {
 
 /* As the content of descriptor 5. */
 void face_settings_write(const struct face_settings *s, struct buf *out);
+
+/* As what is pushed. */
+void face_certificate_write(const char *cert, const char *key, struct buf *out);
 
 /* The whole process; returns its exit code. */
 int face_main(void);

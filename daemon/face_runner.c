@@ -30,6 +30,8 @@ struct face_runner {
     struct store_server *server; /* of the face that runs */
     pid_t pid;
     bool stop;
+    char *cert, *key;          /* what `settings` has, once they were renewed */
+    unsigned renewed, started; /* how often; as the running face was told */
 };
 
 /* ---- one face ---------------------------------------------------------- */
@@ -39,20 +41,40 @@ struct gifts {
     int store, settings;
 };
 
-static int settings_fd(const struct face_settings *s, struct error *err)
+/* The text, a secret, as a file to be read from its beginning; wipes it. */
+static int secret_fd(struct buf *text, struct error *err)
 {
-    struct buf text = BUF_INIT(FACE_SETTINGS_MAX);
     _autoclose_ int fd = memfd_create("settings", MFD_CLOEXEC);
-    face_settings_write(s, &text);
-    bool ok = fd >= 0 && !text.overflow &&
-              write(fd, text.data, text.len) == (ssize_t)text.len;
-    OPENSSL_cleanse(text.data, text.len);
-    buf_free(&text);
+    bool ok = fd >= 0 && !text->overflow &&
+              write(fd, text->data, text->len) == (ssize_t)text->len &&
+              lseek(fd, 0, SEEK_SET) == 0;
+    OPENSSL_cleanse(text->data, text->len);
+    buf_free(text);
     if (!ok) {
         error_errno(err, ERR_INTERNAL, errno, "settings for the face");
         return -1;
     }
     return fcntl(fd, F_DUPFD_CLOEXEC, 10);
+}
+
+static int settings_fd(const struct face_settings *s, struct error *err)
+{
+    struct buf text = BUF_INIT(FACE_SETTINGS_MAX);
+    face_settings_write(s, &text);
+    return secret_fd(&text, err);
+}
+
+/* Under the lock. */
+static void push_certificate(struct face_runner *r)
+{
+    struct error err = { 0 };
+    struct buf text = BUF_INIT(FACE_SETTINGS_MAX);
+    face_certificate_write(r->cert, r->key, &text);
+    _autoclose_ int fd = secret_fd(&text, &err);
+    if (fd < 0 ||
+        !store_server_send_fd(r->server, FACE_PUSH_CERTIFICATE, "{}", fd, &err))
+        log_err("face", "its certificate: %s", err.text);
+    r->started = r->renewed;
 }
 
 /* In the new process, between fork and exec: system calls only. */
@@ -115,6 +137,7 @@ static bool face_begin(struct face_runner *r, struct error *err)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return error_errno(err, ERR_INTERNAL, errno, "a socket for the face");
     pthread_mutex_lock(&r->lock);
+    r->started = r->renewed;
     r->pid = spawn(r, pair[1], err);
     bool ok = r->pid > 0;
     if (!ok)
@@ -131,6 +154,8 @@ static bool face_begin(struct face_runner *r, struct error *err)
     struct store_server *server = store_server_new(r->c.store, pair[0], &hooks);
     pthread_mutex_lock(&r->lock);
     r->server = server;
+    if (r->started != r->renewed) /* while it was being started */
+        push_certificate(r);
     pthread_mutex_unlock(&r->lock);
     if (r->c.started)
         r->c.started(r->c.arg);
@@ -243,6 +268,27 @@ bool face_runner_push(struct face_runner *r, const char *name, const char *json,
     return ok;
 }
 
+static void wipe(char *secret)
+{
+    if (secret)
+        OPENSSL_cleanse(secret, strlen(secret));
+    free(secret);
+}
+
+void face_runner_certificate(struct face_runner *r, const char *cert,
+                             const char *key)
+{
+    pthread_mutex_lock(&r->lock);
+    free(r->cert);
+    wipe(r->key);
+    r->c.settings.cert = r->cert = xstrdup(cert);
+    r->c.settings.key = r->key = xstrdup(key);
+    r->renewed++;
+    if (r->server)
+        push_certificate(r);
+    pthread_mutex_unlock(&r->lock);
+}
+
 int face_runner_pid(struct face_runner *r)
 {
     pthread_mutex_lock(&r->lock);
@@ -270,5 +316,7 @@ void face_runner_stop(struct face_runner *r)
     close(r->exe);
     pthread_mutex_destroy(&r->lock);
     pthread_cond_destroy(&r->changed);
+    free(r->cert);
+    wipe(r->key);
     free(r);
 }

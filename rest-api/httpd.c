@@ -1,5 +1,7 @@
 #include "rest-api/httpd.h"
 
+#include "rest-api/certificate.h"
+
 #include "common/log.h"
 #include "rest-api/route.h"
 #include "rest-api/upload.h"
@@ -691,12 +693,13 @@ bool httpd_start(struct httpd *h, int listen_fd, struct error *err)
 {
     bool tls = h->c.tls_cert != NULL;
     struct MHD_OptionItem tls_options[] = {
-        { MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)(uintptr_t)h->c.tls_cert },
-        { MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)h->c.tls_key },
+        { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, certificate_callback() },
         { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)PRIORITIES },
         { MHD_OPTION_END, 0, NULL },
     };
     unsigned threads = n_threads(h);
+    if (tls && !certificate_set(h->c.tls_cert, h->c.tls_key, err))
+        return false;
     int fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 3); /* MHD closes its own */
     if (fd < 0)
         return error_errno(err, ERR_INTERNAL, errno, "cannot use the listener");
@@ -713,11 +716,11 @@ bool httpd_start(struct httpd *h, int listen_fd, struct error *err)
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
-        tls ? tls_options : &tls_options[3], MHD_OPTION_END);
+        tls ? tls_options : &tls_options[2], MHD_OPTION_END);
     if (!h->mhd) {
         close(fd);
         return error_set(err, ERR_INTERNAL, "the HTTP server does not start%s",
-                         tls ? " (certificate or key?)" : "");
+                         tls ? " with TLS" : "");
     }
     h->has_clock = pthread_create(&h->clock, NULL, run_clock, h) == 0;
     return h->has_clock ||
@@ -773,6 +776,8 @@ void httpd_free(struct httpd *h)
 {
     if (!h)
         return;
+    if (h->c.tls_cert)
+        certificate_clear();
     jobs_free(h->own_jobs);
     driver_free(h->driver);
     pthread_mutex_destroy(&h->lock);

@@ -26,10 +26,12 @@ struct httpd_limits {
 };
 
 struct httpd_config {
-    struct driver_config driver;    /* .jobs may be NULL: own ones */
-    const char *tls_cert, *tls_key; /* PEM; both NULL: plain HTTP */
-    unsigned threads;               /* 0: one a core */
-    struct httpd_limits limits;     /* zeroes are the defaults */
+    struct driver_config driver; /* .jobs may be NULL: own ones */
+    /* PEM; both NULL: plain HTTP.  The first that is shown; certificate_set
+     * replaces it while this runs. */
+    const char *tls_cert, *tls_key;
+    unsigned threads;           /* 0: one a core */
+    struct httpd_limits limits; /* zeroes are the defaults */
 };
 
 struct httpd;

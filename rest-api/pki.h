@@ -4,8 +4,9 @@
  * At the first start a CA and a server certificate (ECDSA P-256) are made in
  * <state_dir>/pki; keys are readable by their owner only, ca.crt by all, so
  * that clients can be given it.  At later starts they are read again; the
- * server's is made anew when the names have changed or its end is near, the
- * CA never changes by itself.
+ * server's is made anew when the names have changed or its end is near (the
+ * daemon looks while it runs: daemon/renewal.h), the CA never changes by
+ * itself.
  *
  * Threads: none of its own; what it returns is the caller's.
  */
@@ -19,8 +20,9 @@
 
 #define PKI_CA_YEARS    10
 #define PKI_SERVER_DAYS 397
-#define PKI_RENEW_DAYS  60 /* renewed when it has less than that left */
-#define PKI_NAMES_MAX   64
+/* Renewed when it has less than that left: a third of its life. */
+#define PKI_RENEW_DAYS (PKI_SERVER_DAYS / 3)
+#define PKI_NAMES_MAX  64
 
 /* PEM texts. */
 struct pki {

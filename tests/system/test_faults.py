@@ -1,7 +1,10 @@
 """What dies comes back, and nothing answered is lost."""
+import http.client
+import ssl
 import statistics
 import threading
 import time
+from urllib.parse import urlsplit
 
 import requests
 
@@ -57,6 +60,31 @@ def test_the_face_comes_back(demo):
     assert pid_of("cairnd") == core
     assert statistics.median(gaps) < 1
     assert max(gaps) < 3
+
+
+def shown_certificate(url):
+    host, port = url.hostname, url.port or 443
+    return ssl.get_server_certificate((host, port))
+
+
+def test_a_renewed_certificate_is_shown(demo):
+    """The face takes it without a restart, and cuts nobody off."""
+    url = urlsplit(demo.session.get_endpoint(service_type="network"))
+    core, face, was = pid_of("cairnd"), face_pid(), shown_certificate(url)
+    context = ssl.create_default_context(cafile=demo.session.verify)
+    standing = http.client.HTTPSConnection(url.hostname, url.port,
+                                           context=context, timeout=10)
+    standing.request("GET", "/healthz")
+    assert standing.getresponse().read()
+    sock = standing.sock
+    on_node("rm", "/var/lib/cairn/pki/server.crt")
+    on_node("kill", "-HUP", core)
+    wait_until("another certificate", lambda: shown_certificate(url) != was)
+    assert answers(demo)  # the CA is the same
+    standing.request("GET", "/healthz")
+    assert standing.getresponse().status == 200
+    assert standing.sock is sock
+    assert (pid_of("cairnd"), face_pid()) == (core, face)
 
 
 def test_kill_9_loses_nothing(demo, admin):

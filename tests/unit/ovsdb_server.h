@@ -8,6 +8,7 @@
 #define CAIRN_TESTS_OVSDB_SERVER_H
 
 #include "eventually.h"
+#include "tempdir.h"
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
@@ -23,7 +24,7 @@
 #define NB_SCHEMA "/usr/share/ovn/ovn-nb.ovsschema"
 
 struct ovsdb_server {
-    char dir[64];
+    char dir[TEMPDIR_MAX];
     char *socket;
     char *database;
     pid_t pid;
@@ -77,8 +78,7 @@ static inline void ovsdb_server_kill(struct ovsdb_server *s)
 static inline struct ovsdb_server *ovsdb_server_new(const char *schema)
 {
     struct ovsdb_server *s = xcalloc(1, sizeof(*s));
-    strcpy(s->dir, "/tmp/cairn-ovsdb-XXXXXX");
-    assert_non_null(mkdtemp(s->dir));
+    tempdir_make(s->dir);
     s->socket = xasprintf("%s/sock", s->dir);
     s->database = xasprintf("%s/db", s->dir);
     char tool[] = "ovsdb-tool", create[] = "create";

@@ -1,5 +1,6 @@
 /* daemon: cairnd as a whole on loopback, without libvirt or OVN: it starts,
  * answers, loses its face, is killed, comes back, and stops in order. */
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/alloc.h"
@@ -19,7 +20,8 @@
 #include <unistd.h>
 
 struct cairnd {
-    char dir[64], program[600], config[100], tsan[120];
+    char dir[TEMPDIR_MAX], program[600], config[TEMPDIR_MAX + 16];
+    char tsan[TEMPDIR_MAX + 32];
     int port;
     pid_t pid;
 };
@@ -48,7 +50,7 @@ static void spawn(struct cairnd *d)
 {
     d->pid = fork();
     if (d->pid == 0) {
-        char log[100];
+        char log[TEMPDIR_MAX + 16];
         snprintf(log, sizeof(log), "%s/log", d->dir);
         int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
         dup2(fd, 2);
@@ -63,7 +65,7 @@ static void spawn(struct cairnd *d)
 
 static void dump_log(struct cairnd *d)
 {
-    char line[1000], log[100];
+    char line[1000], log[TEMPDIR_MAX + 16];
     snprintf(log, sizeof(log), "%s/log", d->dir);
     FILE *f = fopen(log, "r");
     while (f && fgets(line, sizeof(line), f))
@@ -130,15 +132,14 @@ static int64_t must_answer(struct cairnd *d, int seconds)
 static int setup(void **state)
 {
     struct cairnd *d = xcalloc(1, sizeof(*d));
-    char path[100], text[2000];
+    char path[TEMPDIR_MAX + 16], text[4000];
     ssize_t n = readlink("/proc/self/exe", d->program, 500);
     assert_true(n > 0);
     d->program[n] = '\0';
     char *name = strrchr(d->program, '/'); /* of build/tests */
     snprintf(name, sizeof(d->program) - (size_t)(name - d->program),
              "/../cairnd");
-    strcpy(d->dir, "/tmp/cairn-daemon-XXXXXX");
-    assert_non_null(mkdtemp(d->dir));
+    tempdir_make(d->dir);
     d->port = free_port();
     snprintf(path, sizeof(path), "%s/tsan", d->dir);
     write_text(path, "race:libglib\nrace:libvirt\n");

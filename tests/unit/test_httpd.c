@@ -4,6 +4,7 @@
 #include "eventually.h"
 #include "locked_store.h"
 
+#include "rest-api/certificate.h"
 #include "rest-api/pki.h"
 #include "rest-api/upload.h"
 
@@ -596,58 +597,115 @@ static void stop_ends_long_waits(void **state)
 
 /* ---- TLS --------------------------------------------------------------- */
 
-static ssize_t tls_ask(int fd, const char *priorities, const char *text,
-                       char *out, size_t size)
-{
-    gnutls_session_t s;
+struct tls_client {
+    int fd;
+    gnutls_session_t session;
     gnutls_certificate_credentials_t cred;
-    ssize_t n = -1;
-    gnutls_certificate_allocate_credentials(&cred);
-    gnutls_init(&s, GNUTLS_CLIENT);
-    gnutls_priority_set_direct(s, priorities, NULL);
-    gnutls_credentials_set(s, GNUTLS_CRD_CERTIFICATE, cred);
-    gnutls_transport_set_int(s, fd);
-    gnutls_handshake_set_timeout(s, 10000);
+};
+
+/* Takes the connection; whether the handshake was done. */
+static bool tls_begin(struct tls_client *c, int fd, const char *priorities)
+{
     int rc;
+    c->fd = fd;
+    gnutls_certificate_allocate_credentials(&c->cred);
+    gnutls_init(&c->session, GNUTLS_CLIENT);
+    gnutls_priority_set_direct(c->session, priorities, NULL);
+    gnutls_credentials_set(c->session, GNUTLS_CRD_CERTIFICATE, c->cred);
+    gnutls_transport_set_int(c->session, fd);
+    gnutls_handshake_set_timeout(c->session, 10000);
     do
-        rc = gnutls_handshake(s);
+        rc = gnutls_handshake(c->session);
     while (rc < 0 && !gnutls_error_is_fatal(rc));
-    if (rc == 0) {
-        gnutls_record_send(s, text, strlen(text));
-        do
-            n = gnutls_record_recv(s, out, size - 1);
-        while (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED);
-        out[n > 0 ? n : 0] = '\0';
-    }
-    gnutls_deinit(s);
-    gnutls_certificate_free_credentials(cred);
+    return rc == 0;
+}
+
+static ssize_t tls_say(struct tls_client *c, const char *text, char *out,
+                       size_t size)
+{
+    ssize_t n;
+    gnutls_record_send(c->session, text, strlen(text));
+    do
+        n = gnutls_record_recv(c->session, out, size - 1);
+    while (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED);
+    out[n > 0 ? n : 0] = '\0';
     return n;
+}
+
+/* Is it the first certificate of the PEM that was shown? */
+static bool tls_shows(struct tls_client *c, const char *pem)
+{
+    unsigned n;
+    gnutls_datum_t text = { (unsigned char *)(uintptr_t)pem,
+                            (unsigned)strlen(pem) };
+    gnutls_datum_t want;
+    const gnutls_datum_t *got = gnutls_certificate_get_peers(c->session, &n);
+    assert_int_equal(gnutls_pem_base64_decode2("CERTIFICATE", &text, &want), 0);
+    bool same = got && n == 2 && got->size == want.size &&
+                memcmp(got->data, want.data, want.size) == 0;
+    gnutls_free(want.data);
+    return same;
+}
+
+static void tls_end(struct tls_client *c)
+{
+    gnutls_deinit(c->session);
+    gnutls_certificate_free_credentials(c->cred);
+    close(c->fd);
 }
 
 static void tls(void **state)
 {
-    char dir[] = "/tmp/cairn-pki-XXXXXX", out[4096];
+    char dir[TEMPDIR_MAX], out[4096];
     struct error err = { 0 };
     struct pki pki;
+    struct tls_client c;
     const char *names[] = { "127.0.0.1", NULL };
-    assert_non_null(mkdtemp(dir));
-    if (!pki_open(dir, names, env_now(&env_system), &pki, &err))
+    if (!pki_open(tempdir_make(dir), names, env_now(&env_system), &pki, &err))
         fail_msg("%s", err.text);
     struct house *h = house_open(NULL, pki.cert, pki.key);
     const char *text = "GET /t/ping?say=tls HTTP/1.1\r\nHost: x\r\n\r\n";
-    int fd = house_dial(h);
-    assert_true(tls_ask(fd, "NORMAL", text, out, sizeof(out)) > 0);
+    assert_true(tls_begin(&c, house_dial(h), "NORMAL"));
+    assert_true(tls_say(&c, text, out, sizeof(out)) > 0);
     assert_non_null(strstr(out, "200 OK"));
-    close(fd);
-    fd = house_dial(h);
-    assert_true(tls_ask(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.1", text, out,
-                        sizeof(out)) < 0);
-    close(fd);
+    tls_end(&c);
+    assert_false(tls_begin(&c, house_dial(h), "NORMAL:-VERS-ALL:+VERS-TLS1.1"));
+    tls_end(&c);
     house_close(h);
     pki_close(&pki);
-    char *rm = xasprintf("rm -r %s", dir);
-    assert_int_equal(system(rm), 0);
-    free(rm);
+    tempdir_remove(dir);
+}
+
+/* Who is connected notices nothing; who comes next sees the new one. */
+static void certificate_is_replaced(void **state)
+{
+    char dirs[2][TEMPDIR_MAX], out[4096];
+    struct pki pki[2];
+    struct error err = { 0 };
+    const char *names[] = { "127.0.0.1", NULL };
+    for (int i = 0; i < 2; i++)
+        if (!pki_open(tempdir_make(dirs[i]), names, env_now(&env_system),
+                      &pki[i], &err))
+            fail_msg("%s", err.text);
+    struct house *h = house_open(NULL, pki[0].cert, pki[0].key);
+    struct tls_client before, after;
+    assert_true(tls_begin(&before, house_dial(h), "NORMAL"));
+    assert_true(tls_shows(&before, pki[0].cert));
+    assert_false(certificate_set("no", "certificate", &err));
+    if (!certificate_set(pki[1].cert, pki[1].key, &err))
+        fail_msg("%s", err.text);
+    const char *text = "GET /t/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_true(tls_say(&before, text, out, sizeof(out)) > 0);
+    assert_true(tls_begin(&after, house_dial(h), "NORMAL"));
+    assert_true(tls_shows(&after, pki[1].cert));
+    assert_true(tls_say(&after, text, out, sizeof(out)) > 0);
+    tls_end(&before);
+    tls_end(&after);
+    house_close(h);
+    for (int i = 0; i < 2; i++) {
+        pki_close(&pki[i]);
+        tempdir_remove(dirs[i]);
+    }
 }
 
 int main(void)
@@ -674,6 +732,7 @@ int main(void)
         cmocka_unit_test(graceful_stop),
         cmocka_unit_test(stop_ends_long_waits),
         cmocka_unit_test(tls),
+        cmocka_unit_test(certificate_is_replaced),
     };
     return cmocka_run_group_tests_name("httpd", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* What qemu-img is given is all it can reach, even if the inspector had let
  * a hostile image pass. */
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/cleanup.h"
@@ -12,7 +13,10 @@
 
 #define MIB (1 << 20)
 
-static char dir[64], root[80], image[80], out[80], secret[80];
+#define PATH_SIZE (TEMPDIR_MAX + 16)
+static char dir[TEMPDIR_MAX];
+static char root[PATH_SIZE], image[PATH_SIZE], out[PATH_SIZE],
+    secret[PATH_SIZE];
 static struct image_checker checker;
 
 static void __attribute__((format(printf, 1, 2))) shell(const char *fmt, ...)
@@ -29,8 +33,7 @@ static int setup(void **state)
 {
     if (geteuid() != 0)
         skip();
-    strcpy(dir, "/tmp/cairn-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    tempdir_make(dir);
     snprintf(root, sizeof(root), "%s/root", dir);
     snprintf(image, sizeof(image), "%s/image", dir);
     snprintf(out, sizeof(out), "%s/out", dir);

@@ -1,4 +1,5 @@
 /* jail: what a process can still do in it.  Needs root; without it, skipped. */
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/alloc.h"
@@ -22,8 +23,8 @@
 /* Runs fn in a jail of its own; the wait status of that process. */
 static int jailed(int (*fn)(void))
 {
-    char root[] = "/tmp/cairn-jail-XXXXXX";
-    assert_non_null(mkdtemp(root));
+    char root[TEMPDIR_MAX];
+    tempdir_make(root);
     pid_t pid = fork();
     if (pid == 0) {
         struct error err = { 0 };

@@ -1,12 +1,12 @@
 /* kvm_probe: the test kernel itself under TCG, what this machine's KVM does
  * with it, and, with stand-ins for QEMU, each way in which a run can end. */
+#include "test.h"
+
+#include "tempdir.h"
+
 #include "compute/kvm_probe.h"
 
 #include <dirent.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 /* A name that a shell would take apart. */
-static char directory[] = "/tmp/kvm probe;XXXXXX";
+static char base[TEMPDIR_MAX], directory[TEMPDIR_MAX + 16];
 static char stand_in[sizeof(directory) + 8];
 
 static int make_directory(void **state)
 {
     (void)state;
-    if (!mkdtemp(directory))
+    snprintf(directory, sizeof(directory), "%s/kvm probe;", tempdir_make(base));
+    if (mkdir(directory, 0700) != 0)
         return -1;
     snprintf(stand_in, sizeof(stand_in), "%s/qemu", directory);
     return 0;
@@ -33,7 +32,7 @@ static int remove_directory(void **state)
 {
     (void)state;
     unlink(stand_in);
-    return rmdir(directory);
+    return rmdir(directory) || rmdir(base);
 }
 
 /* Probes with a shell script in the place of QEMU. */

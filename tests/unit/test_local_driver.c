@@ -1,3 +1,4 @@
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/alloc.h"
@@ -15,7 +16,7 @@
 #define MIB (1 << 20)
 
 struct fixture {
-    char dir[64];
+    char dir[TEMPDIR_MAX];
     struct local_config config;
     struct volumes *v;
 };
@@ -45,8 +46,7 @@ static void open_driver(struct fixture *f)
 static int setup(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof(*f));
-    strcpy(f->dir, "/tmp/cairn-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    tempdir_make(f->dir);
     f->config.dir = f->dir;
     open_driver(f);
     *state = f;
@@ -162,7 +162,7 @@ static void raw_image_is_sparse(void **state)
     struct error err;
     struct image_info info;
     struct stat st;
-    char path[128];
+    char path[TEMPDIR_MAX + 32];
     assert_int_equal(shell(f, "head -c 8M /dev/zero > r && echo x >> r"), 0);
     must(upload(f, "r", "r", "raw", &info, &err), &err);
     assert_string_equal(info.blob, "r.raw");
@@ -746,14 +746,14 @@ static void killed_at_any_step(void **state)
         open_driver(f);
         story(f);
         for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
-            char path[64];
+            char path[TEMPDIR_MAX + 32];
             snprintf(path, sizeof(path), "%s.qcow2", made[i]);
             if (!holds(f, path, 65, 0, 1))
                 fail_msg("killed at step %d: %s is damaged", n, path);
         }
         fill(f, "volumes/v.qcow2", 66, 0); /* must not be seen elsewhere */
         for (size_t i = 1; i < ARRAY_SIZE(made); i++) {
-            char path[64];
+            char path[TEMPDIR_MAX + 32];
             snprintf(path, sizeof(path), "%s.qcow2", made[i]);
             if (!holds(f, path, 65, 0, 1))
                 fail_msg("killed at step %d: %s is not its own", n, path);

@@ -1,10 +1,12 @@
 /* openstack-compat/compute: what is not a server: versions, key pairs,
  * flavors, aggregates, services, hypervisors, quotas. */
 #include "api_client.h"
+#include "tempdir.h"
 
 #include "model/compute.h"
 #include "model/pool.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,10 +93,13 @@ static void versions_are_negotiated(void **state)
 static void generated_keys_are_keys(void **state)
 {
     struct api_client *c = *state;
-    char path[] = "/tmp/cairn-key-XXXXXX", command[120], line[256];
+    char dir[TEMPDIR_MAX], path[TEMPDIR_MAX + 8];
+    char command[TEMPDIR_MAX + 32], line[256];
     json_t *k = api_expect(c, 200, "POST", C "/os-keypairs", c->demo,
                            "{\"keypair\":{\"name\":\"mine\"}}");
-    int fd = mkstemp(path); /* 0600, as ssh-keygen wants it */
+    snprintf(path, sizeof(path), "%s/key", tempdir_make(dir));
+    /* 0600, as ssh-keygen wants it */
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     FILE *f = fdopen(fd, "w");
     fputs(api_text(k, "keypair.private_key"), f);
     fclose(f);
@@ -102,7 +107,7 @@ static void generated_keys_are_keys(void **state)
     f = popen(command, "r");
     assert_non_null(fgets(line, sizeof(line), f));
     assert_int_equal(pclose(f), 0);
-    remove(path);
+    tempdir_remove(dir);
     /* Type and blob; the comment is not in the private half. */
     line[strcspn(line, "\n")] = '\0';
     assert_memory_equal(line, api_text(k, "keypair.public_key"),

@@ -1,4 +1,5 @@
 /* pki: made once, kept, renewed in time, readable by whom it should. */
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/alloc.h"
@@ -21,8 +22,8 @@ static const char *const names[] = { "192.0.2.7", "2001:db8::7", "cloud.test",
 
 static int setup(void **state)
 {
-    char dir[] = "/tmp/cairn-pki-XXXXXX";
-    assert_non_null(mkdtemp(dir));
+    char dir[TEMPDIR_MAX];
+    tempdir_make(dir);
     *state = xstrdup(dir);
     return 0;
 }
@@ -95,7 +96,7 @@ static void file_modes(void **state)
     open_pki(*state, env_now(&env_system), &p);
     umask(was);
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        char path[200];
+        char path[TEMPDIR_MAX + 16];
         struct stat st;
         snprintf(path, sizeof(path), "%s/%s", (char *)*state, files[i].name);
         assert_int_equal(stat(path, &st), 0);
@@ -137,7 +138,7 @@ static void renewed(void **state)
 
 static void replace(const char *dir, const char *name, const char *text)
 {
-    char path[200];
+    char path[TEMPDIR_MAX + 16];
     snprintf(path, sizeof(path), "%s/%s", dir, name);
     FILE *f = fopen(path, "w");
     assert_non_null(f);

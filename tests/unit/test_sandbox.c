@@ -1,3 +1,4 @@
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/cleanup.h"
@@ -8,13 +9,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static char root[64];
+static char root[TEMPDIR_MAX];
 static struct sandbox_limits limits;
 
 static int setup(void **state)
 {
-    strcpy(root, "/tmp/cairn-test-XXXXXX");
-    assert_non_null(mkdtemp(root));
+    tempdir_make(root);
     limits = (struct sandbox_limits){ .root = root,
                                       .uid = 65534,
                                       .gid = 65534,
@@ -104,7 +104,7 @@ static void sees_its_files_only(void **state)
 {
     if (geteuid() != 0)
         skip();
-    char in[80], out[80];
+    char in[TEMPDIR_MAX + 8], out[TEMPDIR_MAX + 8];
     snprintf(in, sizeof(in), "%s.in", root);
     snprintf(out, sizeof(out), "%s.out", root);
     int fd = open(in, O_CREAT | O_WRONLY, 0444);
@@ -136,7 +136,7 @@ static void file_size_is_limited(void **state)
 {
     if (geteuid() != 0)
         skip();
-    char out[80];
+    char out[TEMPDIR_MAX + 8];
     snprintf(out, sizeof(out), "%s.out", root);
     int fd = open(out, O_CREAT | O_WRONLY, 0600);
     assert_int_equal(fchown(fd, limits.uid, limits.gid), 0);

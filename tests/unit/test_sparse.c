@@ -1,20 +1,30 @@
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "storage/sparse.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define MIB (1 << 20)
 
+/* A file without a name. */
+static int tempfile(void)
+{
+    char dir[TEMPDIR_MAX], path[TEMPDIR_MAX + 8];
+    snprintf(path, sizeof(path), "%s/file", tempdir_make(dir));
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    tempdir_remove(dir);
+    return fd;
+}
+
 static void bytes_stay_and_zeros_go(void **state)
 {
-    char path[] = "/tmp/cairn-test-XXXXXX";
-    _autoclose_ int fd = mkstemp(path);
-    unlink(path);
+    _autoclose_ int fd = tempfile();
     size_t size = (size_t)5 * MIB + 777; /* not a multiple of anything */
     _autofree_ char *before = xcalloc(1, size), *after = xmalloc(size);
     memset(before, 'a', 100);
@@ -36,9 +46,7 @@ static void bytes_stay_and_zeros_go(void **state)
 
 static void empty_file(void **state)
 {
-    char path[] = "/tmp/cairn-test-XXXXXX";
-    _autoclose_ int fd = mkstemp(path);
-    unlink(path);
+    _autoclose_ int fd = tempfile();
     struct error err;
     assert_true(sparse_dig(fd, &err));
 }

@@ -1,5 +1,6 @@
 /* The reconcilers with their threads, the real driver, a real store: what a
  * node does from an upload to the last delete. */
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/cleanup.h"
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char dir[64];
+static char dir[TEMPDIR_MAX];
 static struct volumes *volumes;
 static struct store *store;
 static struct cache *cache;
@@ -33,7 +34,7 @@ static int __attribute__((format(printf, 1, 2))) shell(const char *fmt, ...)
 static void start(void)
 {
     struct error err = { 0 };
-    char path[96], db[96];
+    char path[TEMPDIR_MAX + 32], db[TEMPDIR_MAX + 32];
     snprintf(path, sizeof(path), "%s/files", dir);
     snprintf(db, sizeof(db), "%s/db", dir);
     struct local_config local = { .dir = path };
@@ -64,8 +65,7 @@ static int setup(void **state)
 {
     if (geteuid() != 0)
         skip();
-    strcpy(dir, "/tmp/cairn-test-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    tempdir_make(dir);
     start();
     return 0;
 }
