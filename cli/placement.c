@@ -349,6 +349,94 @@ bool placement_what_if(struct cloud *c, char **args, struct error *err)
     return true;
 }
 
+/* ---- plan ---------------------------------------------------------------- */
+
+static void print_moves(const json_t *moves)
+{
+    struct table t;
+    size_t i;
+    json_t *m;
+    if (!json_array_size(moves))
+        return;
+    table_head(&t, "WAVE", "SERVER", "FROM", "TO", "GAIN", "COST", "SECONDS",
+               "WHY", NULL);
+    json_array_foreach((json_t *)moves, i, m)
+    {
+        table_add(&t, "%lld", num(m, "wave") + 1);
+        table_add(&t, "%s",
+                  *str(m, "name") ? str(m, "name") : str(m, "server"));
+        table_add(&t, "%s", str(m, "from"));
+        table_add(&t, "%s", str(m, "to"));
+        table_add(&t, "%lld", num(m, "gain"));
+        table_add(&t, "%lld", num(m, "cost"));
+        table_add(&t, "%lld", num(m, "seconds"));
+        table_add(&t, "%s", str(m, "why"));
+    }
+    putchar('\n');
+    table_print(&t);
+    table_free(&t);
+}
+
+static void print_goals(const json_t *goals)
+{
+    struct table t;
+    size_t i;
+    json_t *g;
+    if (!json_array_size(goals))
+        return;
+    table_head(&t, "GOAL", "POINTS NOW", "THEN", "BECAUSE", NULL);
+    json_array_foreach((json_t *)goals, i, g)
+    {
+        table_add(&t, "%s", str(g, "goal"));
+        table_add(&t, "%lld", num(g, "before"));
+        table_add(&t, "%lld", num(g, "after"));
+        table_add(&t, "%s", str(g, "why"));
+    }
+    putchar('\n');
+    table_print(&t);
+    table_free(&t);
+}
+
+/* "--goals G --large F" -> "/plan?goals=G&large=F" */
+static char *plan_path(char **args, struct error *err)
+{
+    static const char *const known[] = { "goals", "large", NULL };
+    _autojson_ json_t *options = json_object();
+    while (*args)
+        if (!take_option(&args, known, options, err))
+            return NULL;
+    const char *goals = str(options, "goals"), *large = str(options, "large");
+    _autofree_ char *tail = *large ? xasprintf("&large=%s", large) : NULL;
+    return xasprintf("/plan%s%s%s",
+                     *goals   ? "?goals="
+                     : *large ? "?"
+                              : "",
+                     goals, tail ? tail + !*goals : "");
+}
+
+bool placement_plan(struct cloud *c, char **args, struct error *err)
+{
+    _autofree_ char *path = plan_path(args, err);
+    _autojson_ json_t *v = path ? cloud_call(c, "GET", path, err) : NULL;
+    if (!v)
+        return false;
+    size_t n = json_array_size(get(v, "moves"));
+    if (n)
+        printf("%zu server%s should move: gain %lld, cost %lld points.\n", n,
+               n == 1 ? "" : "s", num(v, "gain"), num(v, "cost"));
+    else
+        puts("Nobody should move.");
+    if (num(v, "movable") < num(v, "servers"))
+        printf("%lld of %lld servers are bound to their node's own disks.\n",
+               num(v, "servers") - num(v, "movable"), num(v, "servers"));
+    if (!json_is_true(get(v, "carried_out")))
+        printf("Rebalancing is %s, but nothing is carried out: %s.\n",
+               str(v, "rebalancing"), str(v, "because"));
+    print_goals(get(v, "goals"));
+    print_moves(get(v, "moves"));
+    return true;
+}
+
 /* ---- settings ------------------------------------------------------------ */
 
 /* "reserve=2" into {"reserve": 2}: numbers are numbers. */

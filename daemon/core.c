@@ -13,6 +13,7 @@
 #include "daemon/peers.h"
 #include "daemon/renewal.h"
 #include "engine/housekeeping.h"
+#include "engine/rebalancer.h"
 #include "engine/scheduler.h"
 #include "network/net_reconcile.h"
 #include "network/ovn.h"
@@ -66,6 +67,7 @@ struct core {
     struct storage *storage;
     struct net_reconcile *networks;
     struct scheduler *scheduler;
+    struct rebalancer *rebalancer;
     struct housekeeper *housekeeper;
     struct node_beat *beat;
     struct broker broker;
@@ -353,6 +355,11 @@ static void make_reconcilers(struct core *c)
         .env = c->env,
         .workers = 1,
     });
+    c->rebalancer = rebalancer_new(&(struct rebalancer_config){
+        .cache = c->cache,
+        .env = c->env,
+        .workers = 1,
+    });
     c->housekeeper = housekeeper_new(&(struct housekeeper_config){
         .store = c->store,
         .cache = c->cache,
@@ -385,6 +392,8 @@ static bool start_node(struct core *c, struct error *err)
     server_reconciler_resync(c->servers);
     if (c->scheduler)
         scheduler_start(c->scheduler);
+    if (c->rebalancer)
+        rebalancer_start(c->rebalancer);
     if (c->housekeeper)
         housekeeper_start(c->housekeeper);
     return true;
@@ -637,6 +646,7 @@ static void core_stop(struct core *c)
     if (followed)
         cache_unfollow(c->cache);
     scheduler_free(c->scheduler);
+    rebalancer_free(c->rebalancer);
     housekeeper_free(c->housekeeper);
     server_reconciler_free(c->servers);
     storage_free(c->storage);

@@ -461,10 +461,10 @@ static void on_group(void *arg, const struct record *old,
 
 static void set_policy(struct view *v)
 {
-    const struct pool *pool = snap_get(v->to, &kind_pool, "pool");
-    struct score_policy p = { .kind = SCORE_SPREAD };
-    if (pool)
-        p = v->fleet->policies[pool->placement];
+    const struct pool_policy *policy =
+        snap_get(v->to, &kind_pool_policy, "pool");
+    struct score_policy p =
+        v->fleet->policies[policy ? policy->placement : PLACE_SPREAD];
     if (p.kind != v->fleet->policies[VIEW_POLICY_POOL].kind)
         fleet_set_policy(v->fleet, VIEW_POLICY_POOL, &p);
 }
@@ -499,7 +499,7 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now)
     int64_t was = v->now;
     v->to = snap;
     v->now = now;
-    if (changed(v, &kind_pool))
+    if (changed(v, &kind_pool_policy))
         set_policy(v);
     follow_kind(v, &kind_node, on_node);
     follow_kind(v, &kind_aggregate, on_aggregate);

@@ -14,7 +14,7 @@
  *   server        a guest of the host it is placed on
  *   volume        a guest too, one that only takes thin GiB and never moves
  *   server_group  of its members
- *   pool          the policy of row VIEW_POLICY_POOL
+ *   policy        the policy of row VIEW_POLICY_POOL
  *
  * Conditions are traits with a rule for a name: "aggregate:KEY=WANTED" holds
  * on a host one of whose aggregates has such metadata, "machine=x86_64" on

@@ -20,6 +20,7 @@
 /* X(number, kind object): the order is the order of listings and dumps. */
 #define MODEL_KINDS(X)                                                         \
     X(KIND_POOL, kind_pool)                                                    \
+    X(KIND_POOL_POLICY, kind_pool_policy)                                      \
     X(KIND_NODE, kind_node)                                                    \
     X(KIND_MEMBER, kind_member)                                                \
     X(KIND_JOIN_SECRET, kind_join_secret)                                      \

@@ -20,13 +20,21 @@ static const struct field pool_fields[] = {
     FIELD(T, external_network_id, F_STR),
     FIELD(T, created, F_TIME),
     FIELD(T, bootstrapped, F_BOOL),
+    FIELD_END,
+};
+#undef T
+KIND(kind_pool, KIND_POOL, "pool", struct pool, pool_fields, NO_INDEXES);
+
+#define T struct pool_policy
+static const struct field policy_fields[] = {
     FIELD_E(T, placement, placement_policy_names),
     FIELD_E(T, rebalancing, rebalancing_names),
     FIELD(T, reserve, F_INT),
     FIELD_END,
 };
 #undef T
-KIND(kind_pool, KIND_POOL, "pool", struct pool, pool_fields, NO_INDEXES);
+KIND(kind_pool_policy, KIND_POOL_POLICY, "policy", struct pool_policy,
+     policy_fields, NO_INDEXES);
 
 static const struct field amount_fields[] = {
     FIELD(struct amount, name, F_STR),

@@ -22,16 +22,21 @@ struct pool {
     const char *external_network_id;
     int64_t created;
     bool bootstrapped; /* first content is there */
-    /* What the engine goes by, see docs/engine.md. */
-    int placement;   /* enum placement_policy */
-    int rebalancing; /* enum rebalancing */
-    int64_t reserve; /* node failures that are kept room for */
 };
 
 enum placement_policy { PLACE_SPREAD, PLACE_PACK, PLACE_FRAGMENTATION };
 extern const char *const placement_policy_names[]; /* "spread" .. */
 enum rebalancing { REBALANCE_ON, REBALANCE_ADVISE, REBALANCE_OFF };
 extern const char *const rebalancing_names[]; /* "on" .. */
+
+/* What the engine goes by, see docs/engine.md.  One record, id "pool"; as
+ * long as there is none all is 0. */
+struct pool_policy {
+    struct record rec;
+    int placement;   /* enum placement_policy */
+    int rebalancing; /* enum rebalancing */
+    int64_t reserve; /* node failures that are kept room for */
+};
 
 /* id = node name */
 struct node {

@@ -4,7 +4,8 @@
 
 /* Kinds in the order of model/model.h; pool and token_key are nobody's here. */
 const struct store_right face_rights[] = {
-    { "node/", RIGHT_PUT },    /* disabled, and why */
+    { "policy/", RIGHT_PUT },
+    { "node/", RIGHT_PUT },    /* disabled, and why; traits, ratios ... */
     { "claim/scheduler/", 0 }, /* the leader's guard */
     { "claim/", ALL },         /* names, addresses */
     { "usage/", ALL },

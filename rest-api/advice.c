@@ -2,7 +2,6 @@
 
 #include "engine/explain.h"
 #include "engine/remedy.h"
-#include "engine/whatif.h"
 #include "model/decision.h"
 #include "model/image.h"
 #include "rest-api/desk.h"
@@ -13,7 +12,7 @@
 
 /* ---- would-be servers ---------------------------------------------------- */
 
-static const void *find(struct req *r, const struct kind *kind,
+const void *advice_find(struct req *r, const struct kind *kind,
                         const char *what, const char *name)
 {
     const void *found = snap_get(r->snap, kind, name);
@@ -46,7 +45,7 @@ static void copy_map(struct server *s, struct map *to, const struct map *from)
 
 static bool fill_flavor(struct req *r, struct server *s, const char *name)
 {
-    const struct flavor *f = find(r, &kind_flavor, "flavor", name);
+    const struct flavor *f = advice_find(r, &kind_flavor, "flavor", name);
     if (!f || !sees_flavor(r, f))
         return error_set(&r->err, ERR_NOT_FOUND, "There is no flavor '%.80s'.",
                          name);
@@ -64,7 +63,7 @@ static bool fill_image(struct req *r, struct server *s, const char *name)
 {
     if (!name)
         return true;
-    const struct image *i = find(r, &kind_image, "image", name);
+    const struct image *i = advice_find(r, &kind_image, "image", name);
     if (!i || !sees_image(r, i))
         return error_set(&r->err, ERR_NOT_FOUND, "There is no image '%.80s'.",
                          name);
@@ -88,9 +87,7 @@ static const char *text(const json_t *body, const char *name)
     return json_string_value(json_object_get(body, name));
 }
 
-/* {"flavor", "image", "zone", "host", "group", "project_id", "hints"}; a
- * draft, or NULL with r->err. */
-static struct server *would_be(struct req *r, const json_t *body)
+struct server *advice_would_be(struct req *r, const json_t *body)
 {
     const char *flavor = text(body, "flavor");
     const char *project = text(body, "project_id");
@@ -333,7 +330,7 @@ enum outcome advice_server(struct req *r)
 enum outcome advice_explain(struct req *r)
 {
     struct wish wish;
-    _autorecord_ struct server *s = would_be(r, r->body);
+    _autorecord_ struct server *s = advice_would_be(r, r->body);
     if (!s)
         return req_failed(r);
     struct view *v = desk_take(r->api, r->snap, r->now);
@@ -347,321 +344,4 @@ enum outcome advice_explain(struct req *r)
     wish_free(&wish);
     desk_give(r->api, v);
     return ok ? req_reply(r, 200) : req_failed(r);
-}
-
-/* ---- what if ------------------------------------------------------------- */
-
-struct question {
-    struct whatif_question q;
-    struct server *servers[WHATIF_ITEMS]; /* drafts, to be let go */
-};
-
-static bool read_count(struct req *r, const json_t *item, unsigned *count)
-{
-    const json_t *v = json_object_get(item, "count");
-    json_int_t n = v ? json_integer_value(v) : 1;
-    *count = (unsigned)n;
-    return (n > 0 && n <= WHATIF_COUNT) ||
-           error_set(&r->err, ERR_INVALID, "count: 1 to %d", WHATIF_COUNT);
-}
-
-static bool room_for(struct req *r, unsigned n)
-{
-    return n < WHATIF_ITEMS ||
-           error_set(&r->err, ERR_INVALID, "At most %d of each kind.",
-                     WHATIF_ITEMS);
-}
-
-static bool read_question(struct req *r, struct question *q)
-{
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(r->body, "lose"), i, item)
-    {
-        if (!room_for(r, q->q.n_lose))
-            return false;
-        if (!json_is_string(item))
-            return error_set(&r->err, ERR_INVALID, "lose: names of nodes");
-        q->q.lose[q->q.n_lose++] = json_string_value(item);
-    }
-    json_array_foreach(json_object_get(r->body, "add"), i, item)
-    {
-        struct whatif_add *a = &q->q.add[q->q.n_add];
-        if (!room_for(r, q->q.n_add++) || !read_count(r, item, &a->count))
-            return false;
-        a->like = text(item, "node");
-        if (!a->like)
-            return error_set(&r->err, ERR_INVALID, "add: like which node?");
-    }
-    json_array_foreach(json_object_get(r->body, "place"), i, item)
-    {
-        struct whatif_place *p = &q->q.place[q->q.n_place];
-        if (!room_for(r, q->q.n_place) || !read_count(r, item, &p->count))
-            return false;
-        p->server = q->servers[q->q.n_place] = would_be(r, item);
-        if (!p->server)
-            return false;
-        q->q.n_place++;
-    }
-    return true;
-}
-
-static void write_amounts(struct jw *w, const char *key, const struct fleet *f,
-                          const struct whatif_amount *amounts, unsigned nodes)
-{
-    jw_obj(w, key);
-    jw_int(w, "nodes", nodes);
-    for (int i = 0; i < FLEET_RESOURCES; i++) {
-        int64_t unit = i == FLEET_VCPU ? 1000 : 1;
-        if (!amounts[i].capacity && !amounts[i].used)
-            continue;
-        jw_obj(w, fleet_name_of(f, FLEET_NAME_RESOURCE, (unsigned)i));
-        jw_int(w, "capacity", amounts[i].capacity / unit);
-        jw_int(w, "used", amounts[i].used / unit);
-        jw_obj_end(w);
-    }
-    jw_obj_end(w);
-}
-
-static void write_placed(struct jw *w, const struct whatif_placed *p)
-{
-    jw_int(w, "asked", p->asked);
-    jw_int(w, "placed", p->placed);
-    jw_int(w, "nodes", p->nodes);
-    jw_str(w, "why", p->why);
-    jw_str(w, "change", p->help);
-}
-
-static void write_lost(struct req *r, struct jw *w, struct view *v,
-                       const struct whatif_answer *a)
-{
-    jw_obj(w, "lost");
-    write_placed(w, &a->lost);
-    jw_int(w, "on_local_disks", a->local);
-    jw_int(w, "volumes", a->volumes);
-    jw_arr(w, "homeless");
-    for (int i = 0; i < WHATIF_NAMED && a->homeless[i]; i++) {
-        const struct record *record = view_record(v, a->homeless[i]);
-        jw_obj(w, NULL);
-        jw_str(w, "id", record->id);
-        jw_str(w, "name", ((const struct server *)record)->name);
-        jw_obj_end(w);
-    }
-    jw_arr_end(w);
-    jw_obj_end(w);
-}
-
-static void write_answer(struct req *r, struct view *v,
-                         const struct question *q,
-                         const struct whatif_answer *a)
-{
-    struct jw w = req_json(r);
-    const struct fleet *f = view_fleet(v);
-    jw_obj(&w, NULL);
-    write_amounts(&w, "before", f, a->before, a->nodes_before);
-    write_amounts(&w, "after", f, a->after, a->nodes_after);
-    write_lost(r, &w, v, a);
-    jw_arr(&w, "place");
-    for (unsigned i = 0; i < q->q.n_place; i++) {
-        jw_obj(&w, NULL);
-        jw_str(&w, "flavor", q->servers[i]->flavor_name);
-        write_placed(&w, &a->place[i]);
-        jw_obj_end(&w);
-    }
-    jw_arr_end(&w);
-    jw_obj_end(&w);
-}
-
-enum outcome advice_what_if(struct req *r)
-{
-    struct question q = { .q = { .n_lose = 0 } };
-    struct whatif_answer answer;
-    bool ok = read_question(r, &q);
-    if (ok) {
-        struct view *v = desk_take(r->api, r->snap, r->now);
-        ok = whatif(v, &q.q, &answer, &r->err);
-        if (ok) {
-            write_answer(r, v, &q, &answer);
-            whatif_free(&answer);
-        }
-        desk_give(r->api, v);
-    }
-    for (int i = 0; i < WHATIF_ITEMS; i++)
-        record_unref(q.servers[i]);
-    return ok ? req_reply(r, 200) : req_failed(r);
-}
-
-/* ---- policy -------------------------------------------------------------- */
-
-static enum outcome reply_policy(struct req *r, const struct pool *pool)
-{
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_str(&w, "placement", placement_policy_names[pool->placement]);
-    jw_str(&w, "rebalancing", rebalancing_names[pool->rebalancing]);
-    jw_int(&w, "reserve", pool->reserve);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
-}
-
-enum outcome advice_show_policy(struct req *r)
-{
-    const struct pool *pool = snap_get(r->snap, &kind_pool, "pool");
-    return pool ? reply_policy(r, pool)
-                : req_fail(r, ERR_UNAVAILABLE, "The pool is not ready yet.");
-}
-
-static bool set_choice(struct req *r, const char *name,
-                       const char *const *names, int *out)
-{
-    const json_t *v = json_object_get(r->body, name);
-    int i =
-        json_is_string(v) ? enum_from_name(names, json_string_value(v)) : -1;
-    if (i >= 0)
-        *out = i;
-    return !v || i >= 0 ||
-           error_set(&r->err, ERR_INVALID, "%s: one of %s, %s, %s", name,
-                     names[0], names[1], names[2]);
-}
-
-static bool set_number(struct req *r, const char *name, int64_t max,
-                       int64_t *out)
-{
-    const json_t *v = json_object_get(r->body, name);
-    json_int_t n = json_integer_value(v);
-    if (!v)
-        return true;
-    *out = n;
-    return (json_is_integer(v) && n >= 0 && n <= max) ||
-           error_set(&r->err, ERR_INVALID, "%s: a number from 0 to %lld", name,
-                     (long long)max);
-}
-
-/* Members that are not known are refused, not passed over. */
-static bool only(struct req *r, const char *const *known)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(
-        r->body, key,
-        value) if (enum_from_name(known, key) <
-                   0) return error_set(&r->err, ERR_INVALID,
-                                       "'%.40s' is not known here.", key);
-    return json_is_object(r->body) ||
-           error_set(&r->err, ERR_INVALID, "A JSON object is expected.");
-}
-
-enum outcome advice_change_policy(struct req *r)
-{
-    static const char *const known[] = { "placement", "rebalancing", "reserve",
-                                         NULL };
-    const struct pool *pool = snap_get(r->snap, &kind_pool, "pool");
-    if (!pool)
-        return req_fail(r, ERR_UNAVAILABLE, "The pool is not ready yet.");
-    _autorecord_ struct pool *draft = record_copy(pool);
-    if (!only(r, known) ||
-        !set_choice(r, "placement", placement_policy_names,
-                    &draft->placement) ||
-        !set_choice(r, "rebalancing", rebalancing_names, &draft->rebalancing) ||
-        !set_number(r, "reserve", 1000, &draft->reserve))
-        return req_failed(r);
-    txn_change_record(&r->txn, draft);
-    return reply_policy(r, draft);
-}
-
-/* ---- nodes --------------------------------------------------------------- */
-
-static bool set_ratio(struct req *r, const char *name, double *out)
-{
-    const json_t *v = json_object_get(r->body, name);
-    double n = json_number_value(v);
-    if (!v)
-        return true;
-    *out = n;
-    return (json_is_number(v) && n > 0 && n <= 1000) ||
-           error_set(&r->err, ERR_INVALID, "%s: above 0, up to 1000", name);
-}
-
-/* Traits and classes are named as placement names them. */
-static bool is_name(const char *s)
-{
-    return s && *s && strlen(s) <= 64 &&
-           strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == strlen(s);
-}
-
-static bool set_traits(struct req *r, struct node *n)
-{
-    size_t i;
-    const json_t *v = json_object_get(r->body, "traits");
-    json_t *item;
-    if (!v)
-        return true;
-    n->traits = (struct strs){ 0 };
-    json_array_foreach(v, i, item)
-    {
-        if (!is_name(json_string_value(item)) || n->traits.n == 64)
-            return error_set(&r->err, ERR_INVALID,
-                             "traits: at most 64 names of A-Z, 0-9 and _");
-        strs_add(n, &n->traits, json_string_value(item));
-    }
-    return json_is_array(v) ||
-           error_set(&r->err, ERR_INVALID, "traits: a list of names");
-}
-
-static bool set_resources(struct req *r, struct node *n)
-{
-    const json_t *v = json_object_get(r->body, "resources");
-    const char *name;
-    json_t *amount;
-    if (!v)
-        return true;
-    n->resources = (struct list){ 0 };
-    json_object_foreach((json_t *)v, name, amount)
-    {
-        if (!is_name(name) || strncmp(name, "CUSTOM_", 7) != 0 ||
-            json_integer_value(amount) < 0 || n->resources.n == 8)
-            return error_set(&r->err, ERR_INVALID,
-                             "resources: at most 8 of CUSTOM_..., with their "
-                             "amounts");
-        amount_set(n, &n->resources, name, json_integer_value(amount));
-    }
-    return json_is_object(v) ||
-           error_set(&r->err, ERR_INVALID, "resources: amounts by name");
-}
-
-static bool set_rack(struct req *r, struct node *n)
-{
-    const json_t *v = json_object_get(r->body, "rack");
-    const char *rack = json_string_value(v);
-    if (v)
-        n->rack = rec_str(n, rack);
-    return !v || json_is_null(v) || (rack && strlen(rack) <= 64) ||
-           error_set(&r->err, ERR_INVALID, "rack: a name, or null");
-}
-
-enum outcome advice_change_node(struct req *r)
-{
-    static const char *const known[] = {
-        "traits",         "resources",       "rack", "cpu_overcommit",
-        "ram_overcommit", "ram_reserved_mb", NULL
-    };
-    const struct node *was = snap_get(r->snap, &kind_node, r->param[0]);
-    if (!was)
-        return req_fail(r, ERR_NOT_FOUND, "There is no node '%.80s'.",
-                        r->param[0]);
-    _autorecord_ struct node *n = record_copy(was);
-    if (!only(r, known) || !set_traits(r, n) || !set_resources(r, n) ||
-        !set_rack(r, n) ||
-        !set_ratio(r, "cpu_overcommit", &n->cpu_overcommit) ||
-        !set_ratio(r, "ram_overcommit", &n->ram_overcommit) ||
-        !set_number(r, "ram_reserved_mb", n->ram_mb, &n->ram_reserved_mb))
-        return req_failed(r);
-    txn_change_record(&r->txn, n);
-    struct jw w = req_json(r);
-    jw_obj(&w, NULL);
-    jw_obj(&w, "node");
-    record_encode_fields(n, &w, true);
-    jw_obj_end(&w);
-    jw_obj_end(&w);
-    return req_reply(r, 200);
 }

@@ -19,7 +19,7 @@ struct api {
     struct auth_memory *auth_memory; /* auth.h: what was found out before */
     struct fragments *fragments; /* fragments.h: what was written before; may
                                     be NULL */
-    struct desk *desk; /* desk.h: the engine's view; may be NULL */
+    struct desk *desk;           /* desk.h: the engine's view; may be NULL */
     /* Finds who asks from the X-Auth-Token of r into r->auth; false: r->err
      * is UNAUTHENTICATED (token missing: true with auth.valid false). */
     bool (*authenticate)(struct req *r);

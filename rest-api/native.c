@@ -3,6 +3,8 @@
 #include "model/compute.h"
 #include "model/pool.h"
 #include "rest-api/advice.h"
+#include "rest-api/forecast.h"
+#include "rest-api/steering.h"
 
 #include <string.h>
 
@@ -164,10 +166,11 @@ static const struct route routes[] = {
       ROUTE_NO_BODY },
     { "GET", "/v1/servers/{id}/placement", advice_server, POLICY_READER },
     { "POST", "/v1/placement/explain", advice_explain, POLICY_READER },
-    { "POST", "/v1/placement/what-if", advice_what_if, POLICY_ADMIN },
-    { "GET", "/v1/policy", advice_show_policy, POLICY_ADMIN },
-    { "PUT", "/v1/policy", advice_change_policy, POLICY_ADMIN },
-    { "PATCH", "/v1/nodes/{name}", advice_change_node, POLICY_ADMIN },
+    { "POST", "/v1/placement/what-if", forecast_what_if, POLICY_ADMIN },
+    { "GET", "/v1/plan", forecast_plan, POLICY_ADMIN },
+    { "GET", "/v1/policy", steering_show, POLICY_ADMIN },
+    { "PUT", "/v1/policy", steering_change, POLICY_ADMIN },
+    { "PATCH", "/v1/nodes/{name}", steering_change_node, POLICY_ADMIN },
     ROUTE_END,
 };
 

@@ -11,7 +11,7 @@
  *   POST /cairn/v1/network/rebuild   derive OVN's northbound database anew,
  *                                    soon (202)
  *
- * What has to do with placement: advice.h.
+ * What has to do with placement: advice.h, forecast.h, steering.h.
  */
 #ifndef CAIRN_REST_API_NATIVE_H
 #define CAIRN_REST_API_NATIVE_H

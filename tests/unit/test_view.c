@@ -469,9 +469,9 @@ static void pool_policy(void **state)
     world_put(there);
     assert_string_equal(goes_to(small("s")), "a");
     assert_string_equal(goes_to(with_spec("cairn:placement", "pack")), "b");
-    struct pool *pool = record_new(&kind_pool, "pool");
-    pool->placement = PLACE_PACK;
-    world_put(pool);
+    struct pool_policy *policy = record_new(&kind_pool_policy, "pool");
+    policy->placement = PLACE_PACK;
+    world_put(policy);
     assert_string_equal(goes_to(small("s")), "b");
     assert_string_equal(goes_to(with_spec("cairn:placement", "spread")), "a");
 }

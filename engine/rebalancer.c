@@ -1,0 +1,218 @@
+#include "engine/rebalancer.h"
+
+#include "common/alloc.h"
+#include "common/log.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_NAME "rebalancer"
+#define KEY      "pool/rebalancing"
+
+const char *const rebalance_cannot =
+    "a running server cannot be moved to another node yet";
+
+/* A server that has changed its node, or is doing so. */
+struct mover {
+    char *id, *to; /* `to` NULL: it is there */
+    int64_t at;    /* monotonic */
+};
+
+struct rebalancer {
+    struct rebalancer_config c;
+    struct reconciler *queue;
+    struct view *view; /* of the reconciler */
+
+    pthread_mutex_t lock; /* all below */
+    struct mover *movers;
+    size_t n;
+    uint32_t told; /* moves of the plan that was last logged */
+};
+
+/* ---- who moves, who has moved -------------------------------------------- */
+
+static void forget(struct rebalancer *b, size_t i)
+{
+    free(b->movers[i].id);
+    free(b->movers[i].to);
+    b->movers[i] = b->movers[--b->n];
+}
+
+static void note(struct rebalancer *b, const char *id, const char *to)
+{
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = b->n; i-- > 0;)
+        if (strcmp(b->movers[i].id, id) == 0)
+            forget(b, i);
+    b->movers = xrealloc(b->movers, (b->n + 1) * sizeof(*b->movers));
+    b->movers[b->n++] = (struct mover){ xstrdup(id), to ? xstrdup(to) : NULL,
+                                        env_mono(b->c.env) };
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void on_record(void *arg, const struct record *old,
+                      const struct record *now)
+{
+    if (!old || !now || now->kind != &kind_server)
+        return;
+    const char *was = ((const struct server *)old)->node;
+    const char *is = ((const struct server *)now)->node;
+    if (was && is && strcmp(was, is) != 0)
+        note(arg, now->id, NULL);
+}
+
+/* Forgets those who have rested, gives up on those who do not arrive; is
+ * anybody on the way? */
+static bool prune(struct rebalancer *b)
+{
+    bool moving = false;
+    int64_t now = env_mono(b->c.env);
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = b->n; i-- > 0;) {
+        struct mover *m = &b->movers[i];
+        if (now - m->at > (m->to ? REBALANCE_MOVE_US : REBALANCE_REST_US)) {
+            if (m->to)
+                log_warn(LOG_NAME, "server %s has not come to node %s", m->id,
+                         m->to);
+            forget(b, i);
+        } else {
+            moving |= m->to != NULL;
+        }
+    }
+    pthread_mutex_unlock(&b->lock);
+    return moving;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x, y;
+    memcpy(&x, a, sizeof(x));
+    memcpy(&y, b, sizeof(y));
+    return (x > y) - (x < y);
+}
+
+/* Their guests, ascending; to be freed. */
+static uint64_t *spared(struct rebalancer *b, uint32_t *n)
+{
+    pthread_mutex_lock(&b->lock);
+    uint64_t *all = xcalloc(b->n + 1, sizeof(*all));
+    *n = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        const struct record *r =
+            snap_get(view_snapshot(b->view), &kind_server, b->movers[i].id);
+        uint64_t guest = r ? view_guest(b->view, r) : 0;
+        if (guest)
+            all[(*n)++] = guest;
+    }
+    pthread_mutex_unlock(&b->lock);
+    qsort(all, *n, sizeof(*all), by_number);
+    return all;
+}
+
+/* ---- a pass -------------------------------------------------------------- */
+
+static void advise(struct rebalancer *b, const struct plan *plan,
+                   const char *because)
+{
+    if (plan->n && plan->n != b->told)
+        log_info(LOG_NAME,
+                 "%u servers should move (gain %lld, cost %lld points; see "
+                 "cairn plan), but %s",
+                 plan->n, (long long)plan->gain, (long long)plan->cost,
+                 because);
+    b->told = plan->n;
+}
+
+static void start_moves(struct rebalancer *b, const struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->n; i++) {
+        const struct plan_move *m = &plan->moves[i];
+        const struct record *r = view_record(b->view, m->guest);
+        const char *to = view_fleet(b->view)->hosts[m->to.host].name;
+        struct error err = { 0 };
+        if (m->wave != 0 || !r || r->kind != &kind_server)
+            continue;
+        if (b->c.move(b->c.self, (const struct server *)r, to, &err)) {
+            note(b, r->id, to);
+            log_info(LOG_NAME, "server %s moves to node %s: %s", r->id, to,
+                     plan_reason_text(m->reason));
+        } else {
+            log_limited(LOG_WARN, LOG_NAME, "server %s: %s", r->id, err.text);
+        }
+    }
+}
+
+static void plan_and_act(struct rebalancer *b, int rebalancing)
+{
+    struct plan_policy policy = plan_careful;
+    struct plan plan;
+    uint64_t *resting = spared(b, &policy.n_spared);
+    policy.spared = resting;
+    fleet_ranks(view_fleet(b->view));
+    plan_make(view_fleet(b->view), &policy, &plan);
+    if (rebalancing == REBALANCE_ADVISE)
+        advise(b, &plan, "the pool's policy is to advise");
+    else if (!b->c.move)
+        advise(b, &plan, rebalance_cannot);
+    else
+        start_moves(b, &plan);
+    plan_free(&plan);
+    free(resting);
+}
+
+static enum reconcile_verdict reconcile(void *self, const char *key,
+                                        int64_t *delay_us, struct error *err)
+{
+    struct rebalancer *b = self;
+    _autosnap_ struct snapshot *snap = cache_snapshot(b->c.cache);
+    const struct pool_policy *policy =
+        snap_get(snap, &kind_pool_policy, "pool");
+    int rebalancing = policy ? policy->rebalancing : REBALANCE_ON;
+    *delay_us = REBALANCE_LOOK_US;
+    if (prune(b))
+        return RECONCILE_AGAIN;
+    if (rebalancing != REBALANCE_OFF) {
+        view_follow(b->view, snap, env_now(b->c.env));
+        plan_and_act(b, rebalancing);
+    }
+    *delay_us = REBALANCE_PASS_US;
+    return RECONCILE_AGAIN;
+}
+
+/* ---- public -------------------------------------------------------------- */
+
+struct rebalancer *rebalancer_new(const struct rebalancer_config *config)
+{
+    struct rebalancer *b = xcalloc(1, sizeof(*b));
+    b->c = *config;
+    b->view = view_new();
+    pthread_mutex_init(&b->lock, NULL);
+    b->queue =
+        reconciler_new(LOG_NAME, reconcile, b, config->env, config->workers);
+    cache_listen(config->cache, on_record, b);
+    return b;
+}
+
+void rebalancer_start(struct rebalancer *b)
+{
+    reconciler_add_after(b->queue, KEY, REBALANCE_PASS_US);
+}
+
+struct reconciler *rebalancer_queue(struct rebalancer *b)
+{
+    return b->queue;
+}
+
+void rebalancer_free(struct rebalancer *b)
+{
+    if (!b)
+        return;
+    reconciler_stop(b->queue);
+    while (b->n)
+        forget(b, 0);
+    free(b->movers);
+    view_free(b->view);
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}

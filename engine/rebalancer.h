@@ -1,0 +1,59 @@
+/*
+ * rebalancer - the leader's controller that carries plans out.
+ *
+ * Every REBALANCE_PASS_US it makes a plan (plan.h) of the records as they
+ * are.  With the pool's `rebalancing`
+ *   off      it does nothing
+ *   advise   it logs what a plan that is not empty would gain and cost
+ *   on       it starts the moves of the plan's first wave and waits until
+ *            their servers are there (or REBALANCE_MOVE_US is over); then it
+ *            plans anew, so that a world that has changed is never moved by
+ *            an old plan
+ * What has changed its node within REBALANCE_REST_US, by a plan or by a
+ * failure, is spared.
+ *
+ * How a running server is moved is the caller's: without `move` it advises,
+ * whatever the pool says, because then nothing can (rebalance_cannot).
+ *
+ * Threads: those of its reconciler; `workers` is 1, or 0 for tests.
+ */
+#ifndef CAIRN_ENGINE_REBALANCER_H
+#define CAIRN_ENGINE_REBALANCER_H
+
+#include "common/env.h"
+#include "engine/plan.h"
+#include "engine/view.h"
+#include "state/reconcile.h"
+
+#define REBALANCE_PASS_US (60 * SECOND_US)
+#define REBALANCE_LOOK_US (2 * SECOND_US) /* while servers are on their way */
+#define REBALANCE_MOVE_US (900 * SECOND_US)
+#define REBALANCE_REST_US (900 * SECOND_US)
+
+/* Why nothing is moved in this build; NULL: it could be. */
+extern const char *const rebalance_cannot;
+
+/* Begins to move a running server; it is done when its record has the node.
+ * False: not this one, not now. */
+typedef bool rebalance_move_fn(void *self, const struct server *server,
+                               const char *to, struct error *err);
+
+struct rebalancer;
+
+struct rebalancer_config {
+    struct cache *cache;
+    const struct env *env;
+    rebalance_move_fn *move; /* NULL: advise only */
+    void *self;              /* of `move` */
+    unsigned workers;
+};
+
+/* Before cache_follow: it listens.  All is borrowed. */
+struct rebalancer *rebalancer_new(const struct rebalancer_config *config);
+/* After cache_follow. */
+void rebalancer_start(struct rebalancer *b);
+struct reconciler *rebalancer_queue(struct rebalancer *b);
+/* After cache_unfollow; NULL is fine. */
+void rebalancer_free(struct rebalancer *b);
+
+#endif

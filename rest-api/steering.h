@@ -1,0 +1,17 @@
+/*
+ * steering - what the engine goes by, set over the native API: for
+ * administrators.
+ *
+ *   GET    /cairn/v1/policy         placement, rebalancing, reserve
+ *   PUT    /cairn/v1/policy         those that are given
+ *   PATCH  /cairn/v1/nodes/{name}   traits, resources, rack, cpu_overcommit,
+ *                                   ram_overcommit, ram_reserved_mb
+ */
+#ifndef CAIRN_REST_API_STEERING_H
+#define CAIRN_REST_API_STEERING_H
+
+#include "rest-api/request.h"
+
+handler_fn steering_show, steering_change, steering_change_node;
+
+#endif

@@ -1,0 +1,165 @@
+/* The rebalancer: plans are carried out a wave at a time, or only told. */
+#include "server_world.h"
+
+#include "engine/rebalancer.h"
+
+static struct rebalancer *rebalancer;
+static struct {
+    int calls;
+    char server[64], to[64];
+    bool refuses;
+} asked;
+
+static bool move(void *self, const struct server *server, const char *to,
+                 struct error *err)
+{
+    asked.calls++;
+    snprintf(asked.server, sizeof(asked.server), "%s", server->rec.id);
+    snprintf(asked.to, sizeof(asked.to), "%s", to);
+    return !asked.refuses || error_set(err, ERR_UNAVAILABLE, "not now");
+}
+
+static void put_node(const char *name)
+{
+    struct node *n = record_new(&kind_node, name);
+    n->vcpus = 8;
+    n->ram_mb = 16384;
+    n->disk_gb = 100;
+    n->cpu_overcommit = n->ram_overcommit = 1;
+    n->seen = world_time;
+    world_put(n);
+}
+
+/* Of group "g", which wants them apart; movable: no disk of its own. */
+static void put_server(const char *id, const char *node, const char *image)
+{
+    struct server *s = record_new(&kind_server, id);
+    s->vcpus = 1;
+    s->ram_mb = 1024;
+    s->server_group_id = "g";
+    s->image_id = image;
+    s->vm_state = VM_ACTIVE;
+    s->node = node;
+    world_put(s);
+}
+
+static void put_policy(enum rebalancing rebalancing)
+{
+    struct pool_policy *policy = record_new(&kind_pool_policy, "pool");
+    policy->rebalancing = rebalancing;
+    world_put(policy);
+}
+
+static void open_with(rebalance_move_fn *fn, const char *image)
+{
+    world_open();
+    rebalancer = rebalancer_new(&(struct rebalancer_config){
+        .cache = world_cache,
+        .env = &world_env,
+        .move = fn,
+    });
+    world_follow();
+    memset(&asked, 0, sizeof(asked));
+    struct server_group *g = record_new(&kind_server_group, "g");
+    g->policy = "anti-affinity";
+    world_put(g);
+    put_policy(REBALANCE_ON);
+    put_node("a");
+    put_node("b");
+    put_server("s1", "a", image);
+    put_server("s2", "a", image);
+    rebalancer_start(rebalancer);
+}
+
+static int teardown(void **state)
+{
+    cache_unfollow(world_cache);
+    rebalancer_free(rebalancer);
+    cache_free(world_cache);
+    store_close(world_store);
+    return 0;
+}
+
+/* Lets so much time go by; nodes go on living. */
+static void pass(int64_t us)
+{
+    world_time += us;
+    put_node("a");
+    put_node("b");
+    while (reconciler_step(rebalancer_queue(rebalancer), 0))
+        ;
+}
+
+static void moves_and_comes_to_rest(void **state)
+{
+    open_with(move, NULL);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 1);
+    assert_string_equal(asked.to, "b");
+    pass(REBALANCE_PASS_US); /* on its way: no second plan */
+    assert_int_equal(asked.calls, 1);
+    put_server(asked.server, "b", NULL);
+    pass(REBALANCE_PASS_US);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 1);
+}
+
+static void gives_up_on_who_does_not_arrive(void **state)
+{
+    open_with(move, NULL);
+    pass(REBALANCE_PASS_US);
+    pass(REBALANCE_MOVE_US + SECOND_US);
+    assert_int_equal(asked.calls, 2); /* planned anew */
+}
+
+static void a_refusal_is_asked_again(void **state)
+{
+    open_with(move, NULL);
+    asked.refuses = true;
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 1);
+    pass(REBALANCE_LOOK_US);
+    assert_int_equal(asked.calls, 1);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 2);
+}
+
+static void off_and_advise_move_nobody(void **state)
+{
+    open_with(move, NULL);
+    put_policy(REBALANCE_OFF);
+    pass(REBALANCE_PASS_US);
+    put_policy(REBALANCE_ADVISE);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 0);
+    put_policy(REBALANCE_ON);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 1);
+}
+
+static void local_disks_stay(void **state)
+{
+    open_with(move, "image");
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 0);
+}
+
+static void without_a_way_it_advises(void **state)
+{
+    open_with(NULL, NULL);
+    assert_non_null(rebalance_cannot);
+    pass(REBALANCE_PASS_US);
+    pass(REBALANCE_PASS_US);
+}
+
+#define CASE(f) cmocka_unit_test_teardown(f, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(moves_and_comes_to_rest),  CASE(gives_up_on_who_does_not_arrive),
+        CASE(a_refusal_is_asked_again), CASE(off_and_advise_move_nobody),
+        CASE(local_disks_stay),         CASE(without_a_way_it_advises),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
