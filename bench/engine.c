@@ -20,15 +20,16 @@
  * mixed: of the flavors 15 % ask for 1 or 2 NUMA cells, 15 % for aggregate
  * ssd, 10 % for the trait; besides, 10 % of the requests ask for GPUs (half
  * of them for a part of one, the others for 1, 2, 4 or 8; a third by model;
- * least fragmentation).  Of the requests 10 % ask for a zone, 5 % come from
- * the tenant with hosts of its own, 1 % are of a size nobody else asks for;
- * 30 % are in groups of up to 8 (a third each anti-affinity and soft
- * anti-affinity, a sixth each affinity and spread over racks by 1), 10 %
- * exclude 1 to 8 hosts, 5 % prefer some, 1 % name a host.
+ * least fragmentation, by the mix learnt from the arrivals).  Of the requests
+ * 10 % ask for a zone, 5 % come from the tenant with hosts of its own, 1 % are
+ * of a size nobody else asks for; 30 % are in groups of up to 8 (a third each
+ * anti-affinity and soft anti-affinity, a sixth each affinity and spread over
+ * racks by 1), 10 % exclude 1 to 8 hosts, 5 % prefer some, 1 % name a host.
  */
 #include "common/alloc.h"
 #include "common/jw.h"
 #include "engine/choose.h"
+#include "engine/mix.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ struct bench {
     uint64_t random;
     struct fleet *f;
     struct chooser *c;
+    struct mix *mix; /* learnt from the arrivals */
     struct demand *flavor;
     struct crowd servers, gpus; /* by vCPU; by thousandths of GPUs */
     struct request_group groups[GROUPS];
@@ -180,6 +182,7 @@ static void set_up(struct bench *b)
     for (unsigned i = 0; i < b->flavors; i++)
         make_flavor(b, i, &b->flavor[i]);
     b->c = chooser_new(b->f);
+    b->mix = mix_new();
     b->samples = xcalloc(SAMPLES_MAX, sizeof(*b->samples));
 }
 
@@ -299,6 +302,8 @@ static bool is_full(const struct crowd *w)
 static bool arrive(struct bench *b, const struct request *r)
 {
     struct placing at;
+    if (b->mixed && mix_note(b->mix, &r->demand))
+        fleet_set_mix(b->f, b->mix);
     if (!choose(b->c, r, &at))
         return false;
     fleet_put(b->f, ++b->next_id, r, &at);
@@ -471,6 +476,7 @@ int main(int argc, char **argv)
     print(&b, cpu);
     chooser_free(b.c);
     fleet_free(b.f);
+    mix_free(b.mix);
     free(b.flavor);
     free(b.servers.at);
     free(b.gpus.at);
