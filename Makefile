@@ -17,11 +17,12 @@ unexport CC
 endif
 SEEDS ?= 200
 FIRST ?= 1
+N ?= 20000000
 BUILD  = $(shell scripts/build --dir)
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | \
-	    awk -F'\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	    awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  SAN=address,undefined or SAN=thread, and CC=clang, go with" \
 	    "build, check, sim."
@@ -51,6 +52,10 @@ check: ## all tests: style, units, simulation, fuzzers, the whole system
 sim: ## simulate SEEDS=200 seeds from FIRST=1 on
 	@scripts/build sim
 	@$(BUILD)/tests/sim --seeds $(SEEDS) --first $(FIRST)
+
+engine-compare: ## check N=20000000 placements against the plain choice
+	@scripts/build
+	@$(BUILD)/tests/test_choose $(N)
 
 bench: ## measure; one page, and the same as build/bench.json
 	@scripts/build

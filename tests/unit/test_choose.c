@@ -2,6 +2,7 @@
  * with churn.  `test_choose N` compares N decisions (make engine-compare). */
 #include "test.h"
 
+#include "engine/mix.h"
 #include "fleet_world.h"
 
 #include <stdlib.h>
@@ -15,6 +16,7 @@ struct run {
     struct world_random random;
     struct fleet *f;
     struct chooser *c;
+    struct mix *mix; /* NULL: none is learnt */
     struct demand demands[DEMANDS];
     uint64_t guests[GUESTS];
     uint32_t n_guests, hosts_made;
@@ -76,6 +78,8 @@ static void decide(struct run *run)
     uint32_t which = world_draw(r, DEMANDS);
     q.demand = run->demands[world_draw(r, which + 1)];
     world_request(r, run->f, lists, &q);
+    if (run->mix && mix_note(run->mix, &q.demand))
+        fleet_set_mix(run->f, run->mix);
     bool found = choose_exhaustive(run->f, &q, &plain);
     assert_int_equal(choose(run->c, &q, &fast), found);
     if (!found) {
@@ -108,6 +112,7 @@ static void run_world(uint64_t seed, uint64_t steps, uint64_t *placed,
     run->hosts_made = 3 + world_draw(&run->random, seed % 8 ? 60 : 400);
     run->f = world_new(&run->random, run->hosts_made);
     run->c = chooser_new(run->f);
+    run->mix = seed % 10 ? NULL : mix_new();
     for (int i = 0; i < DEMANDS; i++)
         world_demand(&run->random, &run->demands[i]);
     for (uint64_t i = 0; i < steps; i++)
@@ -116,6 +121,7 @@ static void run_world(uint64_t seed, uint64_t steps, uint64_t *placed,
     *refused += run->refused;
     chooser_free(run->c);
     fleet_free(run->f);
+    mix_free(run->mix);
     free(run);
 }
 
