@@ -19,7 +19,7 @@
 #define PAGE_BYTES    (1 << 20) /* ... so many bytes */
 #define BLAME_MAX     128       /* compares that a conflict can name */
 #define COMPACT_SLACK 1000      /* revisions between two compactions */
-#define ORIGIN_MAX    24        /* bytes of the origin's value */
+#define ORIGIN_MAX    128       /* bytes of its value: revision, who moved it */
 
 #define etcd_of(store_) container_of(store_, struct etcd_store, store)
 
