@@ -3,10 +3,12 @@
 #include "common/cleanup.h"
 #include "common/ip.h"
 #include "common/log.h"
+#include "state/grpc.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +59,29 @@ static bool is_name(const char *v)
 static bool is_database(const char *v)
 {
     return strncmp(v, "unix:/", 6) == 0 && strlen(v) < 100;
+}
+
+static bool is_store(const char *v)
+{
+    return strcmp(v, "sqlite") == 0 || strcmp(v, "etcd") == 0;
+}
+
+/* "host:port", up to GRPC_ENDPOINTS_MAX of them with a comma between. */
+static bool is_endpoints(const char *v)
+{
+    char one[ENDPOINT_MAX], parsed[ENDPOINT_MAX];
+    for (size_t n = 0; n < GRPC_ENDPOINTS_MAX; n++) {
+        size_t len = strcspn(v, ",");
+        if (len >= sizeof(one))
+            return false;
+        snprintf(one, sizeof(one), "%.*s", (int)len, v);
+        if (!endpoint_parse(one, parsed, NULL))
+            return false;
+        if (!v[len])
+            return true;
+        v += len + 1;
+    }
+    return false;
 }
 
 static bool is_datapath(const char *v)
@@ -152,6 +177,16 @@ static const struct key {
       "the hypervisor" },
     { KEY(guest_user), "libvirt-qemu", is_name, KEY_TEXT, "a user's name",
       "whom QEMU runs as: owns the disks" },
+    { KEY(store), "sqlite", is_store, KEY_TEXT, "sqlite or etcd",
+      "where the state is; etcd: what is in SQLite moves there, for good" },
+    { KEY(etcd_endpoints), "127.0.0.1:2379", is_endpoints, KEY_TEXT,
+      "host:port, ...", "etcd's members, until the pool knows better" },
+    { KEY(etcd_ca), "", is_path_or_none, KEY_TEXT, "an absolute path",
+      "CA of etcd's certificates; empty: without TLS" },
+    { KEY(etcd_cert), "", is_path_or_none, KEY_TEXT, "an absolute path",
+      "what this node shows to etcd" },
+    { KEY(etcd_key), "", is_path_or_none, KEY_TEXT, "an absolute path",
+      "its key" },
     { KEY(volumes), "local", is_volumes, KEY_TEXT, "local or ceph",
       "disks are files of this node, or images of a Ceph cluster" },
     { KEY(ceph_conf), "/etc/ceph/ceph.conf", is_path, KEY_TEXT,

@@ -42,8 +42,11 @@ struct config {
     const char *node_name; /* "": the host's name */
     const char *face_user; /* unprivileged user of the API's process */
     const char *libvirt_uri;
-    const char *guest_user; /* user that QEMU runs as */
-    const char *volumes;    /* "local" or "ceph" */
+    const char *guest_user;                     /* user that QEMU runs as */
+    const char *store;                          /* "sqlite" or "etcd" */
+    const char *etcd_endpoints;                 /* "host:port,..." */
+    const char *etcd_ca, *etcd_cert, *etcd_key; /* "": without TLS */
+    const char *volumes;                        /* "local" or "ceph" */
     const char *ceph_conf, *ceph_client, *ceph_pool;
     const char *ovn_nb, *ovs_db; /* "unix:/path" */
     bool join;                   /* a pool that is there; else: found one */

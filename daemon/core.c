@@ -11,6 +11,7 @@
 #include "daemon/node.h"
 #include "daemon/node_services.h"
 #include "daemon/peers.h"
+#include "daemon/pool_store.h"
 #include "daemon/renewal.h"
 #include "engine/housekeeping.h"
 #include "engine/rebalancer.h"
@@ -532,9 +533,9 @@ static struct store *shared_store(struct core *c, struct error *err)
 
 static bool open_store(struct core *c, struct error *err)
 {
-    _autofree_ char *path = in_state_dir(c, "cairn.db");
-    c->store = c->pool.founder ? store_sqlite_open(path, c->env, err)
-                               : shared_store(c, err);
+    c->store = c->pool.founder || pool_store_wants_etcd(c->config)
+                   ? pool_store_open(c->config, c->env, err)
+                   : shared_store(c, err);
     c->cache = cache_new(model_kinds, N_KINDS);
     return c->store != NULL;
 }

@@ -3,14 +3,17 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/pool_store.h"
 #include "daemon/supervisor.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define OVS_DB         "/etc/openvswitch/conf.db"
@@ -374,14 +377,62 @@ static bool probe_libvirtd(void *arg)
     return service_listens(LIBVIRT_SOCKET);
 }
 
+/* ---- etcd -------------------------------------------------------------- */
+
+#define ETCD_CLIENT "127.0.0.1:2379"
+#define ETCD_PEER   "http://127.0.0.1:2380"
+
+static bool prepare_etcd(void *arg, struct error *err)
+{
+    const struct node_setup *n = arg;
+    _autofree_ char *dir = xasprintf("%s/etcd", n->config->state_dir);
+    if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+        return true;
+    return error_errno(err, ERR_INTERNAL, errno, "%s", dir);
+}
+
+/* A pool of one: it speaks to nobody but this node. */
+static void command_etcd(void *arg, struct words *w)
+{
+    const struct node_setup *n = arg;
+    words_add(w, "etcd");
+    words_add(w, "--name=%s", n->node);
+    words_add(w, "--data-dir=%s/etcd", n->config->state_dir);
+    words_add(w, "--listen-client-urls=http://" ETCD_CLIENT);
+    words_add(w, "--advertise-client-urls=http://" ETCD_CLIENT);
+    words_add(w, "--listen-peer-urls=" ETCD_PEER);
+    words_add(w, "--initial-advertise-peer-urls=" ETCD_PEER);
+    words_add(w, "--initial-cluster=%s=" ETCD_PEER, n->node);
+    words_add(w, "--max-txn-ops=%d", STORE_OPS_MAX);
+    words_add(w, "--logger=zap");
+    words_add(w, "--log-level=warn");
+}
+
+static bool probe_etcd(void *arg)
+{
+    struct sockaddr_in sa = { .sin_family = AF_INET,
+                              .sin_port = htons(2379),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    _autoclose_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd >= 0 && connect(fd, (void *)&sa, sizeof(sa)) == 0;
+}
+
+/* Our own member, unless the configuration names others. */
+static bool has_etcd(const struct config *cf)
+{
+    return pool_store_wants_etcd(cf) &&
+           strcmp(cf->etcd_endpoints, ETCD_CLIENT) == 0;
+}
+
 /* ---- the table --------------------------------------------------------- */
 
-enum role { EVERY_NODE, CENTRAL };
+enum role { EVERY_NODE, CENTRAL, ETCD };
 
 static const struct {
     enum role role;
     struct service_spec spec;
 } table[] = {
+    { ETCD, { "etcd", { NULL }, prepare_etcd, command_etcd, probe_etcd } },
     { EVERY_NODE,
       { "ovsdb-server", { NULL }, prepare_ovsdb, command_ovsdb, probe_ovsdb } },
     { EVERY_NODE,
@@ -417,8 +468,11 @@ static size_t choose(const struct node_setup *setup,
                      struct service_spec out[SERVICES_MAX])
 {
     size_t n = 0;
+    const bool here[] = { [EVERY_NODE] = true,
+                          [CENTRAL] = setup->central,
+                          [ETCD] = has_etcd(setup->config) };
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        if (table[i].role == EVERY_NODE || setup->central)
+        if (here[table[i].role])
             out[n++] = table[i].spec;
     return n;
 }

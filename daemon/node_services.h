@@ -9,6 +9,7 @@
  *   ovn-nb, ovn-sb, ovn-northd    on the nodes that are central
  *   ovn-controller
  *   libvirtd
+ *   etcd           where the store is in it and no members are named
  *
  * Threads: those of supervisor.h.
  */

@@ -14,7 +14,7 @@ enum line_state { DIALING, GREETING, UP, LEAVING };
 struct line { /* one connection */
     struct line *next;
     struct grpc *g;
-    struct link *link;
+    struct grpc_link *link;
     struct grpc_conn *conn;
     enum line_state state;
     bool failed;

@@ -28,12 +28,12 @@
 static void line_watch(struct line *l)
 {
     bool more = l->out.len > l->out_at;
-    struct epoll_event ev = { .events = link_events(l->link, more),
+    struct epoll_event ev = { .events = grpc_link_events(l->link, more),
                               .data.ptr = l };
     if (ev.events == l->events)
         return;
     epoll_ctl(l->g->epoll, l->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD,
-              link_fd(l->link), &ev);
+              grpc_link_fd(l->link), &ev);
     l->events = ev.events;
 }
 
@@ -75,13 +75,13 @@ void line_fail(struct line *l, const char *why)
             log_limited(LOG_WARN, "grpc", "%s: %s", l->endpoint, why);
     }
     grpc_conn_lost(l->conn, why);
-    epoll_ctl(g->epoll, EPOLL_CTL_DEL, link_fd(l->link), NULL);
+    epoll_ctl(g->epoll, EPOLL_CTL_DEL, grpc_link_fd(l->link), NULL);
 }
 
 void line_free(struct line *l)
 {
     grpc_conn_free(l->conn);
-    link_close(l->link);
+    grpc_link_close(l->link);
     buf_free(&l->out);
     free(l);
 }
@@ -116,7 +116,7 @@ void lines_dial(struct grpc *g, int64_t now)
         return;
     snprintf(endpoint, sizeof(endpoint), "%s",
              g->endpoints[g->turn % g->n_endpoints]);
-    struct link *link = link_open(endpoint, g->tls, &err);
+    struct grpc_link *link = grpc_link_open(endpoint, g->tls, &err);
     if (!link) {
         log_limited(LOG_WARN, "grpc", "%s", err.text);
         turn_on(g);
@@ -137,10 +137,10 @@ void lines_dial(struct grpc *g, int64_t now)
 static void line_connect(struct line *l)
 {
     struct error err = { 0 };
-    enum link_step step = link_connect(l->link, &err);
-    if (step == LINK_DONE)
+    enum grpc_link_step step = grpc_link_connect(l->link, &err);
+    if (step == GRPC_LINK_DONE)
         l->state = GREETING;
-    else if (step == LINK_FAILED)
+    else if (step == GRPC_LINK_FAILED)
         line_fail(l, err.text);
 }
 
@@ -170,7 +170,7 @@ static void line_read(struct line *l)
     uint8_t bytes[READ_BYTES];
     struct error err = { 0 };
     for (int i = 0; i < READS_A_TURN && !l->failed; i++) {
-        ssize_t n = link_read(l->link, bytes, sizeof(bytes), &err);
+        ssize_t n = grpc_link_read(l->link, bytes, sizeof(bytes), &err);
         if (!n)
             return;
         l->heard = env_mono(l->g->env);
@@ -200,8 +200,8 @@ void line_flush(struct line *l)
         gather(l);
         if (l->out_at == l->out.len)
             break;
-        ssize_t n = link_write(l->link, l->out.data + l->out_at,
-                               l->out.len - l->out_at, &err);
+        ssize_t n = grpc_link_write(l->link, l->out.data + l->out_at,
+                                    l->out.len - l->out_at, &err);
         if (n < 0)
             line_fail(l, err.text);
         if (n <= 0)

@@ -14,7 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-struct link {
+struct grpc_link {
     int fd;
     SSL *ssl; /* NULL: plain */
     bool connected;
@@ -103,7 +103,7 @@ bool grpc_tls_new(const struct grpc_tls_files *f, SSL_CTX **out,
 }
 
 /* The certificate must name what we dial. */
-static bool tls_start(struct link *l, SSL_CTX *ctx, const char *host,
+static bool tls_start(struct grpc_link *l, SSL_CTX *ctx, const char *host,
                       struct error *err)
 {
     unsigned char ip[16];
@@ -121,7 +121,7 @@ static bool tls_start(struct link *l, SSL_CTX *ctx, const char *host,
     return true;
 }
 
-static enum link_step tls_step(struct link *l, struct error *err)
+static enum grpc_link_step tls_step(struct grpc_link *l, struct error *err)
 {
     const unsigned char *proto;
     unsigned len;
@@ -130,16 +130,16 @@ static enum link_step tls_step(struct link *l, struct error *err)
         int what = SSL_get_error(l->ssl, rc);
         l->tls_wants_write = what == SSL_ERROR_WANT_WRITE;
         if (what == SSL_ERROR_WANT_READ || what == SSL_ERROR_WANT_WRITE)
-            return LINK_AGAIN;
+            return GRPC_LINK_AGAIN;
         tls_error(err, l->endpoint);
-        return LINK_FAILED;
+        return GRPC_LINK_FAILED;
     }
     l->tls_wants_write = false;
     SSL_get0_alpn_selected(l->ssl, &proto, &len);
     if (len == 2 && memcmp(proto, "h2", 2) == 0)
-        return LINK_DONE;
+        return GRPC_LINK_DONE;
     error_set(err, ERR_UNAVAILABLE, "%s does not speak HTTP/2", l->endpoint);
-    return LINK_FAILED;
+    return GRPC_LINK_FAILED;
 }
 
 /* ---- links ------------------------------------------------------------- */
@@ -160,7 +160,8 @@ static int dial(const struct addrinfo *ai)
     return -1;
 }
 
-struct link *link_open(const char *endpoint, SSL_CTX *ctx, struct error *err)
+struct grpc_link *grpc_link_open(const char *endpoint, SSL_CTX *ctx,
+                                 struct error *err)
 {
     char host[ENDPOINT_MAX], port[16];
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
@@ -170,7 +171,7 @@ struct link *link_open(const char *endpoint, SSL_CTX *ctx, struct error *err)
         error_set(err, ERR_UNAVAILABLE, "%s is no address", endpoint);
         return NULL;
     }
-    struct link *l = xcalloc(1, sizeof(*l));
+    struct grpc_link *l = xcalloc(1, sizeof(*l));
     snprintf(l->endpoint, sizeof(l->endpoint), "%s", endpoint);
     l->fd = dial(ai);
     freeaddrinfo(ai);
@@ -180,11 +181,11 @@ struct link *link_open(const char *endpoint, SSL_CTX *ctx, struct error *err)
         ok = tls_start(l, ctx, host, err);
     if (ok)
         return l;
-    link_close(l);
+    grpc_link_close(l);
     return NULL;
 }
 
-void link_close(struct link *l)
+void grpc_link_close(struct grpc_link *l)
 {
     if (!l)
         return;
@@ -194,43 +195,43 @@ void link_close(struct link *l)
     free(l);
 }
 
-int link_fd(const struct link *l)
+int grpc_link_fd(const struct grpc_link *l)
 {
     return l->fd;
 }
 
-uint32_t link_events(const struct link *l, bool want_write)
+uint32_t grpc_link_events(const struct grpc_link *l, bool want_write)
 {
     bool out = !l->connected || l->tls_wants_write || want_write;
     return EPOLLIN | (out ? EPOLLOUT : 0);
 }
 
-enum link_step link_connect(struct link *l, struct error *err)
+enum grpc_link_step grpc_link_connect(struct grpc_link *l, struct error *err)
 {
     int problem = 0;
     socklen_t len = sizeof(problem);
     struct sockaddr_storage peer;
     socklen_t peer_len = sizeof(peer);
     if (l->connected)
-        return l->ssl ? tls_step(l, err) : LINK_DONE;
+        return l->ssl ? tls_step(l, err) : GRPC_LINK_DONE;
     getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &problem, &len);
     if (problem) {
         error_errno(err, ERR_UNAVAILABLE, problem, "%s", l->endpoint);
-        return LINK_FAILED;
+        return GRPC_LINK_FAILED;
     }
     if (getpeername(l->fd, (void *)&peer, &peer_len) != 0)
-        return LINK_AGAIN;
+        return GRPC_LINK_AGAIN;
     l->connected = true;
-    return l->ssl ? tls_step(l, err) : LINK_DONE;
+    return l->ssl ? tls_step(l, err) : GRPC_LINK_DONE;
 }
 
-static ssize_t over(const struct link *l, struct error *err)
+static ssize_t over(const struct grpc_link *l, struct error *err)
 {
     error_set(err, ERR_UNAVAILABLE, "%s closed the connection", l->endpoint);
     return -1;
 }
 
-static ssize_t tls_result(struct link *l, int rc, struct error *err)
+static ssize_t tls_result(struct grpc_link *l, int rc, struct error *err)
 {
     int what = SSL_get_error(l->ssl, rc);
     if (what == SSL_ERROR_WANT_READ || what == SSL_ERROR_WANT_WRITE) {
@@ -243,7 +244,8 @@ static ssize_t tls_result(struct link *l, int rc, struct error *err)
     return -1;
 }
 
-static ssize_t plain_result(const struct link *l, ssize_t n, struct error *err)
+static ssize_t plain_result(const struct grpc_link *l, ssize_t n,
+                            struct error *err)
 {
     if (n > 0)
         return n;
@@ -255,7 +257,8 @@ static ssize_t plain_result(const struct link *l, ssize_t n, struct error *err)
     return -1;
 }
 
-ssize_t link_read(struct link *l, void *to, size_t len, struct error *err)
+ssize_t grpc_link_read(struct grpc_link *l, void *to, size_t len,
+                       struct error *err)
 {
     if (!l->ssl)
         return plain_result(l, recv(l->fd, to, len, 0), err);
@@ -263,8 +266,8 @@ ssize_t link_read(struct link *l, void *to, size_t len, struct error *err)
     return n > 0 ? n : tls_result(l, n, err);
 }
 
-ssize_t link_write(struct link *l, const void *data, size_t len,
-                   struct error *err)
+ssize_t grpc_link_write(struct grpc_link *l, const void *data, size_t len,
+                        struct error *err)
 {
     if (!l->ssl)
         return plain_result(l, send(l->fd, data, len, MSG_NOSIGNAL), err);
