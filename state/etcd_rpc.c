@@ -51,8 +51,9 @@ static enum error_code code_of(const struct grpc_status *st)
         return ERR_COMPACTED;
     case GRPC_UNIMPLEMENTED:
         return ERR_NOT_IMPLEMENTED;
-    default:
-        return ERR_UNKNOWN;
+    default: /* one that etcd gives before it does anything */
+        return strstr(st->text, "unhealthy cluster") ? ERR_CONFLICT
+                                                     : ERR_UNKNOWN;
     }
 }
 

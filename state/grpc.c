@@ -99,7 +99,7 @@ static void call_ended(struct grpc_call *c, const struct grpc_status *st)
     int64_t now = env_mono(g->env);
     if (l && st->code == GRPC_OK)
         l->sick = 0;
-    else if (l && st->answered && transient(st))
+    else if (l && st->answered && transient(st) && !c->o.choosy)
         l->sick++;
     bool again = c->single && (st->untouched || (c->o.retry && transient(st)));
     if (!again || now >= c->deadline) {

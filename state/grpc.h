@@ -76,6 +76,7 @@ struct grpc_call_opts {
     size_t reply_max;   /* bytes of one message */
     bool retry;         /* may be repeated */
     bool has_leader;
+    bool choosy; /* UNAVAILABLE is about the call, not about the endpoint */
 };
 
 /* Exactly once; data is valid during the call and NULL unless GRPC_OK. */
