@@ -27,20 +27,15 @@ struct grpc_message grpc_message_new(size_t payload)
 
 static void call_free(struct grpc_call *c)
 {
-    free(c->m.data);
-    buf_free(&c->out);
-    buf_free(&c->in);
-    free(c);
-}
-
-static void call_unlink(struct grpc_call *c)
-{
     *c->at = c->next;
     if (c->next)
         c->next->at = c->at;
     else
         c->g->last_call = c->at;
-    call_free(c);
+    free(c->m.data);
+    buf_free(&c->out);
+    buf_free(&c->in);
+    free(c);
 }
 
 static void call_link(struct grpc *g, struct grpc_call *c)
@@ -73,14 +68,14 @@ void grpc_call_finish(struct grpc_call *c, const struct grpc_status *st)
     call_off_line(c);
     if (!c->single) {
         c->events->end(c->arg, st);
-        call_unlink(c);
+        call_free(c);
         return;
     }
     bool ok = st->code == GRPC_OK && c->got;
     struct grpc_status none = grpc_status_make(GRPC_INTERNAL, "no answer");
     c->done(c->arg, ok || st->code != GRPC_OK ? st : &none,
             ok ? (const uint8_t *)buf_str(&c->in) : NULL, ok ? c->in.len : 0);
-    call_unlink(c);
+    call_free(c);
     single_done(g);
 }
 
@@ -409,7 +404,7 @@ void grpc_cancel(struct grpc_call *c)
     if (c->stream)
         grpc_stream_cancel(c->stream);
     call_off_line(c);
-    call_unlink(c);
+    call_free(c);
 }
 
 void grpc_suspect(struct grpc *g, const char *why)
@@ -591,10 +586,6 @@ static void grpc_free(struct grpc *g)
     for (struct line *l = g->lines, *next; l; l = next) {
         next = l->next;
         line_free(l);
-    }
-    for (struct grpc_call *c = g->calls, *next; c; c = next) {
-        next = c->next;
-        call_free(c);
     }
     for (struct post *p = g->timers, *next; p; p = next) {
         next = p->next;
