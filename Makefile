@@ -7,7 +7,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help build up down status check sim bench fmt lint docs fuzz guest \
-    lab lab-down clean
+    lab lab-down clean engine-compare
 
 export SAN
 ifneq ($(origin CC),default)

@@ -1,4 +1,4 @@
-#include "engine/fleet.h"
+#include "engine/fleet_impl.h"
 
 #include "common/alloc.h"
 #include "engine/outlook.h"
@@ -7,16 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE        UINT32_MAX
+#define NONE        FLEET_NONE
 #define HOSTS_MIN   64
-#define SLOTS_MIN   64
 #define DOMAINS_MAX 65536
 #define HASH_BASIS  0xCBF29CE484222325ULL /* FNV-1a */
 
 /* ---- small helpers ------------------------------------------------------- */
 
-/* `*p` is room for `size` entries; makes it room for `wanted`, zeroed. */
-static void widen(void *p, size_t entry, uint32_t size, uint32_t wanted)
+void fleet_widen(void *p, size_t entry, uint32_t size, uint32_t wanted)
 {
     char *at;
     memcpy(&at, p, sizeof(at));
@@ -33,17 +31,10 @@ static void *duplicate(const void *p, size_t entry, uint32_t n)
     return copy;
 }
 
-/* Something about this host is not what it was. */
-static void touch(struct fleet *f, uint32_t host)
-{
-    f->journal[f->sequence % FLEET_JOURNAL] = host;
-    f->hosts[host].changed = ++f->sequence;
-}
-
-/* ... and it is the host itself, not what its guests take. */
+/* The host itself is not what it was, whatever its guests take. */
 static void describe(struct fleet *f, uint32_t host)
 {
-    touch(f, host);
+    fleet_touch(f, host);
     f->hosts[host].described = f->sequence;
 }
 
@@ -111,6 +102,7 @@ void fleet_free(struct fleet *f)
     free(f->domain_up[0]);
     free(f->domain_up[1]);
     free(f->guests);
+    free(f->links);
     free(f->groups);
     free(f->classes);
     free(f);
@@ -162,6 +154,7 @@ struct fleet *fleet_copy(const struct fleet *f)
     for (int k = 0; k < FLEET_NAME_KINDS; k++)
         copy_names(&c->names[k], &f->names[k]);
     c->guests = duplicate(f->guests, sizeof(*c->guests), f->guest_size);
+    c->links = duplicate(f->links, sizeof(*c->links), f->guest_size);
     c->classes = duplicate(f->classes, sizeof(*c->classes), f->class_size);
     map64_copy(&c->guest_ids, &f->guest_ids);
     map64_copy(&c->group_ids, &f->group_ids);
@@ -192,7 +185,7 @@ int fleet_name(struct fleet *f, enum fleet_name kind, const char *name)
             return (int)i;
     if (names->n == names_max[kind])
         return -1;
-    widen(&names->at, sizeof(*names->at), names->n, names->n + 1);
+    fleet_widen(&names->at, sizeof(*names->at), names->n, names->n + 1);
     names->at[names->n] = xstrdup(name);
     return (int)names->n++;
 }
@@ -241,15 +234,15 @@ static void widen_hosts(struct fleet *f)
 {
     uint32_t size = f->size ? f->size * 2 : HOSTS_MIN;
     for (int r = 0; r < FLEET_RESOURCES; r++) {
-        widen(&f->capacity[r], 4, f->size, size);
-        widen(&f->free[r], 4, f->size, size);
-        widen(&f->scale[r], 4, f->size, size);
+        fleet_widen(&f->capacity[r], 4, f->size, size);
+        fleet_widen(&f->free[r], 4, f->size, size);
+        fleet_widen(&f->scale[r], 4, f->size, size);
     }
-    widen(&f->hosts, sizeof(*f->hosts), f->size, size);
-    widen(&f->n_devices, 1, f->size, size);
-    widen(&f->look, 4, f->size, size);
-    widen(&f->rank, 4, f->size, size);
-    widen(&f->by_rank, 4, f->size, size);
+    fleet_widen(&f->hosts, sizeof(*f->hosts), f->size, size);
+    fleet_widen(&f->n_devices, 1, f->size, size);
+    fleet_widen(&f->look, 4, f->size, size);
+    fleet_widen(&f->rank, 4, f->size, size);
+    fleet_widen(&f->by_rank, 4, f->size, size);
     f->size = size;
 }
 
@@ -307,7 +300,7 @@ static void count_domain(struct fleet *f, int which, uint32_t domain, int by)
 {
     uint32_t size = f->domain_size[which];
     if (domain >= size) {
-        widen(&f->domain_up[which], 4, size, domain * 2 + 16);
+        fleet_widen(&f->domain_up[which], 4, size, domain * 2 + 16);
         f->domain_size[which] = domain * 2 + 16;
     }
     f->domain_up[which][domain] += (uint32_t)by;
@@ -336,11 +329,11 @@ static uint32_t look_number(struct fleet *f, const struct fleet_facts *look)
 {
     uint64_t key = bytes_key(look, sizeof(*look));
     for (uint32_t i; (i = map64_get(&f->look_hashes, key)) != MAP64_NONE; key++)
-        if (memcmp(&f->looks[i], look, sizeof(*look)) == 0)
+        if (f->looks[i].state == look->state && same_nature(&f->looks[i], look))
             return i;
     if (f->n_looks == f->look_size) {
         uint32_t size = f->look_size ? f->look_size * 2 : 16;
-        widen(&f->looks, sizeof(*f->looks), f->look_size, size);
+        fleet_widen(&f->looks, sizeof(*f->looks), f->look_size, size);
         f->look_size = size;
     }
     f->looks[f->n_looks] = *look;
@@ -352,7 +345,7 @@ static void look_at(struct fleet *f, uint32_t host)
 {
     const struct fleet_facts *facts = &f->hosts[host].facts;
     struct fleet_facts look;
-    memset(&look, 0, sizeof(look)); /* compared byte by byte */
+    memset(&look, 0, sizeof(look)); /* hashed byte by byte */
     look.state = facts->state;
     look.zone = facts->zone;
     look.largest_vcpu = facts->largest_vcpu;
@@ -472,306 +465,4 @@ void fleet_ranks(struct fleet *f)
     for (uint32_t i = 0; i < f->n; i++)
         f->rank[f->by_rank[i]] = i;
     f->ranked = true;
-}
-
-/* ---- classes ------------------------------------------------------------- */
-
-static void link_class(struct fleet *f, uint32_t i)
-{
-    struct fleet_class *c = &f->classes[i];
-    c->next = map64_get(&f->class_hashes, c->hash);
-    map64_set(&f->class_hashes, c->hash, i);
-}
-
-/* Forgets the classes that no guest has. */
-static void sweep_classes(struct fleet *f)
-{
-    map64_free(&f->class_hashes);
-    f->n_classes = 0;
-    for (uint32_t i = 0; i < f->class_size; i++) {
-        struct fleet_class *c = &f->classes[i];
-        if (c->used && !c->guests) {
-            c->used = false;
-            c->version++;
-        }
-        if (!c->used)
-            continue;
-        link_class(f, i);
-        f->n_classes++;
-    }
-}
-
-static void make_room_for_class(struct fleet *f)
-{
-    if (f->n_classes < f->class_size)
-        return;
-    sweep_classes(f);
-    if (f->n_classes < f->class_size / 2)
-        return;
-    uint32_t size = f->class_size ? f->class_size * 2 : SLOTS_MIN;
-    widen(&f->classes, sizeof(*f->classes), f->class_size, size);
-    f->class_size = size;
-}
-
-static uint32_t find_class(const struct fleet *f, const struct demand *d,
-                           uint64_t hash)
-{
-    uint32_t i = map64_get(&f->class_hashes, hash);
-    while (i != NONE && !demand_same(&f->classes[i].demand, d))
-        i = f->classes[i].next;
-    return i;
-}
-
-uint32_t fleet_class(struct fleet *f, const struct demand *d)
-{
-    /* Whoever chooses puts next. */
-    if (f->n_classes && demand_same(&f->classes[f->last_class].demand, d) &&
-        f->classes[f->last_class].used)
-        return f->last_class;
-    uint64_t hash = demand_hash(d) | 1;
-    uint32_t i = find_class(f, d, hash);
-    if (i != NONE)
-        return f->last_class = i;
-    make_room_for_class(f);
-    /* The table fills from the front, save where it was swept. */
-    for (i = f->n_classes; f->classes[i].used;)
-        i = i ? i - 1 : f->class_size - 1;
-    struct fleet_class *c = &f->classes[i];
-    *c = (struct fleet_class){
-        .demand = *d, .hash = hash, .version = c->version, .used = true
-    };
-    link_class(f, i);
-    f->n_classes++;
-    return f->last_class = i;
-}
-
-const struct demand *fleet_demand(const struct fleet *f, uint32_t class_)
-{
-    return &f->classes[class_].demand;
-}
-
-/* ---- groups -------------------------------------------------------------- */
-
-const struct fleet_group *fleet_group(const struct fleet *f, uint64_t id)
-{
-    uint32_t i = id ? map64_get(&f->group_ids, id) : MAP64_NONE;
-    return i == MAP64_NONE ? NULL : &f->groups[i];
-}
-
-static struct fleet_member *member(const struct fleet_group *g, uint32_t host)
-{
-    for (uint32_t i = 0; i < g->n; i++)
-        if (g->at[i].host == host)
-            return &g->at[i];
-    return NULL;
-}
-
-uint32_t fleet_group_on(const struct fleet_group *g, uint32_t host)
-{
-    const struct fleet_member *m = g ? member(g, host) : NULL;
-    return m ? m->count : 0;
-}
-
-static struct fleet_group *new_group(struct fleet *f, uint64_t id)
-{
-    uint32_t i = f->group_hole;
-    if (i != NONE) {
-        f->group_hole = f->groups[i].total;
-    } else {
-        if (f->group_slots == f->group_size) {
-            uint32_t size = f->group_size ? f->group_size * 2 : SLOTS_MIN;
-            widen(&f->groups, sizeof(*f->groups), f->group_size, size);
-            f->group_size = size;
-        }
-        i = f->group_slots++;
-    }
-    struct fleet_group *g = &f->groups[i];
-    *g = (struct fleet_group){ .id = id, .at = g->at, .size = g->size };
-    map64_set(&f->group_ids, id, i);
-    return g;
-}
-
-static void join_group(struct fleet *f, uint64_t id, uint32_t host)
-{
-    if (!id)
-        return;
-    uint32_t i = map64_get(&f->group_ids, id);
-    struct fleet_group *g = i == MAP64_NONE ? new_group(f, id) : &f->groups[i];
-    struct fleet_member *m = member(g, host);
-    g->total++;
-    if (m) {
-        m->count++;
-        return;
-    }
-    if (g->n == g->size) {
-        uint32_t size = g->size ? g->size * 2 : 4;
-        widen(&g->at, sizeof(*g->at), g->size, size);
-        g->size = size;
-    }
-    g->at[g->n++] = (struct fleet_member){ .host = host, .count = 1 };
-}
-
-static void leave_group(struct fleet *f, uint64_t id, uint32_t host)
-{
-    if (!id)
-        return;
-    uint32_t i = map64_get(&f->group_ids, id);
-    struct fleet_group *g = &f->groups[i];
-    struct fleet_member *m = member(g, host);
-    if (!--m->count)
-        *m = g->at[--g->n];
-    if (--g->total)
-        return;
-    map64_drop(&f->group_ids, id);
-    g->id = 0;
-    g->total = f->group_hole; /* the list of free ones */
-    f->group_hole = i;
-}
-
-/* ---- guests -------------------------------------------------------------- */
-
-/* Takes from (`sign` 1) or gives back to (-1) the host. */
-static void take(struct fleet *f, const struct demand *d,
-                 const struct placing *at, int32_t sign)
-{
-    struct fleet_host *h = &f->hosts[at->host];
-    for (int r = 0; r < FLEET_RESOURCES; r++)
-        if (d->need[r])
-            f->free[r][at->host] -= sign * d->need[r];
-    for (int c = 0; d->cells && c < h->n_cells; c++)
-        if (at->cells >> c & 1) {
-            h->cells[c].free_vcpu -= sign * demand_per_cell(d, FLEET_VCPU);
-            h->cells[c].free_memory -= sign * demand_per_cell(d, FLEET_MEMORY);
-        }
-    for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++)
-        for (int i = 0; i < h->n_devices; i++)
-            if (at->devices[k] >> i & 1)
-                h->devices[i].free =
-                    (int16_t)(h->devices[i].free -
-                              sign * d->devices[k].thousandths);
-    touch(f, at->host);
-}
-
-static void link_guest(struct fleet *f, uint32_t slot)
-{
-    struct fleet_guest *g = &f->guests[slot];
-    struct fleet_host *h = &f->hosts[g->at.host];
-    g->prev = NONE;
-    g->next = h->first;
-    if (h->first != NONE)
-        f->guests[h->first].prev = slot;
-    h->first = slot;
-    h->guests++;
-}
-
-static void unlink_guest(struct fleet *f, uint32_t slot)
-{
-    struct fleet_guest *g = &f->guests[slot];
-    struct fleet_host *h = &f->hosts[g->at.host];
-    if (g->prev == NONE)
-        h->first = g->next;
-    else
-        f->guests[g->prev].next = g->next;
-    if (g->next != NONE)
-        f->guests[g->next].prev = g->prev;
-    h->guests--;
-}
-
-static void settle(struct fleet *f, uint32_t slot, const struct placing *at)
-{
-    struct fleet_guest *g = &f->guests[slot];
-    g->at = *at;
-    take(f, fleet_demand(f, g->class_), at, 1);
-    join_group(f, g->group.id, at->host);
-    link_guest(f, slot);
-}
-
-static void unsettle(struct fleet *f, uint32_t slot)
-{
-    struct fleet_guest *g = &f->guests[slot];
-    unlink_guest(f, slot);
-    leave_group(f, g->group.id, g->at.host);
-    take(f, fleet_demand(f, g->class_), &g->at, -1);
-}
-
-static uint32_t vacant_slot(struct fleet *f)
-{
-    uint32_t i = f->guest_hole;
-    if (i != NONE) {
-        f->guest_hole = f->guests[i].next;
-        return i;
-    }
-    if (f->guest_slots == f->guest_size) {
-        uint32_t size = f->guest_size ? f->guest_size * 2 : SLOTS_MIN;
-        widen(&f->guests, sizeof(*f->guests), f->guest_size, size);
-        f->guest_size = size;
-    }
-    return f->guest_slots++;
-}
-
-bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
-               const struct placing *at)
-{
-    if (map64_get(&f->guest_ids, id) != MAP64_NONE)
-        return false;
-    uint32_t slot = vacant_slot(f), class_ = fleet_class(f, &r->demand);
-    f->classes[class_].guests++;
-    f->guests[slot] = (struct fleet_guest){
-        .id = id,
-        .class_ = class_,
-        .priority = r->priority,
-        .movable = true,
-        .group = r->group,
-    };
-    map64_set(&f->guest_ids, id, slot);
-    f->n_guests++;
-    settle(f, slot, at);
-    return true;
-}
-
-bool fleet_remove(struct fleet *f, uint64_t id)
-{
-    uint32_t slot = map64_get(&f->guest_ids, id);
-    if (slot == MAP64_NONE)
-        return false;
-    unsettle(f, slot);
-    map64_drop(&f->guest_ids, id);
-    f->classes[f->guests[slot].class_].guests--;
-    f->guests[slot] = (struct fleet_guest){ .next = f->guest_hole };
-    f->guest_hole = slot;
-    f->n_guests--;
-    return true;
-}
-
-bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to)
-{
-    uint32_t slot = map64_get(&f->guest_ids, id);
-    if (slot == MAP64_NONE)
-        return false;
-    unsettle(f, slot);
-    settle(f, slot, to);
-    return true;
-}
-
-struct fleet_guest *fleet_guest(const struct fleet *f, uint64_t id)
-{
-    uint32_t slot = map64_get(&f->guest_ids, id);
-    return slot == MAP64_NONE ? NULL : &f->guests[slot];
-}
-
-struct fleet_guest *fleet_next(const struct fleet *f, uint32_t host,
-                               const struct fleet_guest *g)
-{
-    uint32_t slot = g ? g->next : f->hosts[host].first;
-    return slot == NONE ? NULL : &f->guests[slot];
-}
-
-void fleet_request_of(const struct fleet *f, const struct fleet_guest *g,
-                      struct request *out)
-{
-    *out = (struct request){
-        .demand = *fleet_demand(f, g->class_),
-        .group = g->group,
-        .priority = g->priority,
-    };
 }

@@ -90,7 +90,11 @@ struct fleet_guest {
     struct placing at;
     struct request_group group;
     struct fleet_use use;
-    uint32_t next, prev; /* on the host: slots */
+};
+
+/* Guests of a host are a list of slots; apart, for it is read by few. */
+struct fleet_link {
+    uint32_t next, prev;
 };
 
 /* Members by host; hosts with none are not in the list (it has no order). */
@@ -164,6 +168,7 @@ struct fleet {
     uint32_t domain_size[2];
 
     struct fleet_guest *guests;
+    struct fleet_link *links; /* of the guests, by slot */
     uint32_t n_guests, guest_slots, guest_size, guest_hole;
     struct fleet_group *groups;
     uint32_t group_slots, group_size, group_hole;

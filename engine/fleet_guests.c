@@ -1,0 +1,309 @@
+#include "engine/fleet_impl.h"
+
+#include <stdlib.h>
+
+#define NONE FLEET_NONE
+
+/* ---- classes ------------------------------------------------------------- */
+
+static void link_class(struct fleet *f, uint32_t i)
+{
+    struct fleet_class *c = &f->classes[i];
+    c->next = map64_get(&f->class_hashes, c->hash);
+    map64_set(&f->class_hashes, c->hash, i);
+}
+
+/* Forgets the classes that no guest has. */
+static void sweep_classes(struct fleet *f)
+{
+    map64_free(&f->class_hashes);
+    f->n_classes = 0;
+    for (uint32_t i = 0; i < f->class_size; i++) {
+        struct fleet_class *c = &f->classes[i];
+        if (c->used && !c->guests) {
+            c->used = false;
+            c->version++;
+        }
+        if (!c->used)
+            continue;
+        link_class(f, i);
+        f->n_classes++;
+    }
+}
+
+static void make_room_for_class(struct fleet *f)
+{
+    if (f->n_classes < f->class_size)
+        return;
+    sweep_classes(f);
+    if (f->n_classes < f->class_size / 2)
+        return;
+    uint32_t size = f->class_size ? f->class_size * 2 : FLEET_SLOTS_MIN;
+    fleet_widen(&f->classes, sizeof(*f->classes), f->class_size, size);
+    f->class_size = size;
+}
+
+static uint32_t find_class(const struct fleet *f, const struct demand *d,
+                           uint64_t hash)
+{
+    uint32_t i = map64_get(&f->class_hashes, hash);
+    while (i != NONE && !demand_same(&f->classes[i].demand, d))
+        i = f->classes[i].next;
+    return i;
+}
+
+uint32_t fleet_class(struct fleet *f, const struct demand *d)
+{
+    /* Whoever chooses puts next. */
+    if (f->n_classes && demand_same(&f->classes[f->last_class].demand, d) &&
+        f->classes[f->last_class].used)
+        return f->last_class;
+    uint64_t hash = demand_hash(d) | 1;
+    uint32_t i = find_class(f, d, hash);
+    if (i != NONE)
+        return f->last_class = i;
+    make_room_for_class(f);
+    /* The table fills from the front, save where it was swept. */
+    for (i = f->n_classes; f->classes[i].used;)
+        i = i ? i - 1 : f->class_size - 1;
+    struct fleet_class *c = &f->classes[i];
+    *c = (struct fleet_class){
+        .demand = *d, .hash = hash, .version = c->version, .used = true
+    };
+    link_class(f, i);
+    f->n_classes++;
+    return f->last_class = i;
+}
+
+const struct demand *fleet_demand(const struct fleet *f, uint32_t class_)
+{
+    return &f->classes[class_].demand;
+}
+
+/* ---- groups -------------------------------------------------------------- */
+
+const struct fleet_group *fleet_group(const struct fleet *f, uint64_t id)
+{
+    uint32_t i = id ? map64_get(&f->group_ids, id) : MAP64_NONE;
+    return i == MAP64_NONE ? NULL : &f->groups[i];
+}
+
+static struct fleet_member *member(const struct fleet_group *g, uint32_t host)
+{
+    for (uint32_t i = 0; i < g->n; i++)
+        if (g->at[i].host == host)
+            return &g->at[i];
+    return NULL;
+}
+
+uint32_t fleet_group_on(const struct fleet_group *g, uint32_t host)
+{
+    const struct fleet_member *m = g ? member(g, host) : NULL;
+    return m ? m->count : 0;
+}
+
+static struct fleet_group *new_group(struct fleet *f, uint64_t id)
+{
+    uint32_t i = f->group_hole;
+    if (i != NONE) {
+        f->group_hole = f->groups[i].total;
+    } else {
+        if (f->group_slots == f->group_size) {
+            uint32_t size = f->group_size ? f->group_size * 2 : FLEET_SLOTS_MIN;
+            fleet_widen(&f->groups, sizeof(*f->groups), f->group_size, size);
+            f->group_size = size;
+        }
+        i = f->group_slots++;
+    }
+    struct fleet_group *g = &f->groups[i];
+    *g = (struct fleet_group){ .id = id, .at = g->at, .size = g->size };
+    map64_set(&f->group_ids, id, i);
+    return g;
+}
+
+static void join_group(struct fleet *f, uint64_t id, uint32_t host)
+{
+    if (!id)
+        return;
+    uint32_t i = map64_get(&f->group_ids, id);
+    struct fleet_group *g = i == MAP64_NONE ? new_group(f, id) : &f->groups[i];
+    struct fleet_member *m = member(g, host);
+    g->total++;
+    if (m) {
+        m->count++;
+        return;
+    }
+    if (g->n == g->size) {
+        uint32_t size = g->size ? g->size * 2 : 4;
+        fleet_widen(&g->at, sizeof(*g->at), g->size, size);
+        g->size = size;
+    }
+    g->at[g->n++] = (struct fleet_member){ .host = host, .count = 1 };
+}
+
+static void leave_group(struct fleet *f, uint64_t id, uint32_t host)
+{
+    if (!id)
+        return;
+    uint32_t i = map64_get(&f->group_ids, id);
+    struct fleet_group *g = &f->groups[i];
+    struct fleet_member *m = member(g, host);
+    if (!--m->count)
+        *m = g->at[--g->n];
+    if (--g->total)
+        return;
+    map64_drop(&f->group_ids, id);
+    g->id = 0;
+    g->total = f->group_hole; /* the list of free ones */
+    f->group_hole = i;
+}
+
+/* ---- guests -------------------------------------------------------------- */
+
+/* Takes from (`sign` 1) or gives back to (-1) the host. */
+static void take(struct fleet *f, const struct demand *d,
+                 const struct placing *at, int32_t sign)
+{
+    struct fleet_host *h = &f->hosts[at->host];
+    for (int r = 0; r < FLEET_RESOURCES; r++)
+        if (d->need[r])
+            f->free[r][at->host] -= sign * d->need[r];
+    for (int c = 0; d->cells && c < h->n_cells; c++)
+        if (at->cells >> c & 1) {
+            h->cells[c].free_vcpu -= sign * demand_per_cell(d, FLEET_VCPU);
+            h->cells[c].free_memory -= sign * demand_per_cell(d, FLEET_MEMORY);
+        }
+    for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++)
+        for (int i = 0; i < h->n_devices; i++)
+            if (at->devices[k] >> i & 1)
+                h->devices[i].free =
+                    (int16_t)(h->devices[i].free -
+                              sign * d->devices[k].thousandths);
+    fleet_touch(f, at->host);
+}
+
+static void link_guest(struct fleet *f, uint32_t slot)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    struct fleet_host *h = &f->hosts[g->at.host];
+    f->links[slot] = (struct fleet_link){ .next = h->first, .prev = NONE };
+    if (h->first != NONE)
+        f->links[h->first].prev = slot;
+    h->first = slot;
+    h->guests++;
+}
+
+static void unlink_guest(struct fleet *f, uint32_t slot)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    struct fleet_host *h = &f->hosts[g->at.host];
+    struct fleet_link link = f->links[slot];
+    if (link.prev == NONE)
+        h->first = link.next;
+    else
+        f->links[link.prev].next = link.next;
+    if (link.next != NONE)
+        f->links[link.next].prev = link.prev;
+    h->guests--;
+}
+
+static void settle(struct fleet *f, uint32_t slot, const struct placing *at)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    g->at = *at;
+    take(f, fleet_demand(f, g->class_), at, 1);
+    join_group(f, g->group.id, at->host);
+    link_guest(f, slot);
+}
+
+static void unsettle(struct fleet *f, uint32_t slot)
+{
+    struct fleet_guest *g = &f->guests[slot];
+    unlink_guest(f, slot);
+    leave_group(f, g->group.id, g->at.host);
+    take(f, fleet_demand(f, g->class_), &g->at, -1);
+}
+
+static uint32_t vacant_slot(struct fleet *f)
+{
+    uint32_t i = f->guest_hole;
+    if (i != NONE) {
+        f->guest_hole = f->links[i].next;
+        return i;
+    }
+    if (f->guest_slots == f->guest_size) {
+        uint32_t size = f->guest_size ? f->guest_size * 2 : FLEET_SLOTS_MIN;
+        fleet_widen(&f->guests, sizeof(*f->guests), f->guest_size, size);
+        fleet_widen(&f->links, sizeof(*f->links), f->guest_size, size);
+        f->guest_size = size;
+    }
+    return f->guest_slots++;
+}
+
+bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
+               const struct placing *at)
+{
+    if (map64_get(&f->guest_ids, id) != MAP64_NONE)
+        return false;
+    uint32_t slot = vacant_slot(f), class_ = fleet_class(f, &r->demand);
+    f->classes[class_].guests++;
+    f->guests[slot] = (struct fleet_guest){
+        .id = id,
+        .class_ = class_,
+        .priority = r->priority,
+        .movable = true,
+        .group = r->group,
+    };
+    map64_set(&f->guest_ids, id, slot);
+    f->n_guests++;
+    settle(f, slot, at);
+    return true;
+}
+
+bool fleet_remove(struct fleet *f, uint64_t id)
+{
+    uint32_t slot = map64_get(&f->guest_ids, id);
+    if (slot == MAP64_NONE)
+        return false;
+    unsettle(f, slot);
+    map64_drop(&f->guest_ids, id);
+    f->classes[f->guests[slot].class_].guests--;
+    f->guests[slot] = (struct fleet_guest){ 0 };
+    f->links[slot].next = f->guest_hole;
+    f->guest_hole = slot;
+    f->n_guests--;
+    return true;
+}
+
+bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to)
+{
+    uint32_t slot = map64_get(&f->guest_ids, id);
+    if (slot == MAP64_NONE)
+        return false;
+    unsettle(f, slot);
+    settle(f, slot, to);
+    return true;
+}
+
+struct fleet_guest *fleet_guest(const struct fleet *f, uint64_t id)
+{
+    uint32_t slot = map64_get(&f->guest_ids, id);
+    return slot == MAP64_NONE ? NULL : &f->guests[slot];
+}
+
+struct fleet_guest *fleet_next(const struct fleet *f, uint32_t host,
+                               const struct fleet_guest *g)
+{
+    uint32_t slot = g ? f->links[g - f->guests].next : f->hosts[host].first;
+    return slot == NONE ? NULL : &f->guests[slot];
+}
+
+void fleet_request_of(const struct fleet *f, const struct fleet_guest *g,
+                      struct request *out)
+{
+    *out = (struct request){
+        .demand = *fleet_demand(f, g->class_),
+        .group = g->group,
+        .priority = g->priority,
+    };
+}
