@@ -13,6 +13,7 @@
 #include "daemon/peers.h"
 #include "daemon/pool_store.h"
 #include "daemon/renewal.h"
+#include "daemon/service_watch.h"
 #include "engine/housekeeping.h"
 #include "engine/rebalancer.h"
 #include "engine/scheduler.h"
@@ -55,6 +56,7 @@ struct core {
     int port;
     char *public_url, *face_root;
     struct node_services *services; /* NULL: others start the daemons */
+    struct service_watch *members;  /* tells them who is in the pool */
     struct kvm_probe_result kvm;
     struct pki pki;
     struct membership pool;
@@ -609,8 +611,7 @@ static bool start_services(struct core *c, struct error *err)
 {
     if (!c->config->services)
         return true;
-    c->services =
-        node_services_start(c->config, c->env, c->node, c->pool.founder, err);
+    c->services = node_services_start(c->config, c->env, c->node, err);
     return c->services != NULL;
 }
 
@@ -626,14 +627,20 @@ static bool core_start(struct core *c, struct error *err)
         !open_network(c, err))
         return false;
     make_reconcilers(c);
+    if (c->services)
+        c->members = service_watch_new(c->cache, c->services, c->env);
     if (!follow(c, err) || (c->pool.founder && !make_content(c, err)) ||
         !open_peers(c, err))
         return false;
+    if (c->members)
+        service_watch_start(c->members);
     /* The API answers before the node is at work, whatever that waits for. */
     storage_interrupted(c->storage);
     if (!start_face(c, err))
         return false;
     start_renewal(c);
+    if (c->services)
+        node_services_await(c->services);
     return start_node(c, err);
 }
 
@@ -657,6 +664,7 @@ static void core_stop(struct core *c)
     drivers_close(&c->drivers);
     cache_free(c->cache);
     store_close(c->store);
+    service_watch_free(c->members);
     node_services_free(c->services);
     pki_close(&c->pki);
     free(c->public_url);
@@ -696,10 +704,15 @@ int core_run_services(const struct config *config)
     choose_names(&c);
     bool ok = take_places(&c, &err) && read_membership(&c, &err) &&
               start_services(&c, &err);
-    if (ok)
+    if (ok) {
+        struct service_member self = { .address = "127.0.0.1" };
+        snprintf(self.name, sizeof(self.name), "%s", c.node);
+        node_services_members(c.services, &self, 1);
+        node_services_await(c.services);
         await_end(&c, &set);
-    else
+    } else {
         log_err("core", "%s", err.text);
+    }
     node_services_free(c.services);
     free(c.public_url);
     free(c.face_root);

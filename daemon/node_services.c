@@ -9,7 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <pthread.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,16 +27,23 @@
 
 #define START_US (60 * SECOND_US)
 
+#define NB_PORT      6641 /* IANA's for OVN; RAFT has the two after them */
+#define SB_PORT      6642
+#define NB_RAFT_PORT 6643
+#define SB_RAFT_PORT 6644
+#define MEMBERS_MAX  16
+
 /* What prepare, command and probe are given. */
 struct node_setup {
     const struct config *config;
-    char node[64];
-    bool central; /* runs OVN's databases and northd */
+    char node[64], address[64];
+    pthread_mutex_t lock; /* all below */
+    struct service_member members[MEMBERS_MAX];
+    size_t n_members;
 };
 
 struct node_services {
     struct node_setup setup;
-    struct service_spec specs[SERVICES_MAX];
     struct supervisor *supervisor;
 };
 
@@ -171,9 +178,73 @@ static bool move_address(const struct config *cf, struct error *err)
                                         "default", "via", cf->gateway, NULL));
 }
 
-static bool tell_controller(const struct node_setup *n, struct error *err)
+/* ---- the pool ---------------------------------------------------------- */
+
+static size_t central_members(const struct node_setup *n)
+{
+    return n->n_members < NODE_SERVICES_CENTRAL ? n->n_members
+                                                : NODE_SERVICES_CENTRAL;
+}
+
+static bool is_clustered(struct node_setup *n)
+{
+    pthread_mutex_lock(&n->lock);
+    bool yes = n->n_members > 1;
+    pthread_mutex_unlock(&n->lock);
+    return yes;
+}
+
+/* "ssl:a:6642,ssl:b:6642", or the socket where there is one database. */
+static char *remotes(struct node_setup *n, int port, const char *alone)
+{
+    struct buf b = BUF_INIT(4096);
+    pthread_mutex_lock(&n->lock);
+    for (size_t i = 0; n->n_members > 1 && i < central_members(n); i++)
+        buf_addf(&b, "%sssl:%s:%d", i ? "," : "", n->members[i].address, port);
+    pthread_mutex_unlock(&n->lock);
+    if (!b.len)
+        buf_adds(&b, alone);
+    return buf_steal(&b);
+}
+
+static void add_tls(const struct node_setup *n, struct words *w)
+{
+    words_add(w, "--private-key=%s/pki/server.key", n->config->state_dir);
+    words_add(w, "--certificate=%s/pki/server.crt", n->config->state_dir);
+    words_add(w, "--ca-cert=%s/pki/ca.crt", n->config->state_dir);
+}
+
+static bool is_member(void *arg)
+{
+    struct node_setup *n = arg;
+    pthread_mutex_lock(&n->lock);
+    bool yes = n->n_members > 0;
+    pthread_mutex_unlock(&n->lock);
+    return yes;
+}
+
+static bool is_central(void *arg)
+{
+    struct node_setup *n = arg;
+    bool yes = false;
+    pthread_mutex_lock(&n->lock);
+    for (size_t i = 0; i < central_members(n); i++)
+        if (strcmp(n->members[i].name, n->node) == 0)
+            yes = true;
+    pthread_mutex_unlock(&n->lock);
+    return yes;
+}
+
+static bool in_a_pool(struct node_setup *n, struct error *err)
+{
+    return is_member(n) ||
+           error_set(err, ERR_BUSY, "waits until this node is in a pool");
+}
+
+static bool tell_controller(struct node_setup *n, struct error *err)
 {
     const struct config *cf = n->config;
+    _autofree_ char *sb = remotes(n, SB_PORT, "unix:" SB_SOCKET);
     _autowords_ struct words w = WORDS_INIT;
     words_add(&w, "ovs-vsctl");
     words_add(&w, "--timeout=10");
@@ -182,7 +253,7 @@ static bool tell_controller(const struct node_setup *n, struct error *err)
     words_add(&w, ".");
     words_add(&w, "external_ids:system-id=%s", n->node);
     words_add(&w, "external_ids:hostname=%s", n->node);
-    words_add(&w, "external_ids:ovn-remote=\"unix:" SB_SOCKET "\"");
+    words_add(&w, "external_ids:ovn-remote=\"%s\"", sb);
     words_add(&w, "external_ids:ovn-encap-type=geneve");
     words_add(&w, "external_ids:ovn-encap-ip=%.*s",
               (int)strcspn(cf->address, "/"), cf->address);
@@ -193,7 +264,7 @@ static bool tell_controller(const struct node_setup *n, struct error *err)
 
 static bool do_uplink(void *arg, struct error *err)
 {
-    const struct node_setup *n = arg;
+    struct node_setup *n = arg;
     const struct config *cf = n->config;
     return (!*cf->uplink || (add_bridge(cf, err) && move_address(cf, err))) &&
            tell_controller(n, err);
@@ -201,47 +272,124 @@ static bool do_uplink(void *arg, struct error *err)
 
 /* ---- OVN --------------------------------------------------------------- */
 
-static bool prepare_database(const char *file, const char *schema,
+struct database {
+    const char *name, *schema, *file, *tables;
+    int port, raft_port;
+};
+
+static const struct database nb = { "nb",
+                                    "OVN_Northbound",
+                                    "/var/lib/ovn/nb.db",
+                                    "/usr/share/ovn/ovn-nb.ovsschema",
+                                    NB_PORT,
+                                    NB_RAFT_PORT };
+static const struct database sb = { "sb",
+                                    "OVN_Southbound",
+                                    "/var/lib/ovn/sb.db",
+                                    "/usr/share/ovn/ovn-sb.ovsschema",
+                                    SB_PORT,
+                                    SB_RAFT_PORT };
+
+static bool ovsdb_tool(struct error *err, const char *verb,
+                       const struct database *db)
+{
+    return command_do(err, "ovsdb-tool", verb, db->file, NULL);
+}
+
+/* The first member's content becomes the cluster's. */
+static bool become_cluster(const struct node_setup *n,
+                           const struct database *db, struct error *err)
+{
+    _autofree_ char *own = xasprintf("ssl:%s:%d", n->address, db->raft_port);
+    _autofree_ char *alone = xasprintf("%s.alone", db->file);
+    unlink(alone);
+    if (rename(db->file, alone) != 0)
+        return error_errno(err, ERR_INTERNAL, errno, "%s", db->file);
+    if (command_do(err, "ovsdb-tool", "create-cluster", db->file, alone, own,
+                   NULL))
+        return true;
+    (void)rename(alone, db->file);
+    return false;
+}
+
+/* What this node had alone is derived from the pool's records as well. */
+static bool join_cluster(struct node_setup *n, const struct database *db,
+                         struct error *err)
+{
+    _autowords_ struct words w = WORDS_INIT;
+    unlink(db->file);
+    words_add(&w, "ovsdb-tool");
+    words_add(&w, "join-cluster");
+    words_add(&w, "%s", db->file);
+    words_add(&w, "%s", db->schema);
+    words_add(&w, "ssl:%s:%d", n->address, db->raft_port);
+    pthread_mutex_lock(&n->lock);
+    for (size_t i = 0; i < central_members(n); i++)
+        if (strcmp(n->members[i].name, n->node) != 0)
+            words_add(&w, "ssl:%s:%d", n->members[i].address, db->raft_port);
+    pthread_mutex_unlock(&n->lock);
+    return command_run(&w, 20000, NULL, err);
+}
+
+static bool is_first(struct node_setup *n)
+{
+    pthread_mutex_lock(&n->lock);
+    bool first = n->n_members && strcmp(n->members[0].name, n->node) == 0;
+    pthread_mutex_unlock(&n->lock);
+    return first;
+}
+
+static bool prepare_database(struct node_setup *n, const struct database *db,
                              struct error *err)
 {
     static const char *const dirs[] = { "/var/lib/ovn", "/run/ovn",
                                         "/var/log/ovn", NULL };
-    return make_dirs(err, dirs) &&
-           (exists(file) ||
-            command_do(err, "ovsdb-tool", "create", file, schema, NULL));
+    struct error no;
+    if (!in_a_pool(n, err) || !make_dirs(err, dirs))
+        return false;
+    bool there = exists(db->file), first = is_first(n);
+    if (!there && first &&
+        !command_do(err, "ovsdb-tool", "create", db->file, db->tables, NULL))
+        return false;
+    if (!is_clustered(n) || (there && ovsdb_tool(&no, "db-is-clustered", db)))
+        return true;
+    return first ? become_cluster(n, db, err) : join_cluster(n, db, err);
 }
 
 static bool prepare_nb(void *arg, struct error *err)
 {
-    return prepare_database("/var/lib/ovn/nb.db",
-                            "/usr/share/ovn/ovn-nb.ovsschema", err);
+    return prepare_database(arg, &nb, err);
 }
 
 static bool prepare_sb(void *arg, struct error *err)
 {
-    return prepare_database("/var/lib/ovn/sb.db",
-                            "/usr/share/ovn/ovn-sb.ovsschema", err);
+    return prepare_database(arg, &sb, err);
 }
 
-static void command_database(struct words *w, const char *db)
+static void command_database(struct node_setup *n, struct words *w,
+                             const struct database *db)
 {
     words_add(w, "ovsdb-server");
-    words_add(w, "/var/lib/ovn/%s.db", db);
+    words_add(w, "%s", db->file);
     words_add(w, "-vconsole:off");
-    words_add(w, "--remote=punix:/run/ovn/ovn%s_db.sock", db);
-    words_add(w, "--unixctl=/run/ovn/ovn%s_db.ctl", db);
-    words_add(w, "--pidfile=/run/ovn/ovn%s_db.pid", db);
-    words_add(w, "--log-file=/var/log/ovn/ovsdb-server-%s.log", db);
+    words_add(w, "--remote=punix:/run/ovn/ovn%s_db.sock", db->name);
+    words_add(w, "--unixctl=/run/ovn/ovn%s_db.ctl", db->name);
+    words_add(w, "--pidfile=/run/ovn/ovn%s_db.pid", db->name);
+    words_add(w, "--log-file=/var/log/ovn/ovsdb-server-%s.log", db->name);
+    if (!is_clustered(n))
+        return;
+    words_add(w, "--remote=pssl:%d:%s", db->port, n->address);
+    add_tls(n, w);
 }
 
 static void command_nb(void *arg, struct words *w)
 {
-    command_database(w, "nb");
+    command_database(arg, w, &nb);
 }
 
 static void command_sb(void *arg, struct words *w)
 {
-    command_database(w, "sb");
+    command_database(arg, w, &sb);
 }
 
 static bool probe_nb(void *arg)
@@ -256,28 +404,31 @@ static bool probe_sb(void *arg)
 
 static bool prepare_northd(void *arg, struct error *err)
 {
+    if (is_clustered(arg))
+        return true; /* done when there was one */
     return command_do(err, "ovn-nbctl", "--timeout=5", "init", NULL) &&
            command_do(err, "ovn-sbctl", "--timeout=5", "init", NULL);
 }
 
 static void command_northd(void *arg, struct words *w)
 {
-    static const char *const words[] = {
-        "ovn-northd",
-        "-vconsole:off",
-        ("--ovnnb-db=unix:" NB_SOCKET),
-        ("--ovnsb-db=unix:" SB_SOCKET),
-        "--pidfile=/run/ovn/ovn-northd.pid",
-        "--log-file=/var/log/ovn/ovn-northd.log",
-        NULL
-    };
-    words_list(w, words);
+    struct node_setup *n = arg;
+    _autofree_ char *north = remotes(n, NB_PORT, "unix:" NB_SOCKET);
+    _autofree_ char *south = remotes(n, SB_PORT, "unix:" SB_SOCKET);
+    words_add(w, "ovn-northd");
+    words_add(w, "-vconsole:off");
+    words_add(w, "--ovnnb-db=%s", north);
+    words_add(w, "--ovnsb-db=%s", south);
+    words_add(w, "--pidfile=/run/ovn/ovn-northd.pid");
+    words_add(w, "--log-file=/var/log/ovn/ovn-northd.log");
+    if (is_clustered(n))
+        add_tls(n, w);
 }
 
 static bool prepare_controller(void *arg, struct error *err)
 {
     static const char *const dirs[] = { "/run/ovn", "/var/log/ovn", NULL };
-    return make_dirs(err, dirs);
+    return in_a_pool(arg, err) && make_dirs(err, dirs);
 }
 
 static void command_controller(void *arg, struct words *w)
@@ -291,6 +442,7 @@ static void command_controller(void *arg, struct words *w)
         NULL
     };
     words_list(w, words);
+    add_tls(arg, w);
 }
 
 /* It makes br-int when it knows what to make; guests are plugged into it. */
@@ -418,79 +570,130 @@ static bool probe_etcd(void *arg)
 }
 
 /* Our own member, unless the configuration names others. */
-static bool has_etcd(const struct config *cf)
+static bool has_etcd(void *arg)
 {
+    const struct node_setup *n = arg;
+    const struct config *cf = n->config;
     return pool_store_wants_etcd(cf) &&
            strcmp(cf->etcd_endpoints, ETCD_CLIENT) == 0;
 }
 
 /* ---- the table --------------------------------------------------------- */
 
-enum role { EVERY_NODE, CENTRAL, ETCD };
-
-static const struct {
-    enum role role;
-    struct service_spec spec;
-} table[] = {
-    { ETCD, { "etcd", { NULL }, prepare_etcd, command_etcd, probe_etcd } },
-    { EVERY_NODE,
-      { "ovsdb-server", { NULL }, prepare_ovsdb, command_ovsdb, probe_ovsdb } },
-    { EVERY_NODE,
-      { "ovs-vswitchd",
-        { "ovsdb-server" },
-        prepare_vswitchd,
-        command_vswitchd,
-        NULL } },
-    { EVERY_NODE, { "uplink", { "ovs-vswitchd" }, do_uplink, NULL, NULL } },
-    { EVERY_NODE,
-      { "libvirtd",
-        { NULL },
-        prepare_libvirtd,
-        command_libvirtd,
-        probe_libvirtd } },
-    { CENTRAL, { "ovn-nb", { NULL }, prepare_nb, command_nb, probe_nb } },
-    { CENTRAL, { "ovn-sb", { NULL }, prepare_sb, command_sb, probe_sb } },
-    { CENTRAL,
-      { "ovn-northd",
-        { "ovn-nb", "ovn-sb" },
-        prepare_northd,
-        command_northd,
-        NULL } },
-    { EVERY_NODE,
-      { "ovn-controller",
-        { "uplink" },
-        prepare_controller,
-        command_controller,
-        probe_controller } },
+static const struct service_spec table[] = {
+    { "etcd", { NULL }, prepare_etcd, command_etcd, probe_etcd, has_etcd },
+    { "ovsdb-server", { NULL }, prepare_ovsdb, command_ovsdb, probe_ovsdb },
+    { "ovs-vswitchd",
+      { "ovsdb-server" },
+      prepare_vswitchd,
+      command_vswitchd,
+      NULL },
+    { "uplink", { "ovs-vswitchd" }, do_uplink, NULL, NULL },
+    { "libvirtd",
+      { NULL },
+      prepare_libvirtd,
+      command_libvirtd,
+      probe_libvirtd },
+    { "ovn-nb", { NULL }, prepare_nb, command_nb, probe_nb, is_central },
+    { "ovn-sb", { NULL }, prepare_sb, command_sb, probe_sb, is_central },
+    { "ovn-northd",
+      { "ovn-nb", "ovn-sb" },
+      prepare_northd,
+      command_northd,
+      NULL,
+      is_central },
+    { "ovn-controller",
+      { "uplink" },
+      prepare_controller,
+      command_controller,
+      probe_controller,
+      is_member },
 };
 
-static size_t choose(const struct node_setup *setup,
-                     struct service_spec out[SERVICES_MAX])
+/* ---- life -------------------------------------------------------------- */
+
+static void fill(struct node_setup *n, const struct config *config,
+                 const char *node)
 {
-    size_t n = 0;
-    const bool here[] = { [EVERY_NODE] = true,
-                          [CENTRAL] = setup->central,
-                          [ETCD] = has_etcd(setup->config) };
-    for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        if (here[table[i].role])
-            out[n++] = table[i].spec;
-    return n;
+    *n = (struct node_setup){ .config = config };
+    snprintf(n->node, sizeof(n->node), "%s", node);
+    snprintf(n->address, sizeof(n->address), "%.*s",
+             (int)strcspn(config->address, "/"), config->address);
+    pthread_mutex_init(&n->lock, NULL);
+}
+
+static bool same_members(const struct node_setup *s,
+                         const struct service_member *members, size_t n)
+{
+    if (s->n_members != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(s->members[i].name, members[i].name) != 0 ||
+            strcmp(s->members[i].address, members[i].address) != 0)
+            return false;
+    return true;
+}
+
+/* True if that is news; *was: how many there were. */
+static bool take_members(struct node_setup *s,
+                         const struct service_member *members, size_t n,
+                         size_t *was)
+{
+    if (n > MEMBERS_MAX)
+        n = MEMBERS_MAX;
+    pthread_mutex_lock(&s->lock);
+    bool news = !same_members(s, members, n);
+    *was = s->n_members;
+    memcpy(s->members, members, n * sizeof(*members));
+    s->n_members = n;
+    pthread_mutex_unlock(&s->lock);
+    return news;
+}
+
+/* A cairnd that is started again must know what its daemons know before it
+ * looks at them.  The file goes with the boot, as they do. */
+static char *members_file(const struct node_setup *s)
+{
+    return xasprintf("%s/services/members", s->config->run_dir);
+}
+
+static void save_members(struct node_setup *s)
+{
+    struct error err;
+    struct buf text = BUF_INIT(4096);
+    _autofree_ char *path = members_file(s);
+    for (size_t i = 0; i < s->n_members; i++)
+        buf_addf(&text, "%s %s\n", s->members[i].name, s->members[i].address);
+    if (!write_file(path, buf_str(&text), &err))
+        log_warn("services", "%s", err.text);
+    buf_free(&text);
+}
+
+static void load_members(struct node_setup *s)
+{
+    _autofree_ char *path = members_file(s);
+    _autofile_ FILE *f = fopen(path, "re");
+    struct service_member *m = s->members;
+    while (f && s->n_members < MEMBERS_MAX &&
+           fscanf(f, "%63s %63s", m->name, m->address) == 2) {
+        m++;
+        s->n_members++;
+    }
 }
 
 struct node_services *node_services_start(const struct config *config,
                                           const struct env *env,
-                                          const char *node, bool central,
-                                          struct error *err)
+                                          const char *node, struct error *err)
 {
     struct node_services *n = xcalloc(1, sizeof(*n));
     struct error late = { 0 };
     _autofree_ char *dir = xasprintf("%s/services", config->run_dir);
-    n->setup = (struct node_setup){ .config = config, .central = central };
-    snprintf(n->setup.node, sizeof(n->setup.node), "%s", node);
+    fill(&n->setup, config, node);
+    load_members(&n->setup);
     struct supervisor_config sc = {
         .env = env,
-        .table = n->specs,
-        .n = choose(&n->setup, n->specs),
+        .table = table,
+        .n = ARRAY_SIZE(table),
         .arg = &n->setup,
         .dir = dir,
         .log_dir = config->log_dir,
@@ -500,9 +703,43 @@ struct node_services *node_services_start(const struct config *config,
         free(n);
         return NULL;
     }
-    if (!supervisor_await(n->supervisor, START_US, &late))
+    if (!supervisor_await(n->supervisor, "uplink", START_US, &late) ||
+        (has_etcd(&n->setup) &&
+         !supervisor_await(n->supervisor, "etcd", START_US, &late)))
         log_warn("services", "%s", late.text);
     return n;
+}
+
+void node_services_await(struct node_services *n)
+{
+    struct error late = { 0 };
+    if (!supervisor_await(n->supervisor, NULL, START_US, &late))
+        log_warn("services", "%s", late.text);
+}
+
+void node_services_members(struct node_services *n,
+                           const struct service_member *members,
+                           size_t n_members)
+{
+    static const char *const central_ones[] = { "ovn-nb", "ovn-sb",
+                                                "ovn-northd" };
+    struct supervisor *s = n->supervisor;
+    size_t was;
+    if (!take_members(&n->setup, members, n_members, &was))
+        return;
+    save_members(&n->setup);
+    /* The databases change their ways only once; northd and the controllers
+     * must hear of each. */
+    supervisor_restart(s, "uplink");
+    if (was == 1 && n_members > 1) {
+        supervisor_restart(s, "ovn-nb");
+        supervisor_restart(s, "ovn-sb");
+    }
+    supervisor_restart(s, "ovn-northd");
+    for (size_t i = 0; i < ARRAY_SIZE(central_ones); i++)
+        supervisor_want(s, central_ones[i], is_central(&n->setup));
+    supervisor_want(s, "ovn-controller", true);
+    supervisor_hurry(s);
 }
 
 void node_services_free(struct node_services *n)
@@ -510,5 +747,6 @@ void node_services_free(struct node_services *n)
     if (!n)
         return;
     supervisor_free(n->supervisor, false);
+    pthread_mutex_destroy(&n->setup.lock);
     free(n);
 }

@@ -6,7 +6,9 @@
  *   ovs-vswitchd   the switch
  *   uplink         a task: br-ex owns the node's NIC and has its address,
  *                  and ovn-controller is told where to connect
- *   ovn-nb, ovn-sb, ovn-northd    on the nodes that are central
+ *   ovn-nb, ovn-sb, ovn-northd    on the first members of the pool: one
+ *                  database alone, with a second member a cluster (RAFT) of
+ *                  the same content; members speak TLS with each other
  *   ovn-controller
  *   libvirtd
  *   etcd           where the store is in it and no members are named
@@ -21,14 +23,29 @@
 
 struct node_services;
 
-/* Starts them and waits until all are up (`central`: OVN's databases and
- * northd too); those that are not up after a
- * minute are logged and go on being tried.  NULL is an error of this
- * machine. */
+/* A member of the pool, in the order in which they joined. */
+struct service_member {
+    char name[64], address[64];
+};
+
+/* OVN's databases are on the first so many members. */
+#define NODE_SERVICES_CENTRAL 3
+
+/* Starts them and waits until the node has its address; what cannot start
+ * before the node is in a pool goes on being tried.  NULL is an error of
+ * this machine. */
 struct node_services *node_services_start(const struct config *config,
                                           const struct env *env,
-                                          const char *node, bool central,
-                                          struct error *err);
+                                          const char *node, struct error *err);
+/* The node's certificate is there; who belongs to the pool has changed.  OVN
+ * is told where its databases are, and this node starts its own if it is
+ * among the first. */
+void node_services_members(struct node_services *n,
+                           const struct service_member *members,
+                           size_t n_members);
+/* Waits until all that are wanted are up; those that are not after a minute
+ * are logged, and go on being tried. */
+void node_services_await(struct node_services *n);
 /* Ends the watching; the services go on (supervisor.h).  NULL is fine. */
 void node_services_free(struct node_services *n);
 

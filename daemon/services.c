@@ -38,6 +38,15 @@ void services_restart(struct services *s, size_t i)
         v->again = true;
 }
 
+void services_hurry(struct services *s, int64_t now)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        s->all[i].pause = 0;
+        if (s->all[i].state == SERVICE_PAUSING)
+            s->all[i].due = now;
+    }
+}
+
 /* ---- what to do -------------------------------------------------------- */
 
 static bool runs(const struct service *v)

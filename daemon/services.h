@@ -85,6 +85,9 @@ void services_want(struct services *s, size_t i, bool wanted);
 /* Stop it and start it anew; nothing unless it runs. */
 void services_restart(struct services *s, size_t i);
 
+/* What it waited for may be there: pauses are over. */
+void services_hurry(struct services *s, int64_t now);
+
 /* What is to do now: call until it is NOTHING. */
 enum service_act services_next(struct services *s, int64_t now, size_t *i);
 /* When there will be something to do if nothing happens; INT64_MAX: never. */

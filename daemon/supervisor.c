@@ -186,7 +186,7 @@ static bool fill(struct supervisor *s, struct error *err)
         if (!services_add(&s->services, spec->name, spec->after,
                           !spec->command))
             return error_set(err, ERR_INTERNAL, "service %s", spec->name);
-        services_want(&s->services, i, true);
+        services_want(&s->services, i, !spec->wanted || spec->wanted(s->c.arg));
         s->procs[i] = (struct launch){ .name = spec->name,
                                        .dir = s->dir,
                                        .log_dir = s->log_dir,
@@ -281,8 +281,15 @@ static bool missing(const struct supervisor *s, struct error *err)
     return false;
 }
 
-bool supervisor_await(struct supervisor *s, int64_t timeout_us,
-                      struct error *err)
+static bool is_up(const struct supervisor *s, const char *name)
+{
+    size_t i = name ? services_find(&s->services, name) : SERVICES_MAX;
+    return i == SERVICES_MAX ? services_ready(&s->services)
+                             : s->services.all[i].state == SERVICE_UP;
+}
+
+bool supervisor_await(struct supervisor *s, const char *name,
+                      int64_t timeout_us, struct error *err)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -294,9 +301,9 @@ bool supervisor_await(struct supervisor *s, int64_t timeout_us,
     }
     int rc = 0;
     pthread_mutex_lock(&s->lock);
-    while (!services_ready(&s->services) && rc == 0)
+    while (!is_up(s, name) && rc == 0)
         rc = pthread_cond_timedwait(&s->changed, &s->lock, &until);
-    bool ok = services_ready(&s->services) || missing(s, err);
+    bool ok = is_up(s, name) || missing(s, err);
     pthread_mutex_unlock(&s->lock);
     return ok;
 }
@@ -308,6 +315,14 @@ void supervisor_restart(struct supervisor *s, const char *name)
         return;
     pthread_mutex_lock(&s->lock);
     services_restart(&s->services, i);
+    pthread_mutex_unlock(&s->lock);
+    poke(s);
+}
+
+void supervisor_hurry(struct supervisor *s)
+{
+    pthread_mutex_lock(&s->lock);
+    services_hurry(&s->services, now_of(s));
     pthread_mutex_unlock(&s->lock);
     poke(s);
 }

@@ -34,6 +34,8 @@ struct service_spec {
     void (*command)(void *arg, struct words *w);
     /* Does it answer?  NULL: yes, when it runs. */
     bool (*probe)(void *arg);
+    /* At the start, before supervisor_want says otherwise.  NULL: yes. */
+    bool (*wanted)(void *arg);
 };
 
 struct supervisor_config {
@@ -46,12 +48,14 @@ struct supervisor_config {
 
 struct supervisor;
 
-/* All are wanted. */
 struct supervisor *supervisor_start(const struct supervisor_config *config,
                                     struct error *err);
-/* Until all are up; false after `timeout_us`: err names those who are not. */
-bool supervisor_await(struct supervisor *s, int64_t timeout_us,
-                      struct error *err);
+/* Until `name` (NULL: all that are wanted) is up; false after `timeout_us`:
+ * err names those who are not. */
+bool supervisor_await(struct supervisor *s, const char *name,
+                      int64_t timeout_us, struct error *err);
+/* What some wait for may be there now. */
+void supervisor_hurry(struct supervisor *s);
 /* Stop it, prepare and start it anew (its command may have changed). */
 void supervisor_restart(struct supervisor *s, const char *name);
 /* A service not wanted is stopped. */

@@ -67,8 +67,11 @@ struct nb_table_def {
 };
 extern const struct nb_table_def nb_tables[NB_N_TABLES];
 
+#define NB_GATEWAYS 5 /* members that stand in for a gateway */
+
 struct nb_config {
-    const char *chassis;            /* carries the gateways; NULL: none */
+    const char *chassis;            /* carries the gateways while there is but
+                                     * one member; NULL: there are none */
     const char *const *dns_servers; /* NULL-terminated, for subnets without */
     const char *dns_domain;         /* for networks without; may be NULL */
 };

@@ -1,6 +1,8 @@
 /* nb: routers, their ports and routes, source NAT and floating IPs. */
 #include "network/nb_build.h"
 
+#include "model/pool.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -50,15 +52,42 @@ static void ra_configs(struct nb *b, json_t *row, const struct port *p)
     }
 }
 
-static void gateway_chassis(struct nb *b, const char *lrp, const char *port_id)
+static void gateway_at(struct nb *b, const char *lrp, const char *port_id,
+                       const char *chassis, int priority)
 {
-    if (!b->config->chassis)
-        return;
-    _autofree_ char *key = xasprintf("%s_%s", lrp, b->config->chassis);
+    _autofree_ char *key = xasprintf("%s_%s", lrp, chassis);
     json_t *row = nb_row(b, NB_GATEWAY_CHASSIS, key, port_id);
     nb_str(row, "name", "%s", key);
-    nb_str(row, "chassis_name", "%s", b->config->chassis);
-    nb_put(row, "priority", json_integer(1));
+    nb_str(row, "chassis_name", "%s", chassis);
+    nb_put(row, "priority", json_integer(priority));
+}
+
+/* Any number that differs from port to port. */
+static unsigned spread(const char *id)
+{
+    unsigned h = 0;
+    for (; *id; id++)
+        h = h * 31 + (unsigned char)*id;
+    return h;
+}
+
+/* Members of the pool stand in for each other; who comes first goes around
+ * from router to router. */
+static void gateway_chassis(struct nb *b, const char *lrp, const char *port_id)
+{
+    unsigned n = (unsigned)snap_count(b->s, &kind_member), i = 0;
+    struct snap_iter it = snap_all(b->s, &kind_member);
+    if (!b->config->chassis)
+        return;
+    if (n < 2) {
+        gateway_at(b, lrp, port_id, b->config->chassis, 1);
+        return;
+    }
+    for (const struct member *m; (m = snap_next(&it)); i++) {
+        unsigned rank = (i + spread(port_id)) % n;
+        if (rank < NB_GATEWAYS)
+            gateway_at(b, lrp, port_id, m->rec.id, NB_GATEWAYS - (int)rank);
+    }
 }
 
 static void router_port(struct nb *b, const struct router *r,

@@ -52,6 +52,7 @@ static void record_changed(void *arg, const struct record *old,
 {
     struct net_reconcile *n = arg;
     switch ((now ? now : old)->kind->number) {
+    case KIND_MEMBER:
     case KIND_NETWORK:
     case KIND_SUBNET:
     case KIND_PORT:

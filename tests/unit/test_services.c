@@ -115,6 +115,15 @@ static void a_start_that_fails_is_tried_again(void **state)
     expect(SERVICE_PAUSE_FIRST_US, SERVICE_START, "a");
 }
 
+static void hurry_ends_a_pause(void **state)
+{
+    expect(0, SERVICE_START, "a");
+    services_started(&s, 0, false, 0);
+    expect(0, SERVICE_NOTHING, NULL);
+    services_hurry(&s, 1);
+    expect(1, SERVICE_START, "a");
+}
+
 static void others_go_on_when_one_ends(void **state)
 {
     all_up(0);
@@ -234,7 +243,7 @@ static struct supervisor *start(struct world *w)
                                      w->dir, w->dir },
         &err);
     assert_non_null(sup);
-    if (!supervisor_await(sup, 20 * S, &err))
+    if (!supervisor_await(sup, NULL, 20 * S, &err))
         fail_msg("%s", err.text);
     return sup;
 }
@@ -260,7 +269,7 @@ static void processes(void **state)
     kill(first, SIGKILL); /* comes back */
     for (int i = 0; i < 1000 && pid_of(&w, "first") == first; i++)
         usleep(10000);
-    assert_true(supervisor_await(sup, 20 * S, &err));
+    assert_true(supervisor_await(sup, NULL, 20 * S, &err));
     assert_int_not_equal(pid_of(&w, "first"), first);
     assert_int_equal(w.prepared, 2);
     first = pid_of(&w, "first");
@@ -277,7 +286,7 @@ static void processes(void **state)
     sup = start(&w);
     for (int i = 0; i < 1000 && pid_of(&w, "first") == first; i++)
         usleep(10000);
-    assert_true(supervisor_await(sup, 20 * S, &err));
+    assert_true(supervisor_await(sup, NULL, 20 * S, &err));
     assert_int_not_equal(pid_of(&w, "first"), first);
     assert_int_equal(pid_of(&w, "second"), second);
 
@@ -329,6 +338,7 @@ int main(void)
         cmocka_unit_test_setup(each_waits_for_those_before, setup),
         cmocka_unit_test_setup(pauses_grow_and_are_forgiven, setup),
         cmocka_unit_test_setup(a_start_that_fails_is_tried_again, setup),
+        cmocka_unit_test_setup(hurry_ends_a_pause, setup),
         cmocka_unit_test_setup(others_go_on_when_one_ends, setup),
         cmocka_unit_test_setup(who_does_not_come_up_is_stopped, setup),
         cmocka_unit_test_setup(the_last_stops_first, setup),
