@@ -128,7 +128,7 @@ void explain(struct view *v, const struct wish *w, struct explanation *out)
             continue;
         if (x.reason == FIT_ROOM)
             fit_room(f, &w->request.demand, i, &short_of);
-        x.short_of = (int8_t)short_of;
+        x.short_of = (uint8_t)short_of;
         x.wish = fit_wish(&rules, i);
         x.kind = (uint8_t)(x.reason ? kind_of(f, w, &x) : FIT_OK);
         out->fitting += x.reason == FIT_OK;

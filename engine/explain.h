@@ -30,7 +30,7 @@ struct explained {
     uint32_t host;
     uint8_t reason;      /* enum fit; FIT_OK: it fits */
     uint8_t kind;        /* of EXPLAIN_KINDS */
-    int8_t short_of;     /* FIT_ROOM: the resource */
+    uint8_t short_of;    /* FIT_ROOM: the resource */
     int32_t wish, score; /* FIT_OK: see fit_wish, score.h */
 };
 

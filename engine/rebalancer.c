@@ -34,9 +34,11 @@ struct rebalancer {
 
 static void forget(struct rebalancer *b, size_t i)
 {
-    free(b->movers[i].id);
-    free(b->movers[i].to);
+    struct mover gone = b->movers[i];
     b->movers[i] = b->movers[--b->n];
+    b->movers[b->n] = (struct mover){ .id = NULL };
+    free(gone.id);
+    free(gone.to);
 }
 
 static void note(struct rebalancer *b, const char *id, const char *to)

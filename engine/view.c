@@ -271,7 +271,7 @@ static void read_traits(struct view *v, const struct node *n,
 static void read_facts(struct view *v, const struct node *n,
                        struct fleet_facts *facts)
 {
-    memset(facts, 0, sizeof(*facts)); /* compared byte by byte */
+    *facts = (struct fleet_facts){ .state = FLEET_DISABLED };
     facts->state = n->disabled                  ? FLEET_DISABLED
                    : placement_alive(n, v->now) ? FLEET_UP
                                                 : FLEET_DEAD;
@@ -357,6 +357,16 @@ static void forget_all_on(struct view *v, uint32_t host)
     }
 }
 
+static bool same_facts(const struct fleet_facts *a, const struct fleet_facts *b)
+{
+    return a->state == b->state && a->zone == b->zone && a->rack == b->rack &&
+           a->largest_vcpu == b->largest_vcpu &&
+           set_within(&a->traits, &b->traits) &&
+           set_within(&b->traits, &a->traits) &&
+           set_within(&a->aggregates, &b->aggregates) &&
+           set_within(&b->aggregates, &a->aggregates);
+}
+
 static void refresh(struct view *v, const struct node *n)
 {
     struct fleet *f = v->fleet;
@@ -367,7 +377,7 @@ static void refresh(struct view *v, const struct node *n)
         host = fleet_add_host(f, n->rec.id);
     read_facts(v, n, &facts);
     read_capacity(v, n, capacity);
-    if (memcmp(&facts, &f->hosts[host].facts, sizeof(facts)) != 0)
+    if (!same_facts(&facts, &f->hosts[host].facts))
         fleet_set_facts(f, host, &facts);
     int64_t death = n->seen + PLACEMENT_ALIVE_US;
     if (facts.state == FLEET_UP && death < v->next_death)
