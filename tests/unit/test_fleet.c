@@ -291,8 +291,8 @@ static void test_states(void **state)
     };
     struct fleet *f = make(1);
     struct request r = { 0 };
-    for (uint8_t i = FLEET_UP; i <= FLEET_DEAD; i++) {
-        fleet_set_facts(f, 0, &(struct fleet_facts){ .state = i });
+    for (int i = FLEET_UP; i <= FLEET_DEAD; i++) {
+        fleet_set_facts(f, 0, &(struct fleet_facts){ .state = (uint8_t)i });
         assert_int_equal(ask(f, &r, 0), expected[i]);
     }
     fleet_free(f);
