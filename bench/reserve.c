@@ -95,6 +95,8 @@ int main(int argc, char **argv)
     uint64_t rng = 1;
     struct fleet *f = pool(hosts);
     uint64_t guests = fill(f, full, &rng);
+    if (!guests)
+        return 2;
     int64_t begun = env_mono(&env_system);
     struct reserve *r = reserve_new(f, failures);
     int64_t made = env_mono(&env_system) - begun;

@@ -8,12 +8,14 @@
 
 /* Relative to what a typical move changes (found by trying some); these were
  * found by trials against proven optima (bench/rebalance). */
-#define HOT    0.12 /* temperature at the start */
-#define COLD   0.02 /* ... at the end */
-#define OVER   0.3  /* for each guest away above the limit */
-#define GUIDE  0.12 /* for being all of a unit nearer to one */
-#define PERIOD 1024 /* steps at one temperature */
-#define TRIALS 2048 /* to find what is typical */
+#define HOT       0.12 /* temperature at the start */
+#define COLD      0.02 /* ... at the end */
+#define OVER_HOT  0.3  /* for each guest away above the limit, at the start */
+#define OVER_COLD 0.7  /* ... at the end: no gain is worth it */
+#define GUIDE     0.12 /* for being all of a unit nearer to one */
+#define PERIOD    1024 /* steps at one temperature */
+#define STARTS    2    /* each from the beginning: luck differs */
+#define TRIALS    2048 /* to find what is typical */
 /* Of 1,000 proposals, so many are about a guest that is away; of those so
  * many send it home. */
 #define AWAY 150
@@ -24,9 +26,10 @@ struct anneal {
     uint32_t *guests, n;    /* that may be moved */
     uint32_t *away, n_away; /* those of them that are away */
     uint32_t *place;        /* by guest: where in `away` */
-    double typical, temperature;
-    int64_t sum, best;        /* pain and price, from the start; the least */
-    struct search_step *kept; /* where all were then */
+    double typical, temperature, over;
+    int64_t sum, best;         /* pain and price, from the start; the least */
+    struct search_step *kept;  /* where all were then */
+    struct search_step *first; /* where all were at the start */
 };
 
 /* xorshift64* (Vigna 2016) */
@@ -141,8 +144,8 @@ static struct effect try_move(struct anneal *a, uint32_t guest, uint32_t host,
     s->away += (uint32_t)more;
     struct effect e = { .sum = s->pain[from] + s->pain[host] - pain +
                                more * search_price(s, guest) };
-    e.guided = (double)e.sum + guide * (GUIDE / 1000) * a->typical +
-               over * OVER * a->typical;
+    e.guided =
+        (double)e.sum + guide * (GUIDE / 1000) * a->typical + over * a->over;
     return e;
 }
 
@@ -183,17 +186,22 @@ static void find_typical(struct anneal *a)
         undo(a, &was, guest, pain);
     }
     qsort(seen, n, sizeof(*seen), by_value);
-    a->typical = n ? (double)seen[n * 9 / 10] : 0;
+    uint32_t quantile = n * 9 / 10;
+    a->typical = n ? (double)seen[quantile] : 0;
     free(seen);
+}
+
+static void note_places(const struct anneal *a, struct search_step *to)
+{
+    for (uint32_t i = 0; i < a->n; i++) {
+        const struct board_guest *g = &a->s->board->guests[a->guests[i]];
+        to[i] = (struct search_step){ a->guests[i], g->host, g->cells };
+    }
 }
 
 static void keep(struct anneal *a)
 {
-    const struct board *b = a->s->board;
-    for (uint32_t i = 0; i < a->n; i++) {
-        const struct board_guest *g = &b->guests[a->guests[i]];
-        a->kept[i] = (struct search_step){ a->guests[i], g->host, g->cells };
-    }
+    note_places(a, a->kept);
     a->best = a->sum;
 }
 
@@ -218,14 +226,33 @@ static void step(struct anneal *a)
         keep(a);
 }
 
-/* Back to the best board that was seen. */
-static void restore(struct anneal *a)
+/* Puts everybody where he was when `places` was noted. */
+static void restore(struct anneal *a, const struct search_step *places)
 {
     for (uint32_t i = 0; i < a->n; i++) {
-        const struct search_step *k = &a->kept[i];
+        const struct search_step *k = &places[i];
         const struct board_guest *g = &a->s->board->guests[k->guest];
-        if (g->host != k->host || g->cells != k->cells)
-            search_move(a->s, k->guest, k->host, k->cells);
+        bool away = board_away(g);
+        if (g->host == k->host && g->cells == k->cells)
+            continue;
+        search_move(a->s, k->guest, k->host, k->cells);
+        note_away(a, k->guest, away);
+    }
+}
+
+static void set_temperature(struct anneal *a, double progress)
+{
+    a->temperature = a->typical * HOT * pow(COLD / HOT, progress);
+    a->over = a->typical * (OVER_HOT + (OVER_COLD - OVER_HOT) * progress);
+}
+
+static void cool_down(struct anneal *a, uint64_t steps)
+{
+    a->sum = 0;
+    for (uint64_t i = 0; i < steps; i++) {
+        if (i % PERIOD == 0)
+            set_temperature(a, (double)i / (double)steps);
+        step(a);
     }
 }
 
@@ -235,16 +262,17 @@ void search_anneal(struct search *s, uint64_t steps)
     gather(&a);
     if (a.n && s->board->n_hosts > 1) {
         a.kept = xcalloc(a.n, sizeof(*a.kept));
+        a.first = xcalloc(a.n, sizeof(*a.first));
         find_typical(&a);
         keep(&a);
-        for (uint64_t i = 0; i < steps && a.typical > 0; i++) {
-            if (i % PERIOD == 0)
-                a.temperature = a.typical * HOT *
-                                pow(COLD / HOT, (double)i / (double)steps);
-            step(&a);
+        note_places(&a, a.first);
+        for (int i = 0; i < STARTS && a.typical > 0; i++) {
+            restore(&a, a.first);
+            cool_down(&a, steps / STARTS);
         }
-        restore(&a);
+        restore(&a, a.kept);
         free(a.kept);
+        free(a.first);
     }
     free(a.guests);
     free(a.away);
