@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define PUT_US  (SECOND_US / 2) /* how long each rate is measured */
@@ -127,6 +128,66 @@ static void latencies(struct jw *w, const char *name, struct store *s)
     jw_obj_end(w);
 }
 
+/* ---- many at once from one thread
+ * -------------------------------------------- */
+
+#define AT_ONCE 32
+
+struct stream {
+    struct store *s;
+    atomic_bool *stop;
+    atomic_int *running;
+    atomic_long *commits;
+    int number;
+};
+
+static void put_next(void *arg, const struct txn_result *r)
+{
+    struct stream *p = arg;
+    static const char value[512];
+    _autotxn_ struct txn t = TXN_INIT;
+    char key[32];
+    if (r && r->status == TXN_COMMITTED)
+        (*p->commits)++;
+    if (*p->stop) {
+        (*p->running)--;
+        return;
+    }
+    snprintf(key, sizeof(key), "stream/%d", p->number);
+    txn_put(&t, key, value, sizeof(value));
+    store_submit(p->s, &t, put_next, p);
+}
+
+static int64_t own_cpu_us(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * SECOND_US +
+           u.ru_utime.tv_usec + u.ru_stime.tv_usec;
+}
+
+static void pipelined(struct jw *w, struct store *s)
+{
+    struct stream p[AT_ONCE];
+    atomic_bool stop = false;
+    atomic_int running = AT_ONCE;
+    atomic_long commits = 0;
+    int64_t begun = env_mono(&env_system), cpu = own_cpu_us();
+    for (int i = 0; i < AT_ONCE; i++) {
+        p[i] = (struct stream){ s, &stop, &running, &commits, i };
+        put_next(&p[i], NULL);
+    }
+    usleep(PUT_US);
+    int64_t took = env_mono(&env_system) - begun;
+    long n = commits;
+    stop = true;
+    while (running)
+        usleep(1000);
+    jw_int(w, "puts_per_s_32_at_once", n * SECOND_US / took);
+    jw_int(w, "client_cpu_us_per_put",
+           n ? (own_cpu_us() - cpu) / (int64_t)n : 0);
+}
+
 /* ---- etcd ---------------------------------------------------------------- */
 
 static void etcd_rates(struct jw *w, int members)
@@ -150,6 +211,7 @@ static void etcd_rates(struct jw *w, int members)
     snprintf(name, sizeof(name), "etcd_%d", members);
     jw_obj(w, name);
     put_rates(w, "puts_per_s_by_threads", s);
+    pipelined(w, s);
     latencies(w, "one_at_a_time", s);
     jw_obj_end(w);
     store_close(s);

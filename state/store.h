@@ -4,7 +4,7 @@
  * Every change goes through txn: a list of compares and a list of writes.
  * If all compares hold, all writes happen at one new revision; else nothing.
  * Revisions grow by one per committed transaction that writes.  Three
- * drivers stand behind this table (memory, SQLite; etcd comes with the pool)
+ * drivers stand behind this table (memory, SQLite, etcd: store_etcd.h)
  * and a fourth carries the same calls over a socket from the unprivileged
  * face (remote.h); tests/unit/store_suite.h runs against all.
  *
