@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "engine/extra_spec.h"
+#include "engine/mix.h"
 #include "engine/placement.h"
 #include "engine/wish.h"
 
@@ -20,6 +21,7 @@ struct known_guest {
 
 struct view {
     struct fleet *fleet;
+    struct mix *mix;           /* of the servers that came; a fork borrows it */
     const struct view *origin; /* of a fork: knows the guests */
     struct snapshot *snap;     /* NULL: none yet */
     int64_t now;
@@ -161,6 +163,20 @@ static void on_guest(void *arg, const struct record *old,
         put_server(v, (const struct server *)now);
     else
         put_volume(v, (const struct volume *)now);
+}
+
+/* One that comes, placed or not, tells what is asked for lately. */
+static void on_server(void *arg, const struct record *old,
+                      const struct record *now)
+{
+    struct view *v = arg;
+    struct request request;
+    on_guest(v, old, now);
+    if (old)
+        return;
+    wish_of_placed_server(v, (const struct server *)now, &request);
+    if (mix_note(v->mix, &request.demand))
+        fleet_set_mix(v->fleet, v->mix);
 }
 
 static void put_again(struct view *v, struct snap_iter it)
@@ -516,7 +532,7 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now)
     if (changed(v, &kind_aggregate))
         set_isolating(v);
     follow_kind(v, &kind_server_group, on_group);
-    follow_kind(v, &kind_server, on_guest);
+    follow_kind(v, &kind_server, on_server);
     follow_kind(v, &kind_volume, on_volume);
     look_for_deaths(v, was);
     look_for_words(v);
@@ -538,6 +554,7 @@ struct view *view_new(void)
     };
     struct view *v = xcalloc(1, sizeof(*v));
     v->fleet = fleet_new();
+    v->mix = mix_new();
     v->hole = MAP64_NONE;
     v->next_death = INT64_MAX;
     fleet_name(v->fleet, FLEET_NAME_TRAIT, "");
@@ -570,6 +587,8 @@ void view_free(struct view *v)
     free(v->guests);
     map64_free(&v->slots);
     fleet_free(v->fleet);
+    if (!v->origin)
+        mix_free(v->mix);
     snapshot_unref(v->snap);
     free(v);
 }

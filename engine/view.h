@@ -16,6 +16,10 @@
  *   server_group  of its members
  *   policy        the policy of row VIEW_POLICY_POOL
  *
+ * The servers that come, placed or not, are counted in a mix (mix.h), which
+ * the policy "fragmentation" scores by: the one thing that depends on the
+ * past, and that a view filled from nothing sees in the order of ids.
+ *
  * Conditions are traits with a rule for a name: "aggregate:KEY=WANTED" holds
  * on a host one of whose aggregates has such metadata, "machine=x86_64" on
  * one of that kind.  They are made at first sight of a flavor that wants

@@ -81,8 +81,11 @@ enum outcome steering_change(struct req *r)
         !set_choice(r, "placement", placement_policy_names,
                     &draft->placement) ||
         !set_choice(r, "rebalancing", rebalancing_names, &draft->rebalancing) ||
-        !set_number(r, "reserve", 1000, &draft->reserve))
+        !set_number(r, "reserve", 2, &draft->reserve))
         return req_failed(r);
+    if (draft->reserve)
+        return req_fail(r, ERR_NOT_IMPLEMENTED,
+                        "Room for failed nodes cannot be kept yet.");
     txn_change_record(&r->txn, draft);
     return reply_policy(r, draft);
 }

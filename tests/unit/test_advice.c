@@ -194,6 +194,7 @@ static void policy_and_nodes(void **state)
     ask("PUT", "/cairn/v1/policy", client->admin, "{\"placement\":\"random\"}",
         400);
     ask("PUT", "/cairn/v1/policy", client->admin, "{\"colour\":1}", 400);
+    ask("PUT", "/cairn/v1/policy", client->admin, "{\"reserve\":1}", 501);
     const char *packed =
         ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"small\"}", 200);
     has(packed, "\"policy\":\"pack\",\"hosts\":[{\"node\":\"beta\"");

@@ -4,6 +4,7 @@
 
 #include "engine/choose.h"
 #include "engine/extra_spec.h"
+#include "engine/mix.h"
 #include "engine/placement.h"
 #include "engine/view.h"
 #include "engine/whatif.h"
@@ -476,6 +477,25 @@ static void pool_policy(void **state)
     assert_string_equal(goes_to(with_spec("cairn:placement", "spread")), "a");
 }
 
+/* Servers that come are counted, placed or not, each once. */
+static void the_mix_learns(void **state)
+{
+    const struct mix_class *classes;
+    char id[32];
+    put_node("a");
+    for (int i = 0; i < 8; i++) {
+        snprintf(id, sizeof(id), "usual%d", i);
+        world_put(small(id));
+        snapshot_unref(follow());
+    }
+    put_node("a"); /* and again: nobody new */
+    snapshot_unref(follow());
+    const struct mix *mix = view_fleet(view)->mix;
+    assert_non_null(mix);
+    assert_int_equal(mix_classes(mix, &classes), 1);
+    assert_int_equal(classes[0].demand.need[FLEET_VCPU], 2000);
+}
+
 static void nova_operators(void **state)
 {
     static const struct {
@@ -567,6 +587,7 @@ int main(void)
         CASE(aggregates),
         CASE(hints),
         CASE(pool_policy),
+        CASE(the_mix_learns),
         cmocka_unit_test(nova_operators),
         CASE(lose_add_place),
     };
