@@ -133,7 +133,7 @@ static void check_plan(const struct fleet *f, const struct reserve *r,
     struct fleet *c = fleet_copy(f);
     for (uint32_t i = 0; i < n; i++)
         for (struct fleet_guest *g = NULL; (g = fleet_next(f, hosts[i], g));) {
-            struct placing to;
+            struct placing to = { 0 };
             struct request q;
             assert_true(reserve_place(r, hosts, n, g->id, &to));
             fleet_request_of(f, g, &q);
@@ -160,10 +160,10 @@ static void compare(const struct fleet *f, const struct reserve *r,
     for (uint32_t a = 0; a < f->n; a++)
         for (uint32_t z = failures < 2 ? a : a + 1; z < f->n; z++) {
             uint32_t hosts[] = { a, z }, n = failures;
-            struct placing to;
+            struct placing to = { 0 };
             bool held = true, up = f->hosts[a].facts.state == FLEET_UP &&
                                    f->hosts[z].facts.state == FLEET_UP;
-            for (uint32_t i = 0; i < n; i++)
+            for (uint32_t i = 0; i < n && i < RESERVE_FAILURES; i++)
                 for (struct fleet_guest *g = NULL;
                      (g = fleet_next(f, hosts[i], g));)
                     held = held && reserve_place(r, hosts, n, g->id, &to);
