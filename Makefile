@@ -7,7 +7,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help build up down status check sim bench fmt lint docs fuzz guest \
-    lab lab-down clean engine-compare
+    lab lab-down check-lab clean engine-compare
 
 export SAN
 ifneq ($(origin CC),default)
@@ -48,6 +48,13 @@ status: ## what runs, where it answers, where its logs are
 
 check: ## all tests: style, units, simulation, fuzzers, the whole system
 	@scripts/check
+
+check-lab: ## the tests of many hosts alone: they join, and are one pool
+	@scripts/packages
+	@scripts/build
+	@tests/guest/build build/guest >/dev/null
+	@BUILD=$(BUILD) /usr/bin/python3 -m pytest -q -rf -p no:cacheprovider \
+	    tests/lab/test_lab.py
 
 sim: ## simulate SEEDS=200 seeds from FIRST=1 on
 	@scripts/build sim

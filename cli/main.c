@@ -5,6 +5,7 @@
  * goes through the pool's API, so that it works from any machine.
  */
 #include "cli/cloud.h"
+#include "cli/membership.h"
 #include "cli/placement.h"
 #include "common/cleanup.h"
 
@@ -121,6 +122,19 @@ static const struct command {
 } commands[] = {
     { { "status" }, 0, show_status, "", "the pool and what it holds" },
     { { "node", "list" }, 0, list_nodes, "", "its nodes and their load" },
+    { { "node", "show" }, 1, cli_node_show, "NAME", "one node" },
+    { { "node", "remove" },
+      1,
+      cli_node_remove,
+      "NAME",
+      "it is switched off for good, and empty" },
+    { { "join-secret", "create" },
+      ANY,
+      cli_secret_create,
+      "[--once] [--hours N]",
+      "what a new node proves; shown only now" },
+    { { "join-secret", "list" }, 0, cli_secret_list, "", "without secrets" },
+    { { "join-secret", "revoke" }, 1, cli_secret_revoke, "ID", "at once" },
     { { "dump" }, 1, dump, "KIND", "every record of a kind, secrets left out" },
     { { "network", "rebuild" },
       0,

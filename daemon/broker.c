@@ -3,9 +3,12 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/env.h"
+#include "common/jw.h"
+#include "daemon/enroll.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -130,6 +133,38 @@ static bool rebuild_networks(const struct broker *b, const json_t *in,
     return true;
 }
 
+/* ---- who belongs to the pool ------------------------------------------- */
+
+static bool create_secret(const struct broker *b, const json_t *in,
+                          struct buf *out, int *fd, struct error *err)
+{
+    char text[JOIN_SECRET_SIZE];
+    struct jw w = JW_INIT(out);
+    json_int_t seconds = json_integer_value(json_object_get(in, "seconds"));
+    bool once = json_is_true(json_object_get(in, "once"));
+    if (!enroll_secret(b->store, b->env, once, seconds, text, err))
+        return false;
+    jw_obj(&w, NULL);
+    jw_str(&w, "join_secret", text);
+    jw_obj_end(&w);
+    OPENSSL_cleanse(text, sizeof(text));
+    return true;
+}
+
+static bool revoke_secret(const struct broker *b, const json_t *in,
+                          struct buf *out, int *fd, struct error *err)
+{
+    const char *id = json_string_value(json_object_get(in, "id"));
+    return enroll_revoke(b->store, b->cache, id ? id : "", err);
+}
+
+static bool remove_member(const struct broker *b, const json_t *in,
+                          struct buf *out, int *fd, struct error *err)
+{
+    const char *id = json_string_value(json_object_get(in, "id"));
+    return enroll_remove(b->store, b->cache, b->env, id ? id : "", err);
+}
+
 /* ---- all --------------------------------------------------------------- */
 
 bool broker_call(const struct broker *b, const char *op, const char *json,
@@ -144,6 +179,9 @@ bool broker_call(const struct broker *b, const char *op, const char *json,
         { "image.read", image_read },
         { "console.read", console_read },
         { "network.rebuild", rebuild_networks },
+        { "join_secret.create", create_secret },
+        { "join_secret.revoke", revoke_secret },
+        { "member.remove", remove_member },
     };
     _autojson_ json_t *in = json_loads(json ? json : "{}", 0, NULL);
     for (size_t i = 0; in && i < ARRAY_SIZE(ops); i++)

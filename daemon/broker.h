@@ -27,6 +27,9 @@ struct broker {
     struct volumes *volumes;        /* NULL: none here */
     struct hypervisor *hypervisor;  /* NULL: none here */
     struct net_reconcile *networks; /* NULL: none here */
+    struct store *store;
+    struct cache *cache;
+    const struct env *env;
 };
 
 bool broker_call(const struct broker *b, const char *op, const char *json,

@@ -430,7 +430,8 @@ static bool start_face(struct core *c, struct error *err)
     gid_t gid;
     config_user(c->config->face_user, NOBODY, &uid, &gid);
     c->broker = (struct broker){ c->drivers.volumes, c->drivers.hypervisor,
-                                 c->networks };
+                                 c->networks,        c->store,
+                                 c->cache,           c->env };
     struct face_runner_config config = {
         .env = c->env,
         .store = c->store,

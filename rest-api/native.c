@@ -4,6 +4,7 @@
 #include "model/pool.h"
 #include "rest-api/advice.h"
 #include "rest-api/forecast.h"
+#include "rest-api/membership.h"
 #include "rest-api/steering.h"
 
 #include <string.h>
@@ -170,6 +171,14 @@ static const struct route routes[] = {
     { "GET", "/v1/plan", forecast_plan, POLICY_ADMIN },
     { "GET", "/v1/policy", steering_show, POLICY_ADMIN },
     { "PUT", "/v1/policy", steering_change, POLICY_ADMIN },
+    { "GET", "/v1/nodes/{name}", membership_show_node, POLICY_ADMIN },
+    { "DELETE", "/v1/nodes/{name}", membership_remove_node, POLICY_ADMIN,
+      ROUTE_NO_BODY },
+    { "GET", "/v1/join-secrets", membership_list_secrets, POLICY_ADMIN },
+    { "POST", "/v1/join-secrets", membership_create_secret, POLICY_ADMIN,
+      ROUTE_ANY_BODY },
+    { "DELETE", "/v1/join-secrets/{id}", membership_revoke_secret, POLICY_ADMIN,
+      ROUTE_NO_BODY },
     { "PATCH", "/v1/nodes/{name}", steering_change_node, POLICY_ADMIN },
     ROUTE_END,
 };

@@ -1,0 +1,81 @@
+#include "daemon/enroll.h"
+
+#include "model/compute.h"
+#include "model/pool.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+
+static bool commit(struct store *store, struct txn *txn, struct error *err)
+{
+    struct txn_result result;
+    if (store_commit(store, txn, &result))
+        return true;
+    error_copy(err, &result.err);
+    return false;
+}
+
+bool enroll_secret(struct store *store, const struct env *env, bool once,
+                   int64_t seconds, char text[JOIN_SECRET_SIZE],
+                   struct error *err)
+{
+    struct join_secret secret;
+    char hex[2 * JOIN_KEY_SIZE + 1];
+    _autotxn_ struct txn txn = TXN_INIT;
+    if (seconds < 0 || seconds > ENROLL_SECONDS_MAX)
+        return error_set(err, ERR_INVALID,
+                         "a join secret lives up to %d seconds, or until it "
+                         "is revoked (0)",
+                         ENROLL_SECONDS_MAX);
+    join_secret_make(env, text, &secret);
+    for (size_t i = 0; i < JOIN_KEY_SIZE; i++)
+        snprintf(hex + 2 * i, 3, "%02x", secret.key[i]);
+    _autorecord_ struct join_secret_record *r =
+        record_new(&kind_join_secret, secret.name);
+    r->key = rec_str(r, hex);
+    r->once = once;
+    r->created = env_now(env);
+    r->expires = seconds ? r->created + seconds * SECOND_US : 0;
+    txn_change_record(&txn, r);
+    OPENSSL_cleanse(&secret, sizeof(secret));
+    OPENSSL_cleanse(hex, sizeof(hex));
+    return commit(store, &txn, err);
+}
+
+bool enroll_revoke(struct store *store, struct cache *cache, const char *name,
+                   struct error *err)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(cache);
+    const struct join_secret_record *r =
+        snap_get(snap, &kind_join_secret, name);
+    _autotxn_ struct txn txn = TXN_INIT;
+    if (!r)
+        return error_set(err, ERR_NOT_FOUND, "There is no join secret '%.40s'.",
+                         name);
+    txn_delete_record(&txn, r);
+    return commit(store, &txn, err);
+}
+
+bool enroll_remove(struct store *store, struct cache *cache,
+                   const struct env *env, const char *node, struct error *err)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(cache);
+    const struct member *m = snap_get(snap, &kind_member, node);
+    const struct node *n = snap_get(snap, &kind_node, node);
+    struct snap_iter servers = snap_by(snap, &kind_server, "node", node);
+    _autotxn_ struct txn txn = TXN_INIT;
+    if (!m && !n)
+        return error_set(err, ERR_NOT_FOUND, "There is no node '%.60s'.", node);
+    if (snap_next(&servers))
+        return error_set(err, ERR_CONFLICT, "Node %s still has servers.", node);
+    if (n && env_now(env) - n->seen < ENROLL_SILENT_US)
+        return error_set(err, ERR_CONFLICT,
+                         "Node %s is alive; switch it off and try again in a "
+                         "minute.",
+                         node);
+    if (m)
+        txn_delete_record(&txn, m);
+    if (n)
+        txn_delete_record(&txn, n);
+    return commit(store, &txn, err);
+}

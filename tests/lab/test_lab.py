@@ -1,0 +1,220 @@
+"""A pool of several hosts (tests/lab/lab): they join, and are one.
+
+make check-lab; LAB names the lab (check), which is made and removed here.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import time
+import uuid
+
+import openstack
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NAME = os.environ.get("LAB", "check")
+BUILD = ROOT / os.environ.get("BUILD", "build")
+
+
+def lab(*words, check=True):
+    done = subprocess.run([ROOT / "tests/lab/lab", "--name", NAME, *words],
+                          capture_output=True, text=True, timeout=300,
+                          stdin=subprocess.DEVNULL)
+    if check and done.returncode:
+        raise AssertionError(f"lab {' '.join(words)}:\n{done.stdout}"
+                             f"{done.stderr}")
+    return done
+
+
+def on(host, *words, check=True):
+    return lab("on", host, *words, check=check)
+
+
+def wait_until(what, test, seconds=30):
+    end = time.monotonic() + seconds
+    while not (got := test()):
+        assert time.monotonic() < end, f"{what}: not after {seconds} s"
+        time.sleep(0.2)
+    return got
+
+
+def cloud(host):
+    os.environ["OS_CLIENT_CONFIG_FILE"] = \
+        str(ROOT / f"build/lab/{NAME}/clouds.yaml")
+    return openstack.connect("cairn" if host == "h1" else f"cairn-{host}")
+
+
+def log_of(host):
+    return (ROOT / f"build/node/{NAME}-{host}/log/node/cairnd.log").read_text()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pool():
+    lab("down", check=False)
+    try:
+        lab("up", "3")
+        yield
+    finally:
+        lab("down")
+
+
+def hypervisors(host):
+    return {h.name: h for h in cloud(host).compute.hypervisors(details=True)}
+
+
+def answers(host):
+    try:
+        return hypervisors(host)
+    except Exception:  # refused, reset, cut: not yet
+        return None
+
+
+def test_three_hosts_are_one_pool():
+    for host in ("h1", "h2", "h3"):
+        wait_until(f"{host} sees all", lambda: set(hypervisors(host)) ==
+                   {"h1", "h2", "h3"})
+    for host, number in (("h2", 3), ("h3", 4)):
+        url = cloud(host).session.get_endpoint(service_type="compute")
+        assert f".{number}/compute" in url, "the catalogue is that of the node"
+
+
+def test_what_one_writes_all_read():
+    made = cloud("h2").network.create_network(name=f"n-{uuid.uuid4()}")
+    for host in ("h1", "h2", "h3"):
+        wait_until(f"{host} has it", lambda: cloud(host).network.find_network(
+            made.id), 5)
+    cloud("h3").network.delete_network(made.id)
+    for host in ("h1", "h2", "h3"):
+        wait_until(f"{host} has it no more",
+                   lambda: not cloud(host).network.find_network(made.id), 5)
+
+
+def plug(host, name, port):
+    """A guest that is a namespace with the port's MAC and address."""
+    address = port.fixed_ips[0]["ip_address"]
+    on(host, "bash", "-ec", f"""
+        ip netns add {name}
+        ip link add v-{name} type veth peer name eth0 netns {name}
+        ip link set v-{name} up
+        ip netns exec {name} ip link set lo up
+        ip netns exec {name} ip link set eth0 address {port.mac_address} \
+            mtu 1442 up
+        ip netns exec {name} ethtool -K eth0 tx off
+        ip netns exec {name} ip addr add {address}/24 dev eth0
+        ip netns exec {name} ip route add default via 10.9.0.1
+        ovs-vsctl add-port br-int v-{name} -- \
+            set Interface v-{name} external_ids:iface-id={port.id}""")
+    return address
+
+
+def pings(host, name, address):
+    return on(host, "ip", "netns", "exec", name, "busybox", "ping", "-c", "1",
+              "-W", "1", address, check=False).returncode == 0
+
+
+def test_guests_on_different_hosts_reach_each_other():
+    net = cloud("h1").network
+    network = net.create_network(name="across")
+    subnet = net.create_subnet(network_id=network.id, ip_version=4,
+                               cidr="10.9.0.0/24", name="across")
+    router = net.create_router(name="across", external_gateway_info={
+        "network_id": net.find_network("public").id})
+    net.add_interface_to_router(router, subnet_id=subnet.id)
+    where = {}
+    for host in ("h1", "h2", "h3"):
+        port = net.create_port(network_id=network.id, name=host,
+                               port_security_enabled=False)
+        where[host] = plug(host, f"g-{host}", port)
+    for a in where:
+        for b, address in where.items():
+            if a != b:
+                wait_until(f"{a} pings {b}",
+                           lambda: pings(a, f"g-{a}", address))
+        ours = re.search(r"net=([\d.]+)", (
+            ROOT / f"build/lab/{NAME}/net").read_text())[1]
+        wait_until(f"{a} pings the machine",
+                   lambda: pings(a, f"g-{a}", f"{ours}.1"))
+
+
+def test_ovn_has_three_voters():
+    for db, name in (("nb", "OVN_Northbound"), ("sb", "OVN_Southbound")):
+        def members():
+            text = on("h1", "ovs-appctl", "-t", f"/run/ovn/ovn{db}_db.ctl",
+                      "cluster/status", name).stdout
+            return len(set(re.findall(r"at ssl:([\d.]+):", text))) == 3
+        wait_until(f"{db} has three members", members)
+
+
+def test_a_fourth_joins():
+    lab("add")
+    for host in ("h1", "h4"):
+        wait_until(f"{host} sees h4", lambda: "h4" in hypervisors(host))
+
+
+def test_a_host_that_lost_power_comes_back():
+    lab("cut", "h3")
+    assert set(hypervisors("h2")) >= {"h1", "h2", "h3"}, "the others go on"
+    lab("boot", "h3")
+    wait_until("h3 answers", lambda: set(hypervisors("h3")) >=
+               {"h1", "h2", "h3"})
+    assert "joined the pool" in log_of("h3")
+
+
+def test_cairnd_killed_its_daemons_stay():
+    before = on("h2", "cat", "/run/cairn/services/libvirtd.pid").stdout
+    on("h2", "sh", "-c", "kill -KILL $(cat /run/node/cairnd.pid)")
+    wait_until("h2 answers again", lambda: answers("h2"))
+    assert on("h2", "cat", "/run/cairn/services/libvirtd.pid").stdout == before
+
+
+def cairn(*words, check=True):
+    env = {k.split("=")[0][7:]: k.split("=", 1)[1] for k in (
+        ROOT / f"build/lab/{NAME}/openrc").read_text().splitlines()
+        if k.startswith("export OS_")}
+    done = subprocess.run([BUILD / "cairn", *words], capture_output=True,
+                          text=True, env={**os.environ, **env})
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def test_join_secrets():
+    text = cairn("join-secret", "create", "--once", "--hours", "1").stdout
+    secret = re.fullmatch(r"cairn-([0-9a-f]{8})-[0-9a-f]{32}\n", text)
+    assert secret, text
+    listed = cairn("join-secret", "list").stdout
+    assert secret[1] in listed and text.strip() not in listed
+    cairn("join-secret", "revoke", secret[1])
+    assert secret[1] not in cairn("join-secret", "list").stdout
+    assert cairn("join-secret", "revoke", secret[1], check=False).returncode
+
+
+def boot_blank(host, words):
+    """Its state is gone; it tries to join and must be refused."""
+    subprocess.run(["sh", "-c", f"rm -rf {ROOT}/build/node/{NAME}-{host}"
+                    "/fs/var/lib/cairn/*"], check=True)
+    boot = subprocess.Popen(
+        [ROOT / "scripts/node", "--name", f"{NAME}-{host}", "up"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL)
+    wait_until(f"{host} is refused: {words}", lambda: words in log_of(host))
+    lab("cut", host)
+    boot.wait(60)
+
+
+def test_a_second_of_the_same_name_is_refused():
+    lab("cut", "h4")
+    boot_blank("h4", "there is a member h4 already")
+
+
+def test_a_wrong_secret_is_refused():
+    etc = ROOT / f"build/node/{NAME}-h4/fs/etc/cairn/join-secret"
+    right = etc.read_text()
+    etc.write_text(right[:-2] + ("0" if right[-2] != "0" else "1") + "\n")
+    boot_blank("h4", "who answers does not know the join secret")
+
+
+def test_a_node_that_lives_is_not_removed():
+    done = cairn("node", "remove", "h2", check=False)
+    assert done.returncode and "alive" in done.stderr
+    assert "h2" in cairn("node", "show", "h2").stdout
