@@ -109,6 +109,7 @@ enum domain_state {
 
 struct domain_info {
     enum domain_state state;
+    bool stalled;      /* PAUSED by itself: what it wrote could not be kept */
     char vnc_host[64]; /* "" and 0: none, or not running */
     int vnc_port;
     char serial_log[256]; /* file that collects the console's output */

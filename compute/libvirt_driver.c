@@ -392,6 +392,13 @@ static enum domain_state state_of(virDomainPtr dom)
     }
 }
 
+static bool is_stalled(virDomainPtr dom)
+{
+    int state, reason = 0;
+    return virDomainGetState(dom, &state, &reason, 0) == 0 &&
+           state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR;
+}
+
 static bool drv_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
                      struct error *err)
 {
@@ -422,6 +429,7 @@ static bool drv_info(struct hypervisor *h, const char *id,
     if (!f.dom)
         return true;
     info->state = state_of(f.dom);
+    info->stalled = info->state == DOMAIN_PAUSED && is_stalled(f.dom);
     _autofree_ char *xml = virDomainGetXMLDesc(f.dom, 0);
     if (xml && info->state != DOMAIN_ABSENT)
         return domain_xml_read(xml, info) ||

@@ -10,6 +10,7 @@
 #define SHUTDOWN_REMIND_US (10 * SECOND_US)
 #define DETACH_TIMEOUT_US  (160 * SECOND_US)
 #define DETACH_REMIND_US   (5 * SECOND_US)
+#define STALL_US           (10 * SECOND_US)
 
 const char *const server_step_names[N_STEPS] = {
 #define X(name, text) [STEP_##name] = text,
@@ -487,6 +488,18 @@ static struct server_plan save(const struct server_view *v)
     return p.step == STEP_NONE ? PLAN(SAVE) : p;
 }
 
+/* What it could not write may be possible now. */
+static struct server_plan wake(const struct server_view *v)
+{
+    int64_t waited = v->mono - v->patience.woken;
+    if (!v->domain.stalled || v->server->goal != GOAL_RUNNING ||
+        resting(v->server))
+        return PLAN(NONE);
+    return v->patience.woken == 0 || waited >= STALL_US
+               ? PLAN(RESUME)
+               : PLAN(WAIT, .after_us = STALL_US - waited);
+}
+
 struct server_plan server_plan(const struct server_view *v)
 {
     if (v->server->goal == GOAL_DELETED)
@@ -498,5 +511,7 @@ struct server_plan server_plan(const struct server_view *v)
         return p;
     if (record_differs(v))
         return PLAN(RECORD);
-    return p.step == STEP_WAIT ? p : devices(v);
+    if (p.step == STEP_NONE)
+        p = devices(v);
+    return p.step == STEP_NONE ? wake(v) : p;
 }

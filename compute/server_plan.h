@@ -24,7 +24,9 @@
  *   that (a snapshot is being taken, storage/heads.h): before a SAVE, too,
  *   which would keep the old one.
  *
- *   (1) only what was paused on purpose; after an I/O error it stays so
+ *   (1) what was paused on purpose; and a guest that stalled because the
+ *       disk is full is told to go on now and then: it tries again what it
+ *       could not write, and has seen no error
  *   (2) when it was STOPPED, PAUSED, SUSPENDED or failed; an ACTIVE one that
  *       is off has stopped by itself, or its host has: halted
  *   (3) unless it is SUSPENDED already.  Halted: the goal becomes STOPPED,
@@ -45,6 +47,7 @@ struct patience {
     char what[48]; /* "" : nothing; "shutdown", "vdb", a port id */
     int64_t since; /* monotonic us, first asked */
     int64_t asked; /* last asked */
+    int64_t woken; /* when a stalled guest was last told to go on; 0: never */
 };
 
 struct server_view {

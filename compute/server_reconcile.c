@@ -408,8 +408,10 @@ static enum reconcile_verdict step_failed(struct run *run,
     char text[128];
     error_prefix(run->err, "could not %s", server_step_names[p->step]);
     /* A disk that cannot be moved now loses nothing by it: the next start
-     * has the new file. */
-    if (p->step == STEP_MOVE_DISK || !out_of_tries(run, p->step))
+     * has the new file.  Nor does a guest that goes on waiting for room. */
+    if (p->step == STEP_MOVE_DISK ||
+        (p->step == STEP_RESUME && run->view.domain.stalled) ||
+        !out_of_tries(run, p->step))
         return RECONCILE_RETRY; /* the queue logs it */
     log_warn(LOG_NAME, "server %s: for good: %s", run->view.server->rec.id,
              run->err->text);
@@ -443,6 +445,8 @@ static void note_question(struct run *run, const struct server_plan *p)
                                                      : NULL;
     if (p->step == STEP_WAIT)
         return;
+    if (p->step == STEP_RESUME)
+        q->woken = run->view.mono;
     if (!what) {
         q->what[0] = '\0';
         return;

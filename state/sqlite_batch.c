@@ -114,6 +114,35 @@ static bool apply_writes(struct sqlite *s, struct job *j, struct error *err)
     return true;
 }
 
+/* Does the job make a key that is not there? */
+static bool makes_new(struct sqlite *s, const struct txn *t, bool *yes,
+                      struct error *err)
+{
+    *yes = false;
+    for (size_t i = 0; i < t->n_writes && !*yes; i++) {
+        int64_t create_rev = 0;
+        if (!sqlite_number_of(s, STMT_CREATE_REV, t->writes[i].key, &create_rev,
+                              err))
+            return false;
+        *yes = t->writes[i].value && !create_rev;
+    }
+    return true;
+}
+
+/* What is left of the disk is for who makes room. */
+static bool apply_scarce(struct sqlite *s, struct job *j, struct error *err)
+{
+    struct error full;
+    bool new_keys;
+    if (!makes_new(s, &j->txn, &new_keys, err))
+        return false;
+    if (!new_keys)
+        return apply_writes(s, j, err);
+    sqlite_full(&full);
+    j->result = txn_failed(TXN_FAILED, &full);
+    return true;
+}
+
 static bool apply_txn(struct sqlite *s, struct job *j, struct error *err)
 {
     const struct txn *t = &j->txn;
@@ -136,7 +165,7 @@ static bool apply_txn(struct sqlite *s, struct job *j, struct error *err)
             return true;
         }
     }
-    return apply_writes(s, j, err);
+    return s->scarce ? apply_scarce(s, j, err) : apply_writes(s, j, err);
 }
 
 static bool apply_grant(struct sqlite *s, struct job *j, struct error *err)
@@ -238,6 +267,7 @@ bool sqlite_write_batch(struct sqlite *s, struct job *jobs,
 {
     int64_t revision = s->revision, compacted = s->compacted;
     *status = TXN_FAILED;
+    sqlite_reserve_keep(s);
     bool ok = sqlite_run(s, STMT_BEGIN, err) && apply_all(s, jobs, err);
     if (ok && !(ok = sqlite_run(s, STMT_COMMIT, err))) {
         /* Written, but perhaps not on the disk: a crash now might bring it

@@ -112,9 +112,13 @@ static const char *open_problem(struct sqlite *s)
 
 bool sqlite_open_file(struct sqlite *s, const char *path, struct error *err)
 {
-    return make_file(path, err) &&
-           ((open_writer(s, path) && load(s) && open_reader(s, path)) ||
-            error_set(err, ERR_INTERNAL, "%s: %s", path, open_problem(s)));
+    s->reserve[0] = s->reserve[1] = -1;
+    if (!make_file(path, err))
+        return false;
+    if (!open_writer(s, path) || !load(s) || !open_reader(s, path))
+        return error_set(err, ERR_INTERNAL, "%s: %s", path, open_problem(s));
+    sqlite_reserve_open(s, path);
+    return true;
 }
 
 void sqlite_close_file(struct sqlite *s)
@@ -125,6 +129,7 @@ void sqlite_close_file(struct sqlite *s)
     sqlite3_finalize(s->read_range);
     sqlite3_close(s->read_db);
     sqlite3_close(s->db);
+    sqlite_reserve_close(s);
 }
 
 /* ---- talking to SQLite -------------------------------------------------- */
@@ -156,10 +161,15 @@ static bool is_full(sqlite3 *db)
              means_full(file_errno(db, SQLITE_FCNTL_FILE_POINTER))));
 }
 
+bool sqlite_full(struct error *err)
+{
+    return error_set(err, ERR_NO_SPACE, "the store's disk is full");
+}
+
 bool sqlite_failed(sqlite3 *db, struct error *err)
 {
     if (is_full(db))
-        return error_set(err, ERR_NO_SPACE, "the store's disk is full");
+        return sqlite_full(err);
     return error_set(err, ERR_INTERNAL, "the store cannot be written: %s",
                      sqlite3_errmsg(db));
 }

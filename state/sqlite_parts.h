@@ -4,6 +4,7 @@
  *     store_sqlite.c   the store's table, the queue and the writer's thread
  *     sqlite_batch.c   jobs become one SQLite transaction; leases
  *     sqlite_file.c    the file, its connections and statements
+ *     sqlite_reserve.c room on the disk for when it is full
  *
  * The writer's connection, statements and revision belong to its thread,
  * those of the reader to who holds read_lock, all else to who holds lock.
@@ -79,6 +80,8 @@ struct sqlite {
     sqlite3 *db;
     sqlite3_stmt *statements[N_STATEMENTS];
     int64_t revision, compacted; /* with the batch that is being written */
+    int reserve[2];              /* the database and its log */
+    bool scarce;                 /* little is left: no new keys */
 
     pthread_mutex_t read_lock;
     sqlite3 *read_db;
@@ -99,6 +102,7 @@ bool sqlite_open_file(struct sqlite *s, const char *path, struct error *err);
 void sqlite_close_file(struct sqlite *s);
 /* Always false: what the connection's last error was. */
 bool sqlite_failed(sqlite3 *db, struct error *err);
+bool sqlite_full(struct error *err); /* always false, too */
 sqlite3_stmt *sqlite_statement(struct sqlite *s, enum statement which);
 /* Runs to the end; for statements without rows. */
 bool sqlite_run(struct sqlite *s, enum statement which, struct error *err);
@@ -109,6 +113,21 @@ bool sqlite_number_of(struct sqlite *s, enum statement which, const char *key,
                       int64_t *number, struct error *err);
 bool sqlite_set_meta(struct sqlite *s, const char *name, int64_t value,
                      struct error *err);
+
+/* ---- sqlite_reserve.c ---------------------------------------------------
+ *
+ * Disks get full of other things than records, and who wants to delete some
+ * of those must write records.  So the database and its log hold blocks that
+ * they will grow into.  When there is little left beside these no new keys
+ * are made: keys are changed and deleted. */
+
+/* When the connections are there. */
+void sqlite_reserve_open(struct sqlite *s, const char *path);
+/* Before each batch: blocks again, and whether they are scarce. */
+void sqlite_reserve_keep(struct sqlite *s);
+/* After the connections: who closes any descriptor of SQLite's files takes
+ * SQLite's locks away. */
+void sqlite_reserve_close(struct sqlite *s);
 
 /* ---- sqlite_batch.c ---------------------------------------------------- */
 

@@ -132,7 +132,7 @@ static void first_steps(void **state)
     }
 }
 
-/* After an I/O error the guest stays paused, for someone to look at. */
+/* Who paused it by other means knows why. */
 static void paused_by_itself(void **state)
 {
     struct fixture f = fixture(GOAL_RUNNING, VM_ACTIVE, DOMAIN_PAUSED);
@@ -141,6 +141,26 @@ static void paused_by_itself(void **state)
     assert_int_equal(f.server->vm_state, VM_ACTIVE);
     assert_int_equal(f.server->power_state, POWER_PAUSED);
     expect_step(&f, STEP_NONE, "recorded");
+    drop(&f);
+}
+
+/* A full disk: the guest tries again now and then. */
+static void stalled(void **state)
+{
+    struct fixture f = fixture(GOAL_RUNNING, VM_ACTIVE, DOMAIN_PAUSED);
+    f.view.domain.stalled = true;
+    f.view.mono = 100 * SECOND_US;
+    expect_step(&f, STEP_RECORD, "its power state");
+    observe(&f, 1);
+    assert_int_equal(f.server->power_state, POWER_PAUSED);
+    expect_step(&f, STEP_RESUME, "first");
+    f.view.patience.woken = 99 * SECOND_US;
+    expect_step(&f, STEP_WAIT, "so soon");
+    assert_int_equal(server_plan(&f.view).after_us, 9 * SECOND_US);
+    f.view.mono = 109 * SECOND_US;
+    expect_step(&f, STEP_RESUME, "again");
+    f.server->goal = GOAL_STOPPED;
+    expect_step(&f, STEP_DESTROY, "stopped");
     drop(&f);
 }
 
@@ -503,6 +523,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_steps),
         cmocka_unit_test(paused_by_itself),
+        cmocka_unit_test(stalled),
         cmocka_unit_test(reboots),
         cmocka_unit_test(parts),
         cmocka_unit_test(boot_from_volume),

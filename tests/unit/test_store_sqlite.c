@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -296,15 +297,90 @@ static int fill_the_disk(void)
     return 0;
 }
 
-static void full_disk(void **state)
+static void in_a_child(int (*story)(void))
 {
     int status;
     pid_t pid = fork();
     if (!pid)
-        _exit(fill_the_disk());
+        _exit(story());
     waitpid(pid, &status, 0);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void full_disk(void **state)
+{
+    in_a_child(fill_the_disk);
+}
+
+/* A put (or a delete) by itself: committed, or no space? */
+static bool put_one(struct store *s, const char *key, const void *value,
+                    size_t n)
+{
+    struct txn_result r;
+    _autotxn_ struct txn t = TXN_INIT;
+    if (value)
+        txn_put(&t, key, value, n);
+    else
+        txn_delete(&t, key);
+    if (store_commit(s, &t, &r))
+        return true;
+    if (r.status != TXN_FAILED || r.err.code != ERR_NO_SPACE)
+        _exit(20);
+    return false;
+}
+
+/* Somebody else's file takes all there is: from the disk, or gives it back. */
+static void ballast(bool there)
+{
+    char name[300], block[4096] = { 0 };
+    snprintf(name, sizeof(name), "%s/ballast", dir);
+    unlink(name);
+    int fd = open(name, O_CREAT | O_WRONLY, 0600);
+    while (there && write(fd, block, sizeof(block)) > 0)
+        ;
+    close(fd);
+}
+
+/* On a small disk: what is there can be changed and deleted, and nothing new
+ * is made, until there is room again. */
+static int full_of_other_things(void)
+{
+    static char value[20000];
+    struct error err;
+    if (unshare(CLONE_NEWNS) ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, "") ||
+        mount("small", dir, "tmpfs", 0, "size=96m"))
+        return 10;
+    struct store *s = store_sqlite_open(path, &env_system, &err);
+    if (!s || !put_one(s, "k/1/1", value, sizeof(value)))
+        return 11;
+    ballast(true);
+    for (int i = 0; i < 100; i++)
+        if (!put_one(s, "k/1/1", value, sizeof(value)))
+            return 12;
+    if (put_one(s, "k/2/1", value, 1) || !put_one(s, "k/1/1", NULL, 0) ||
+        put_one(s, "k/1/1", value, 1))
+        return 13;
+    ballast(false);
+    if (!put_one(s, "k/2/1", value, 1))
+        return 14;
+    ballast(true);
+    store_close(s);
+    s = store_sqlite_open(path, &env_system, &err);
+    if (!s || !put_one(s, "k/2/1", value, sizeof(value)))
+        return 15;
+    store_close(s);
+    return 0;
+}
+
+static void a_reserve(void **state)
+{
+    if (geteuid() != 0) {
+        print_message("skipped: mounting needs root\n");
+        return;
+    }
+    in_a_child(full_of_other_things);
 }
 
 int main(void)
@@ -316,6 +392,7 @@ int main(void)
         WITH_DIR(restart_keeps_leases),
         WITH_DIR(not_a_database),
         WITH_DIR(full_disk),
+        WITH_DIR(a_reserve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
