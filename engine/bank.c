@@ -184,12 +184,13 @@ static void update(const struct fleet *f, struct bank *b, const uint32_t *hosts,
                    uint32_t n)
 {
     bank_keys keys;
+    uint32_t fresh = ALL_LANES & ~(uint32_t)b->stale;
     for (uint32_t i = 0; i < n; i++) {
         if (f->hosts[hosts[i]].described > b->seen)
             look_at_facts(
                 f, b, hosts[i], ALL_LANES,
                 look_suits(f, b, &f->hosts[hosts[i]].facts, ALL_LANES));
-        host_keys(f, b, hosts[i], ALL_LANES, &keys);
+        host_keys(f, b, hosts[i], fresh, &keys);
         set_leaf(b, hosts[i], &keys);
     }
 }

@@ -48,14 +48,16 @@ struct bank {
     uint32_t n[BANK_LEVELS];
     int top;              /* level of the root */
     uint8_t *suits;       /* by host: bit: its facts allow the lane */
+    uint8_t stale;        /* bit: the lane is to be made anew when asked */
     uint64_t seen, epoch; /* of the fleet, when last brought up to date */
+    uint64_t foresight;
 };
 
 struct bank_ops {
-    /* These hosts have changed since `seen`. */
+    /* These hosts have changed since `seen`; stale lanes stay so. */
     void (*update)(const struct fleet *f, struct bank *b, const uint32_t *hosts,
                    uint32_t n);
-    /* All hosts, in these lanes (bits); the others are up to date. */
+    /* All hosts, in these lanes (bits); the others are left as they are. */
     void (*update_all)(const struct fleet *f, struct bank *b, uint32_t lanes);
     /* For scan.c: the scores of `n` <= BANK_BLOCK hosts from `first` on, by
      * resources alone, -1 without room; the largest of them. */

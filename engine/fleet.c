@@ -43,7 +43,7 @@ static void describe(struct fleet *f, uint32_t host)
 static void relayout(struct fleet *f)
 {
     f->layout++;
-    f->epoch += f->mix != NULL;
+    f->foresight += f->mix != NULL;
 }
 
 /* ---- the fleet ----------------------------------------------------------- */
@@ -442,7 +442,7 @@ void fleet_set_mix(struct fleet *f, const struct mix *mix)
     if (mix && !f->outlook)
         f->outlook = outlook_new();
     f->mix = mix;
-    f->epoch++;
+    f->foresight++;
 }
 
 static int by_name(const void *a, const void *b, void *fleet)

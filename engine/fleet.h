@@ -15,7 +15,8 @@
  * fits is asked of fit.h, where it should go of choose.h.
  *
  * Indexes follow the fleet by its journal: the last changes by host, each
- * with a running number; `epoch` moves when all must be read anew.
+ * with a running number; `epoch` moves when all must be read anew,
+ * `foresight` when that is so for what depends on the mix alone.
  *
  * One owner, one thread at a time; fleet_copy gives another one its own.
  * Everything may be read here; only the functions below may write.
@@ -182,9 +183,10 @@ struct fleet {
     const struct mix *mix;   /* recent requests, borrowed; NULL: none known */
     struct outlook *outlook; /* what score.c makes of it; NULL: no mix */
 
-    uint64_t sequence; /* changes so far */
-    uint64_t epoch;    /* of what is about all hosts */
-    uint64_t layout;   /* moves when hosts are not what they were */
+    uint64_t sequence;  /* changes so far */
+    uint64_t epoch;     /* of what is about all hosts */
+    uint64_t layout;    /* moves when hosts are not what they were */
+    uint64_t foresight; /* moves when scores by the mix are others */
     bool ranked;
     uint32_t journal[FLEET_JOURNAL]; /* host of change number & mask */
 };

@@ -78,26 +78,52 @@ static void announce(struct index *ix)
     ix->announced = f->sequence;
 }
 
-static void build(struct index *ix, struct bank *b)
+static void tell_wants(const struct fleet *f, struct bank *b, int lane)
 {
-    struct fleet *f = ix->f;
-    if (b->n[0] != f->n || !b->suits)
-        bank_shape(b, f->n);
-    ix->ops->update_all(f, b, ALL_LANES);
-    b->seen = f->sequence;
-    b->epoch = f->epoch;
+    struct bank_wants *w = &b->wants;
+    const struct demand *d = b->demand[lane];
+    uint8_t bit = (uint8_t)(1U << lane);
+    bool plain = demand_plain(d) && !score_sees_parts(f, d);
+    w->present |= bit;
+    w->rich = (uint8_t)(plain ? w->rich & ~bit : w->rich | bit);
+    w->packs[lane] = -(f->policies[d->policy].kind != SCORE_SPREAD);
+    w->resources = 0;
+    for (int r = 0; r < FLEET_RESOURCES; r++) {
+        w->need[r][lane] = d->need[r];
+        w->weight[r][lane] = score_weight(f, d, r);
+        for (int l = 0; l < BANK_LANES; l++)
+            if (w->need[r][l])
+                w->resources = (uint16_t)(w->resources | 1U << r);
+    }
 }
 
-/* Takes note of what has changed since the bank was last asked. */
-static void follow(struct index *ix, struct bank *b)
+/* Lanes that are about all hosts anew: none is made before it is asked. */
+static void grow_stale(const struct fleet *f, struct bank *b, uint32_t lanes)
 {
-    struct fleet *f = ix->f;
-    uint32_t n = 0;
-    if (b->epoch != f->epoch || f->sequence - b->seen > FLEET_JOURNAL ||
-        f->sequence - b->seen > f->n) {
-        build(ix, b);
-        return;
+    for (lanes &= b->wants.present; lanes; lanes &= lanes - 1) {
+        int l = __builtin_ctz(lanes);
+        tell_wants(f, b, l);
+        b->stale = (uint8_t)(b->stale | 1U << l);
     }
+}
+
+/* The lanes whose scores come from the mix. */
+static uint32_t foreseeing(const struct fleet *f, const struct bank *b)
+{
+    uint32_t lanes = 0;
+    for (uint32_t rest = b->wants.present; rest; rest &= rest - 1) {
+        int l = __builtin_ctz(rest);
+        if (f->policies[b->demand[l]->policy].kind == SCORE_FRAGMENTATION)
+            lanes |= 1U << l;
+    }
+    return lanes;
+}
+
+/* The hosts that have changed since the bank was last asked. */
+static void catch_up(struct index *ix, struct bank *b)
+{
+    const struct fleet *f = ix->f;
+    uint32_t n = 0;
     for (uint64_t s = b->seen; s < f->sequence; s++) {
         uint32_t host = f->journal[s % FLEET_JOURNAL];
         if (f->hosts[host].changed != s + 1)
@@ -105,7 +131,34 @@ static void follow(struct index *ix, struct bank *b)
         ix->pending[n++] = host;
     }
     ix->ops->update(f, b, ix->pending, n);
+}
+
+/* Takes note of what has changed since the bank was last asked. */
+static void follow(struct index *ix, struct bank *b)
+{
+    const struct fleet *f = ix->f;
+    uint64_t behind = f->sequence - b->seen;
+    if (b->n[0] != f->n || !b->suits)
+        bank_shape(b, f->n);
+    if (b->epoch != f->epoch || behind > FLEET_JOURNAL || behind > f->n)
+        grow_stale(f, b, ALL_LANES);
+    else if (b->foresight != f->foresight)
+        grow_stale(f, b, foreseeing(f, b));
+    if (b->stale != b->wants.present)
+        catch_up(ix, b);
     b->seen = f->sequence;
+    b->epoch = f->epoch;
+    b->foresight = f->foresight;
+}
+
+/* The lane as of now.  Lanes that cost little are made with it. */
+static void freshen(struct index *ix, struct bank *b, int lane)
+{
+    if (!(b->stale >> lane & 1))
+        return;
+    uint32_t lanes = (b->stale & ~(uint32_t)b->wants.rich) | 1U << lane;
+    ix->ops->update_all(ix->f, b, lanes);
+    b->stale = (uint8_t)(b->stale & ~lanes);
 }
 
 /* ---- lanes --------------------------------------------------------------- */
@@ -117,27 +170,6 @@ static struct bank *new_bank(void)
         abort();
     memset(b, 0, sizeof(*b));
     return b;
-}
-
-static void tell_wants(const struct fleet *f, struct bank *b, int lane,
-                       const struct demand *d)
-{
-    struct bank_wants *w = &b->wants;
-    uint8_t bit = (uint8_t)(1U << lane);
-    w->present |= bit;
-    w->rich =
-        (uint8_t)(demand_plain(d) && !score_sees_parts(f, d) ? w->rich & ~bit
-                                                             : w->rich | bit);
-    w->packs[lane] = -(f->policies[d->policy].kind != SCORE_SPREAD);
-    for (int r = 0; r < FLEET_RESOURCES; r++) {
-        w->need[r][lane] = d->need[r];
-        w->weight[r][lane] = score_weight(f, d, r);
-    }
-    w->resources = 0;
-    for (int r = 0; r < FLEET_RESOURCES; r++)
-        for (int l = 0; l < BANK_LANES; l++)
-            if (w->need[r][l])
-                w->resources = (uint16_t)(w->resources | 1U << r);
 }
 
 /* The lane that has been without a question longest; a free one first. */
@@ -171,10 +203,9 @@ static void assign(struct index *ix, struct known *k, int bank, int lane)
     k->bank = bank;
     k->lane = lane;
     memset(k->missed, 0, sizeof(k->missed));
-    tell_wants(ix->f, b, lane, &k->demand);
     b->demand[lane] = &k->demand;
-    follow(ix, b);
-    ix->ops->update_all(ix->f, b, 1U << lane);
+    tell_wants(ix->f, b, lane);
+    b->stale = (uint8_t)(b->stale | 1U << lane);
 }
 
 /* Nothing answered for this demand.  True: it has a lane from now on. */
@@ -311,6 +342,7 @@ static uint32_t ask(struct index *ix, const struct known *k,
     };
     ix->lanes[k->bank][k->lane].used = ix->clock;
     follow(ix, b);
+    freshen(ix, b, k->lane);
     descend(&d, b->top, 0);
     *host = d.best == BANK_NO_KEY ? FLEET_NOWHERE : bank_host(ix->f, d.best);
     *score = bank_score(d.best);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEMO_BITS 17
+#define MEMO_BITS 17         /* at least; 16 states a host beyond that */
 #define NOTHING   UINT64_MAX /* no version */
 
 /* What counts of a host's state; devices alike are in falling order. */
@@ -31,7 +31,8 @@ struct as_is { /* of a host, as it is */
 struct outlook {
     struct offers offers;
     uint64_t version, layout; /* of mix and fleet, that this is about */
-    struct memo *memo;        /* by the low bits of the hash */
+    struct memo *memo;        /* by the low bits of the hash ... */
+    uint64_t memo_mask;       /* ... these */
     struct as_is *hosts;
 };
 
@@ -67,7 +68,10 @@ static void follow(struct outlook *o, const struct fleet *f)
         return;
     clear(o);
     offers_make(&o->offers, f);
-    o->memo = xcalloc(1U << MEMO_BITS, sizeof(*o->memo));
+    o->memo_mask = (1U << MEMO_BITS) - 1;
+    while (o->memo_mask < 16ULL * f->n)
+        o->memo_mask = o->memo_mask * 2 + 1;
+    o->memo = xcalloc(o->memo_mask + 1, sizeof(*o->memo));
     o->hosts = xcalloc(f->n, sizeof(*o->hosts));
     o->version = version;
     o->layout = f->layout;
@@ -270,7 +274,7 @@ static struct memo key_of(const struct state *s, int n_resources)
 static int32_t stranded(struct outlook *o, const struct state *s)
 {
     struct memo key = key_of(s, o->offers.n_resources);
-    struct memo *at = &o->memo[key.hash & ((1U << MEMO_BITS) - 1)];
+    struct memo *at = &o->memo[key.hash & o->memo_mask];
     if (at->hash == key.hash && at->check == key.check)
         return at->stranded;
     key.stranded = stranded_by_filling(&o->offers, s);
