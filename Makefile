@@ -6,8 +6,8 @@
 #   CC=clang                             the other compiler (build-clang)
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down status check sim bench fmt lint docs fuzz guest \
-    lab lab-down check-lab clean engine-compare
+.PHONY: help build up down status check sim bench trace fmt lint docs fuzz \
+    guest lab lab-down check-lab clean engine-compare
 
 export SAN
 ifneq ($(origin CC),default)
@@ -67,6 +67,11 @@ engine-compare: ## check N=20000000 placements against the plain choice
 bench: ## measure; one page, and the same as build/bench.json
 	@scripts/build
 	@scripts/bench
+
+.PHONY: trace
+trace: ## replay the OpenB trace in DATA=../shared/data/openb (not part of this)
+	@scripts/build
+	@scripts/trace $(DATA)
 
 fmt: ## format every C file
 	@scripts/fmt
