@@ -167,6 +167,9 @@ static void weigh(struct offers *o, const struct fleet *f, const struct pool *p)
         int64_t all = 0;
         for (uint32_t s = 0; s < o->n_shapes; s++)
             all += (int64_t)holds(f, &o->shapes[s], d) * o->shapes[s].hosts;
+        if (all && d->devices[0].count && p->devices)
+            o->pressure += o->classes[i].count * size_of(p, d) /
+                           (double)(p->devices / 1000);
         if (all)
             o->weight[i] = o->classes[i].count * size_of(p, d) / (double)all;
     }
@@ -299,10 +302,17 @@ static void note_places(struct shape *s)
     }
 }
 
+static uint32_t pressure(double of_the_mean)
+{
+    double p = of_the_mean * OFFERS_PRESSURE_ONE;
+    return p < OFFERS_PRESSURE_MAX ? (uint32_t)p : OFFERS_PRESSURE_MAX;
+}
+
 static void make_offers(const struct offers *o, const struct fleet *f,
                         struct shape *s)
 {
     double *weight = xcalloc(o->n_classes + 1, sizeof(*weight)), sum = 0;
+    double asked = 0;
     s->offers = xcalloc(o->n_classes + 1, sizeof(*s->offers));
     for (uint32_t i = 0; i < o->n_classes; i++) {
         const struct demand *d = &o->classes[i].demand;
@@ -310,10 +320,14 @@ static void make_offers(const struct offers *o, const struct fleet *f,
         if (w <= 0)
             continue;
         sum += weight[s->n_offers] = w;
+        asked += d->devices[0].count ? w : 0;
         translate(o, f, s, d);
     }
     if (s->n_offers)
         draw(s, weight, sum);
+    if (asked > 0)
+        s->pressure =
+            pressure(asked / f->hosts[s->first].n_devices / o->pressure);
     note_places(s);
     free(weight);
 }

@@ -25,10 +25,12 @@
 #include "engine/fleet.h"
 #include "engine/mix.h"
 
-#define OFFERS_ROUNDS 16
-#define OFFERS_LENGTH 128
-#define OFFERS_WORDS  (OFFERS_LENGTH / 64)
-#define OFFERS_SHAPES 128 /* beyond that, capacities are told apart less */
+#define OFFERS_ROUNDS       16
+#define OFFERS_LENGTH       128
+#define OFFERS_WORDS        (OFFERS_LENGTH / 64)
+#define OFFERS_PRESSURE_ONE 256
+#define OFFERS_PRESSURE_MAX (4 * OFFERS_PRESSURE_ONE)
+#define OFFERS_SHAPES       128 /* beyond that, capacities are told apart less */
 
 struct offer_part {
     uint16_t devices; /* bit: this device of the host will do */
@@ -57,7 +59,8 @@ struct shape {
     uint16_t drawn[OFFERS_ROUNDS][OFFERS_LENGTH]; /* of `offers` */
     struct offer_places *places; /* of each offer: where it was drawn */
     struct offer_places plain;   /* where no devices are asked for */
-    uint16_t *levels; /* thousandths of a device that are asked for, rising */
+    uint32_t pressure; /* of demand on its devices; the mean is ..._ONE */
+    uint16_t *levels;  /* thousandths of a device that are asked for, rising */
     uint32_t n_levels;
     struct offer_places *small; /* [n_levels + 1]: devices are asked for, and
                                  * none of more than levels[i - 1] */
@@ -73,6 +76,7 @@ struct offers {
     uint64_t worth[FLEET_RESOURCES], device_worth;
     struct shape *shapes;
     uint32_t n_shapes, shapes_size;
+    double pressure;    /* of the mix on a device, in the mean */
     uint32_t *shape_of; /* by host; MAP64_NONE: vacant */
 };
 

@@ -8,6 +8,8 @@
 
 #define MEMO_BITS  17 /* at least; 16 states a host beyond that */
 #define ROUGH_BITS 6
+#define NEXT_PART  8  /* of what counts: what the very next cannot use */
+#define TOLL_PART  16 /* of a device's worth, at the mean pressure */
 #define NOTHING    UINT64_MAX /* no version */
 
 /* What counts of a host's state; devices alike are in falling order. */
@@ -208,7 +210,8 @@ static void narrow(const struct shape *shape, int round, uint32_t level,
                  : 0;
 }
 
-/* Fills the host with what is marked of one sequence. */
+/* Fills the host with what is marked of one sequence; the marks are gone
+ * then. */
 static void fill(struct state *s, int round, uint64_t marked[OFFERS_WORDS],
                  int n)
 {
@@ -226,6 +229,25 @@ static void fill(struct state *s, int round, uint64_t marked[OFFERS_WORDS],
     }
 }
 
+/* What the next request for devices could not use, in the mean over the
+ * requests: all that is free, where it does not fit.  In thousandths, times
+ * OFFERS_ROUNDS. */
+static uint64_t useless_next(const struct state *s,
+                             const struct offer_places *fitting)
+{
+    const struct offer_places *all = &s->shape->small[s->shape->n_levels];
+    uint64_t asked = 0, in_vain = 0, free = 0;
+    for (int r = 0; r < OFFERS_ROUNDS; r++)
+        for (int w = 0; w < OFFERS_WORDS; w++) {
+            asked += (uint64_t)__builtin_popcountll(all->w[r][w]);
+            in_vain += (uint64_t)__builtin_popcountll(all->w[r][w] &
+                                                      ~fitting->w[r][w]);
+        }
+    for (int i = 0; i < s->n_devices; i++)
+        free += (uint64_t)s->device[i];
+    return asked ? free * OFFERS_ROUNDS * in_vain / asked : 0;
+}
+
 /* The mean of what is left, in worth. */
 static int32_t stranded_by_filling(const struct offers *o,
                                    const struct state *start)
@@ -233,6 +255,7 @@ static int32_t stranded_by_filling(const struct offers *o,
     uint64_t left[FLEET_RESOURCES] = { 0 }, devices = 0, worth = 0;
     struct offer_places fitting;
     find_fitting(start, o->n_resources, &fitting);
+    devices = useless_next(start, &fitting) / NEXT_PART;
     for (int round = 0; round < OFFERS_ROUNDS; round++) {
         struct state s = *start;
         fill(&s, round, fitting.w[round], o->n_resources);
@@ -351,11 +374,27 @@ static int32_t stranded_as_is(struct outlook *o, const struct fleet *f,
     return known->stranded;
 }
 
+/* What a place costs by itself: where much is asked for the devices of such
+ * hosts, those who could go elsewhere had better. */
+static int64_t toll(const struct outlook *o, const struct shape *shape,
+                    const struct demand *d)
+{
+    int64_t thousandths = 0;
+    for (int k = 0; k < REQUEST_DEVICES; k++)
+        thousandths += d->devices[k].count * d->devices[k].thousandths;
+    return thousandths * (int64_t)(o->offers.device_worth >> 16) *
+           shape->pressure / OFFERS_PRESSURE_ONE / TOLL_PART;
+}
+
 int32_t outlook_strands(struct outlook *o, const struct fleet *f,
                         const struct demand *d, const struct placing *at)
 {
     struct state s;
     follow(o, f);
     look(o, f, at->host, d, at, &s);
-    return stranded(o, &s) - stranded_as_is(o, f, at->host);
+    int64_t all = (int64_t)stranded(o, &s) - stranded_as_is(o, f, at->host) +
+                  toll(o, s.shape, d);
+    return (int32_t)(all > OUTLOOK_ONE    ? OUTLOOK_ONE
+                     : all < -OUTLOOK_ONE ? -OUTLOOK_ONE
+                                          : all);
 }

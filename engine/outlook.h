@@ -13,6 +13,10 @@
  *
  *      strands(request, place) = stranded(host with it) - stranded(host)
  *
+ * Two small things are added, which decide where this sees no difference:
+ * an eighth of what the very next request could not use, and a toll for
+ * devices on hosts that much is asked of.
+ *
  * The idea of counting what the expected requests cannot use is that of
  * "Beware of Fragmentation: Scheduling GPU-Sharing Workloads with
  * Fragmentation Gradient Descent" (USENIX ATC 2023), which looks one request
@@ -30,15 +34,16 @@
 
 #include "engine/fleet.h"
 
-#define OUTLOOK_ONE (1 << 30) /* the whole pool */
+#define OUTLOOK_ONE ((1 << 30) - 1) /* the whole pool */
 
 struct outlook;
 
 struct outlook *outlook_new(void);
 void outlook_free(struct outlook *o);
 
-/* What a request strands in a place that it fits, in OUTLOOK_ONE; negative:
- * it makes use of what else nobody would.  The fleet has a mix. */
+/* What a request strands in a place that it fits: -OUTLOOK_ONE to
+ * OUTLOOK_ONE; negative: it makes use of what else nobody would.  The fleet
+ * has a mix with a version. */
 int32_t outlook_strands(struct outlook *o, const struct fleet *f,
                         const struct demand *d, const struct placing *at);
 

@@ -18,6 +18,7 @@
 #define WORLD_LIST       6
 #define WORLD_KINDS      2
 #define WORLD_MODELS     3
+#define WORLD_POLICIES   4 /* the last: fragmentation */
 
 struct world_random {
     uint64_t state;
@@ -108,7 +109,7 @@ static inline void world_demand(struct world_random *r, struct demand *d)
 {
     int32_t n = 1 << world_draw(r, 5);
     *d = (struct demand){ .need = { n * 500, n * 1024 } };
-    d->policy = (uint16_t)world_draw(r, 4);
+    d->policy = (uint16_t)world_draw(r, WORLD_POLICIES);
     if (world_chance(r, 50))
         d->need[FLEET_DISK] = n * 8;
     if (world_chance(r, 5))
@@ -176,10 +177,10 @@ static inline struct fleet *world_new(struct world_random *r, unsigned hosts)
         { .kind = SCORE_SPREAD },
         { .kind = SCORE_PACK },
         { .kind = SCORE_PACK, .weight = { 3, 1 } },
-        { .kind = SCORE_FRAGMENTATION }, /* as pack, without a mix */
+        { .kind = SCORE_FRAGMENTATION },
     };
     struct fleet *f = fleet_new();
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < WORLD_POLICIES; i++)
         fleet_set_policy(f, i, &policies[i]);
     for (unsigned i = 0; i < hosts; i++)
         world_host(r, f, i);

@@ -216,7 +216,7 @@ static void test_memory_is_true(void **state)
     unsigned compared = 0;
     for (int i = 0; i < 12; i++) {
         world_demand(&r, &d[i]);
-        d[i].policy = 2; /* fragmentation: see fleet_world.h */
+        d[i].policy = WORLD_POLICIES - 1;
     }
     for (uint64_t i = 1; i <= 1500; i++) {
         struct request q = { .demand = d[world_draw(&r, 12)] };
