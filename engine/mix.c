@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ONE 64 /* an arrival, in counts: it takes some halvings to fade */
+#define SIZE_MIN 64
+#define ONE      64 /* an arrival, in counts: it takes some halvings to fade */
 
 struct counted {
     struct demand demand;
@@ -61,31 +62,27 @@ struct mix *mix_copy(const struct mix *m)
 
 /* ---- counting ------------------------------------------------------------ */
 
-/* The entry of a demand; NULL and the free key, if it has none. */
-static struct counted *find(const struct mix *m, const struct demand *d,
-                            uint64_t *key)
+/* The entry of a demand, or MAP64_NONE; and its key. */
+static uint32_t find(const struct mix *m, const struct demand *d, uint64_t *key)
 {
-    uint32_t i;
     for (*key = demand_hash(d) | 1;; *key += 2) {
-        i = map64_get(&m->keys, *key);
-        if (i == MAP64_NONE)
-            return NULL;
-        if (demand_same(&m->at[i].demand, d))
-            return &m->at[i];
+        uint32_t i = map64_get(&m->keys, *key);
+        if (i == MAP64_NONE || demand_same(&m->at[i].demand, d))
+            return i;
     }
 }
 
-static struct counted *add(struct mix *m, const struct demand *d, uint64_t key)
+static uint32_t add(struct mix *m, const struct demand *d, uint64_t key)
 {
     if (m->n == MIX_CLASSES)
-        return NULL;
+        return MAP64_NONE;
     if (m->n == m->size) {
-        m->size = m->size ? m->size * 2 : 64;
+        m->size = m->size ? m->size * 2 : SIZE_MIN;
         m->at = xrealloc(m->at, m->size * sizeof(*m->at));
     }
     m->at[m->n] = (struct counted){ .demand = *d };
     map64_set(&m->keys, key, m->n);
-    return &m->at[m->n++];
+    return m->n++;
 }
 
 /* Old arrivals count half; what has faded makes room. */
@@ -149,11 +146,11 @@ bool mix_note(struct mix *m, const struct demand *d)
     uint64_t key;
     if (m->noted && m->noted % MIX_HALF_LIFE == 0)
         halve(m);
-    struct counted *c = find(m, d, &key);
-    if (!c)
-        c = add(m, d, key);
-    if (c)
-        c->count += ONE;
+    uint32_t i = find(m, d, &key);
+    if (i == MAP64_NONE)
+        i = add(m, d, key);
+    if (i != MAP64_NONE)
+        m->at[i].count += ONE;
     if (++m->noted < m->look)
         return false;
     m->look += m->look < MIX_LOOK ? m->look : MIX_LOOK;
