@@ -1,6 +1,7 @@
 #include "engine/explain.h"
 
 #include "common/alloc.h"
+#include "common/cleanup.h"
 #include "engine/placement.h"
 #include "engine/score.h"
 
@@ -97,45 +98,83 @@ const char *explain_resource(int resource, const struct fleet *f)
 
 /* ---- all hosts ----------------------------------------------------------- */
 
+/* Of hosts that fit. */
 static int by_merit(const void *a, const void *b, void *fleet)
 {
     const struct fleet *f = fleet;
     const struct explained *x = a, *y = b;
-    bool fits = x->reason == FIT_OK;
-    if (fits != (y->reason == FIT_OK))
-        return fits ? -1 : 1;
-    if (fits && x->wish != y->wish)
+    if (x->wish != y->wish)
         return x->wish > y->wish ? -1 : 1;
-    if (fits && x->score != y->score)
+    if (x->score != y->score)
         return x->score > y->score ? -1 : 1;
     return f->rank[x->host] < f->rank[y->host] ? -1 : 1;
 }
 
-void explain(struct view *v, const struct wish *w, struct explanation *out)
+/* Moves the `few` best to the front, in order: of a large pool few are told
+ * of, and to sort it all would take longer than to look at it. */
+static void sort_best(struct fleet *f, struct explained *hosts, uint32_t n,
+                      uint32_t few)
+{
+    if (few >= n) {
+        qsort_r(hosts, n, sizeof(*hosts), by_merit, f);
+        return;
+    }
+    for (uint32_t i = 0; i < few; i++) {
+        uint32_t best = i;
+        for (uint32_t k = i + 1; k < n; k++)
+            if (by_merit(&hosts[k], &hosts[best], f) < 0)
+                best = k;
+        struct explained x = hosts[best];
+        hosts[best] = hosts[i];
+        hosts[i] = x;
+    }
+}
+
+static struct explained look(struct fleet *f, const struct wish *w,
+                             const struct fit_rules *rules, uint32_t host)
+{
+    struct explained x = { .host = host };
+    struct placing at;
+    int short_of = 0;
+    x.reason = (uint8_t)fit_host(f, rules, host, &at, &x.score);
+    if (x.reason == FIT_ROOM)
+        fit_room(f, &w->request.demand, host, &short_of);
+    x.short_of = (uint8_t)short_of;
+    x.wish = fit_wish(rules, host);
+    x.kind = (uint8_t)(x.reason ? kind_of(f, w, &x) : FIT_OK);
+    return x;
+}
+
+void explain_few(struct view *v, const struct wish *w, uint32_t few,
+                 struct explanation *out)
 {
     struct fleet *f = view_fleet(v);
     struct fit_rules rules;
-    struct placing at;
+    _autofree_ struct explained *excluded =
+        xcalloc(f->n ? f->n : 1, sizeof(*excluded));
     *out = (struct explanation){ 0 };
     out->hosts = xcalloc(f->n ? f->n : 1, sizeof(*out->hosts));
     fleet_ranks(f);
     fit_rules(f, &w->request, &rules);
-    for (uint32_t i = 0; i < f->n; i++) {
-        struct explained x = { .host = i };
-        int short_of = 0;
-        x.reason = (uint8_t)fit_host(f, &rules, i, &at, &x.score);
+    for (uint32_t i = 0; i < f->n; i++) { /* by name */
+        struct explained x = look(f, w, &rules, f->by_rank[i]);
         if (x.reason == FIT_VACANT)
             continue;
-        if (x.reason == FIT_ROOM)
-            fit_room(f, &w->request.demand, i, &short_of);
-        x.short_of = (uint8_t)short_of;
-        x.wish = fit_wish(&rules, i);
-        x.kind = (uint8_t)(x.reason ? kind_of(f, w, &x) : FIT_OK);
-        out->fitting += x.reason == FIT_OK;
         out->counts[x.kind]++;
-        out->hosts[out->n++] = x;
+        if (x.reason == FIT_OK)
+            out->hosts[out->fitting++] = x;
+        else
+            excluded[out->n - out->fitting] = x;
+        out->n++;
     }
-    qsort_r(out->hosts, out->n, sizeof(*out->hosts), by_merit, f);
+    memcpy(out->hosts + out->fitting, excluded,
+           (out->n - out->fitting) * sizeof(*excluded));
+    sort_best(f, out->hosts, out->fitting, few);
+}
+
+void explain(struct view *v, const struct wish *w, struct explanation *out)
+{
+    explain_few(v, w, UINT32_MAX, out);
 }
 
 void explain_free(struct explanation *e)

@@ -42,6 +42,9 @@ struct explanation {
     uint32_t counts[EXPLAIN_KINDS];
 };
 void explain(struct view *v, const struct wish *w, struct explanation *out);
+/* ... of those that fit only the `few` best are in order, and come first. */
+void explain_few(struct view *v, const struct wish *w, uint32_t few,
+                 struct explanation *out);
 void explain_free(struct explanation *e);
 
 /* "without enough memory": for tenants. */

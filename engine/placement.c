@@ -16,9 +16,15 @@
  * beyond, a good one names only the candidates. */
 #define LOOK_AT_ALL 1024
 
+/* Guests that are held; those of the view count from 1. */
+#define HELD_IDS (UINT64_C(1) << 61)
+
 struct placer {
     struct view *view;
     struct chooser *chooser;
+    struct request last; /* the last one that found a place: demand and group */
+    struct placing last_at;
+    uint64_t held; /* HELD_IDS + 1 .. HELD_IDS + held */
 };
 
 /* ---- nodes --------------------------------------------------------------- */
@@ -146,7 +152,7 @@ static void put_down(struct placer *p, const struct wish *w, const char *node,
     if (view_fleet(p->view)->n > LOOK_AT_ALL) {
         put_best(p, w, out);
     } else {
-        explain(p->view, w, &e);
+        explain_few(p->view, w, DECISION_CANDIDATES, &e);
         explain_record(p->view, w, &e, out);
         explain_free(&e);
     }
@@ -168,6 +174,12 @@ static bool decide(struct placer *p, const struct wish *w, const char *what,
     const struct node *n = snap_get(view_snapshot(p->view), &kind_node,
                                     view_fleet(p->view)->hosts[at.host].name);
     *node = n->rec.id;
+    p->last = (struct request){
+        .demand = w->request.demand,
+        .group = w->request.group,
+        .priority = w->request.priority,
+    };
+    p->last_at = at;
     if (why)
         put_down(p, w, *node, why);
     return true;
@@ -188,6 +200,17 @@ bool placer_server(struct placer *p, struct snapshot *s,
               decide(p, &w, server->rec.id, node, why, err);
     wish_free(&w);
     return ok;
+}
+
+void placer_hold(struct placer *p)
+{
+    fleet_put(view_fleet(p->view), HELD_IDS + ++p->held, &p->last, &p->last_at);
+}
+
+void placer_forget(struct placer *p)
+{
+    for (; p->held; p->held--)
+        fleet_remove(view_fleet(p->view), HELD_IDS + p->held);
 }
 
 bool placer_volume(struct placer *p, struct snapshot *s,

@@ -50,6 +50,10 @@ void placer_free(struct placer *p); /* NULL is fine */
 bool placer_server(struct placer *p, struct snapshot *s,
                    const struct server *server, int64_t now, const char **node,
                    struct decision *why, struct error *err);
+/* What placer_server answered last counts as taken from now on, until
+ * placer_forget: for several decisions that are committed together. */
+void placer_hold(struct placer *p);
+void placer_forget(struct placer *p);
 /* The same for a volume of its own; one made from a snapshot or another
  * volume goes to their node. */
 bool placer_volume(struct placer *p, struct snapshot *s,

@@ -1,9 +1,11 @@
 #include "engine/scheduler.h"
 
+#include "common/alloc.h"
 #include "common/log.h"
 #include "model/network.h"
 #include "model/release.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LOG_NAME    "scheduler"
@@ -11,20 +13,29 @@
 #define CONFLICT_US INT64_C(5000)
 #define SILENT_US   (2 * SECOND_US) /* between looks at a silent pool */
 
+/* Servers of one transaction, and how much of it they may fill: there is
+ * room for one more with many ports. */
+#define BATCH       64
+#define BATCH_OPS   (STORE_OPS_MAX / 2)
+#define BATCH_BYTES (STORE_TXN_MAX / 2)
+
 struct scheduler {
     struct scheduler_config c;
     struct placer *placer;
     struct reconciler *queue;
     int64_t started; /* monotonic */
+    bool alone;      /* what was put together did not go in: one at a time */
 };
 
-/* One decision. */
+/* One decision, and those that are committed with it. */
 struct deciding {
     struct scheduler *s;
     struct snapshot *snap;
     struct txn txn;
     int64_t now, *delay_us;
     struct error *err;
+    char *others[BATCH]; /* ids of servers that wait as well */
+    unsigned n_others;
 };
 
 /* ---- commits ------------------------------------------------------------ */
@@ -81,8 +92,8 @@ static void place_ports(struct deciding *d, const struct server *server,
     }
 }
 
-static enum reconcile_verdict
-place(struct deciding *d, const struct server *server, const char *node)
+static void place(struct deciding *d, const struct server *server,
+                  const char *node, const struct decision *why)
 {
     const struct node *n = snap_get(d->snap, &kind_node, node);
     const struct disk *disk = snap_get(d->snap, &kind_disk, server->rec.id);
@@ -91,7 +102,7 @@ place(struct deciding *d, const struct server *server, const char *node)
     draft->zone = rec_str(draft, placement_zone(d->snap, n));
     draft->task_state = TASK_SPAWNING;
     draft->updated = d->now;
-    guard(d);
+    txn_change_record(&d->txn, why);
     txn_expect_record(&d->txn, n);
     txn_change_record(&d->txn, draft);
     if (disk) {
@@ -101,7 +112,6 @@ place(struct deciding *d, const struct server *server, const char *node)
     }
     place_volumes(d, server, node);
     place_ports(d, server, node);
-    return commit(d);
 }
 
 static enum reconcile_verdict fail(struct deciding *d,
@@ -138,6 +148,65 @@ static struct decision *new_reasons(struct deciding *d,
     return why;
 }
 
+/* ---- several at once ----------------------------------------------------- */
+
+static bool collect(void *arg, const char *key)
+{
+    struct deciding *d = arg;
+    if (strncmp(key, "server/", 7) == 0)
+        d->others[d->n_others++] = xstrdup(strchr(key, '/') + 1);
+    return d->n_others < BATCH;
+}
+
+/* Those whose place may hang on another server of the batch by more than
+ * room and group have their turn when that one is in its place. */
+static bool may_join(const struct deciding *d, const struct server *s)
+{
+    if (!s || s->node || s->goal == GOAL_DELETED || s->vm_state != VM_BUILDING)
+        return false;
+    return !s->volumes.n &&
+           (!s->scheduler_hints || !strstr(s->scheduler_hints, "_host")) &&
+           d->txn.n_compares + d->txn.n_writes < BATCH_OPS &&
+           d->txn.bytes < BATCH_BYTES;
+}
+
+/* False: there is no place for it, which is said when it has its turn. */
+static bool join(struct deciding *d, const struct server *server)
+{
+    const char *node;
+    struct error err = { 0 };
+    _autorecord_ struct decision *why = new_reasons(d, server);
+    if (!placer_server(d->s->placer, d->snap, server, d->now, &node, why, &err))
+        return false;
+    place(d, server, node, why);
+    placer_hold(d->s->placer);
+    return true;
+}
+
+/* The first is placed.  Others that wait are placed as if it were there
+ * already, and all are committed together. */
+static enum reconcile_verdict commit_with_others(struct deciding *d)
+{
+    struct scheduler *s = d->s;
+    bool more = !s->alone;
+    placer_hold(s->placer);
+    if (more)
+        reconciler_look(s->queue, collect, d);
+    for (unsigned i = 0; i < d->n_others; i++) {
+        const struct server *other =
+            snap_get(d->snap, &kind_server, d->others[i]);
+        if (more && may_join(d, other))
+            more = join(d, other);
+        free(d->others[i]);
+    }
+    placer_forget(s->placer);
+    enum reconcile_verdict verdict = commit(d);
+    s->alone = verdict != RECONCILE_DONE;
+    return verdict;
+}
+
+/* ---- a decision ---------------------------------------------------------- */
+
 static enum reconcile_verdict decide_server(struct deciding *d,
                                             const struct server *server)
 {
@@ -150,9 +219,12 @@ static enum reconcile_verdict decide_server(struct deciding *d,
         *d->delay_us = SILENT_US;
         return RECONCILE_AGAIN;
     }
+    if (placed) {
+        guard(d);
+        place(d, server, node, why);
+        return commit_with_others(d);
+    }
     txn_change_record(&d->txn, why);
-    if (placed)
-        return place(d, server, node);
     log_limited(LOG_WARN, LOG_NAME, "server %s: %s", server->rec.id, err.text);
     return fail(d, server, err.text);
 }

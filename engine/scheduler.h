@@ -10,6 +10,11 @@
  * even, come one after the other, and the later sees what the earlier took:
  * nothing is overbooked.
  *
+ * Servers that wait at the same time are decided one after another, each as
+ * if those before had their place, and committed together: the store is the
+ * slower of the two.  If that commit fails, nothing has happened, and the next
+ * one is of one server.
+ *
  * Where no node fits the server becomes ERROR with the fault "No valid host
  * was found. ..." (code 500); why each node was excluded is logged.  A node
  * that would do but is silent is waited for until PLACEMENT_ALIVE_US after

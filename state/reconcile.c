@@ -313,6 +313,17 @@ void reconciler_add_after(struct reconciler *r, const char *key,
     pthread_mutex_unlock(&r->lock);
 }
 
+void reconciler_look(struct reconciler *r, reconcile_look_fn *fn, void *arg)
+{
+    pthread_mutex_lock(&r->lock);
+    int64_t now = env_mono(r->env);
+    bool more = true;
+    for (size_t i = 0; i < r->n_heap && more; i++)
+        if (r->heap[i]->due <= now)
+            more = fn(arg, r->heap[i]->key);
+    pthread_mutex_unlock(&r->lock);
+}
+
 void reconciler_stop(struct reconciler *r)
 {
     if (!r)

@@ -44,6 +44,11 @@ struct reconciler *reconciler_new(const char *name, reconcile_fn *fn,
 void reconciler_add(struct reconciler *r, const char *key);
 void reconciler_add_after(struct reconciler *r, const char *key,
                           int64_t delay_us);
+/* Shows `fn` the keys that are due now and wait, roughly the oldest first,
+ * until it answers false: for whoever does several at once.  They stay in the
+ * queue.  `fn` must not call the reconciler. */
+typedef bool reconcile_look_fn(void *arg, const char *key);
+void reconciler_look(struct reconciler *r, reconcile_look_fn *fn, void *arg);
 /* Stops and frees; NULL is fine. */
 void reconciler_stop(struct reconciler *r);
 
