@@ -356,10 +356,7 @@ static void set_capacity(struct fleet *f, uint32_t host,
 static void put_all_of(struct view *v, const char *node)
 {
     put_again(v, snap_by(v->to, &kind_server, "node", node));
-    struct snap_iter it = snap_all(v->to, &kind_volume);
-    for (const struct volume *volume; (volume = snap_next(&it));)
-        if (volume->node && strcmp(volume->node, node) == 0)
-            on_guest(v, NULL, &volume->rec);
+    put_again(v, snap_by(v->to, &kind_volume, "node", node));
 }
 
 /* Their own accounts, cells and devices, are made anew with the capacity. */
@@ -402,7 +399,8 @@ static void refresh(struct view *v, const struct node *n)
         return;
     forget_all_on(v, host);
     set_capacity(f, host, capacity);
-    put_all_of(v, n->rec.id);
+    if (v->snap) /* at first all guests come anyway */
+        put_all_of(v, n->rec.id);
 }
 
 static void on_node(void *arg, const struct record *old,

@@ -64,7 +64,7 @@ static const struct field volume_fields[] = {
 #undef T
 KIND(kind_volume, KIND_VOLUME, "volume", struct volume, volume_fields,
      INDEXES({ "project_id" }, { "image_id" }, { "snapshot_id" },
-             { "source_id" }, { "volume_type_id" },
+             { "source_id" }, { "volume_type_id" }, { "node" },
              { "attachments.server_id" }));
 
 #define T struct volume_snapshot
