@@ -344,6 +344,28 @@ static bool ec2_boot_partition(const struct snapshot *s, const struct server *v,
                                                                     : device);
 }
 
+/* As nova has it: the device without its directory's name. */
+static bool ec2_local(const struct server *v, const char *name, struct buf *out)
+{
+    struct local_disk local[LOCAL_DISKS_MAX];
+    for (size_t i = server_local_disks(v, local); i-- > 0;)
+        if (strcmp(local[i].name, name) == 0)
+            return add_text(out, local[i].device + strlen("/dev/"));
+    return false;
+}
+
+static bool ec2_ephemeral(const struct snapshot *s, const struct server *v,
+                          struct buf *out)
+{
+    return ec2_local(v, "ephemeral0", out);
+}
+
+static bool ec2_swap(const struct snapshot *s, const struct server *v,
+                     struct buf *out)
+{
+    return ec2_local(v, "swap", out);
+}
+
 static bool ec2_hostname(const struct snapshot *s, const struct server *v,
                          struct buf *out)
 {
@@ -446,7 +468,9 @@ static const struct leaf {
     { "ami-id", ec2_ami_id },
     { "ami-launch-index", ec2_launch_index },
     { "block-device-mapping/ami", ec2_boot_partition },
+    { "block-device-mapping/ephemeral0", ec2_ephemeral },
     { "block-device-mapping/root", ec2_root_disk },
+    { "block-device-mapping/swap", ec2_swap },
     { "hostname", ec2_hostname },
     { "instance-action", ec2_action },
     { "instance-id", ec2_instance_id },

@@ -37,7 +37,8 @@ static size_t at_most(size_t n, size_t most)
 
 static size_t n_volumes(const struct server *s)
 {
-    return at_most(s->volumes.n, DOMAIN_DISKS_MAX - 2); /* root, cdrom */
+    /* Beside the root and the cdrom. */
+    return at_most(s->volumes.n, DOMAIN_DISKS_MAX - 2 - LOCAL_DISKS_MAX);
 }
 
 static size_t n_ports(const struct server *s)
@@ -50,6 +51,9 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
 {
     v->server = server;
     v->disk = snap_get(s, &kind_disk, server->rec.id);
+    v->n_local = server_local_disks(server, v->local);
+    for (size_t i = 0; i < v->n_local; i++)
+        v->local_disks[i] = snap_get(s, &kind_disk, v->local[i].id);
     for (size_t i = 0; i < n_volumes(server); i++)
         v->volumes[i] =
             snap_get(s, &kind_volume, volume_at(server, i)->volume_id);
@@ -92,19 +96,31 @@ static struct server_plan parts_volumes(const struct server_view *v)
     return PLAN(NONE);
 }
 
-static struct server_plan parts_disk(const struct server_view *v)
+static struct server_plan parts_disk(const struct disk *disk)
+{
+    if (disk && disk->state == DISK_FAILED)
+        return PLAN(FAIL, .text = disk->fault ? disk->fault
+                                              : "a disk could not be made");
+    if (!disk || disk->state != DISK_READY || !disk->path)
+        return PLAN(WAIT);
+    return PLAN(NONE);
+}
+
+static struct server_plan parts_root(const struct server_view *v)
 {
     if (server_boot_volume(v->server))
         return PLAN(NONE);
     if (!v->server->image_id)
         return PLAN(FAIL, .text = "the server has nothing to boot from");
-    if (v->disk && v->disk->state == DISK_FAILED)
-        return PLAN(FAIL, .text = v->disk->fault
-                                      ? v->disk->fault
-                                      : "the root disk could not be made");
-    if (!v->disk || v->disk->state != DISK_READY || !v->disk->path)
-        return PLAN(WAIT);
-    return PLAN(NONE);
+    return parts_disk(v->disk);
+}
+
+static struct server_plan parts_local(const struct server_view *v)
+{
+    struct server_plan p = PLAN(NONE);
+    for (size_t i = 0; i < v->n_local && p.step == STEP_NONE; i++)
+        p = parts_disk(v->local_disks[i]);
+    return p;
 }
 
 static struct server_plan parts_ports(const struct server_view *v)
@@ -118,8 +134,8 @@ static struct server_plan parts_ports(const struct server_view *v)
 /* NONE: all there.  WAIT or FAIL otherwise; failure goes first. */
 static struct server_plan parts(const struct server_view *v)
 {
-    struct server_plan all[] = { parts_volumes(v), parts_disk(v),
-                                 parts_ports(v) };
+    struct server_plan all[] = { parts_volumes(v), parts_root(v),
+                                 parts_local(v), parts_ports(v) };
     struct server_plan worst = PLAN(NONE);
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
         if (all[i].step > worst.step)

@@ -53,6 +53,10 @@ struct patience {
 struct server_view {
     const struct server *server;
     const struct disk *disk; /* NULL: none */
+    /* the flavor's other disks, and their records; NULL: gone */
+    struct local_disk local[LOCAL_DISKS_MAX];
+    const struct disk *local_disks[LOCAL_DISKS_MAX];
+    size_t n_local;
     /* beside server->volumes and ->ports; NULL: the record is gone */
     const struct volume *volumes[DOMAIN_DISKS_MAX];
     const struct port *ports[DOMAIN_NICS_MAX];

@@ -611,6 +611,15 @@ static void port_changed(struct server_reconciler *r, const struct snapshot *s,
         add_if_ours(r, s, p->device_id);
 }
 
+/* The server's id is what the disk's begins with. */
+static void disk_changed(struct server_reconciler *r, const struct snapshot *s,
+                         const char *disk_id)
+{
+    char id[UUID_SIZE];
+    snprintf(id, sizeof(id), "%.*s", UUID_LEN, disk_id);
+    add_if_ours(r, s, id);
+}
+
 static void volume_changed(struct server_reconciler *r,
                            const struct snapshot *s, const char *id)
 {
@@ -634,7 +643,7 @@ static void on_record(void *arg, const struct record *old,
         return;
     _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
     if (any->kind == &kind_disk)
-        add_if_ours(r, s, any->id);
+        disk_changed(r, s, any->id);
     else if (any->kind == &kind_volume)
         volume_changed(r, s, any->id);
     else {

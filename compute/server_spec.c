@@ -148,17 +148,32 @@ static void add_volume(struct domain_spec *spec, const struct snapshot *s,
     spec->disks[spec->n_disks++] = disk;
 }
 
+static void add_local_disks(struct arena *a, struct domain_spec *spec,
+                            const struct snapshot *s, const struct server *v)
+{
+    struct local_disk local[LOCAL_DISKS_MAX];
+    size_t n = server_local_disks(v, local);
+    for (size_t i = 0; i < n; i++) {
+        const struct disk *d = snap_get(s, &kind_disk, local[i].id);
+        if (d && d->path)
+            spec->disks[spec->n_disks++] =
+                disk_spec(v, local[i].device, d->path, local[i].name);
+    }
+}
+
 static void add_disks(struct arena *a, struct domain_spec *spec,
                       const struct snapshot *s, const struct server *v)
 {
     const struct server_volume *boot = server_boot_volume(v);
     const struct disk *disk = snap_get(s, &kind_disk, v->rec.id);
-    spec->disks = arena_alloc(a, (v->volumes.n + 1) * sizeof(*spec->disks));
+    spec->disks = arena_alloc(a, (v->volumes.n + 1 + LOCAL_DISKS_MAX) *
+                                     sizeof(*spec->disks));
     if (boot)
         add_volume(spec, s, v, boot);
     else if (disk && disk->path)
         spec->disks[spec->n_disks++] =
             disk_spec(v, server_root_device(v), disk->path, NULL);
+    add_local_disks(a, spec, s, v);
     for (size_t i = 0; i < v->volumes.n; i++) {
         const struct server_volume *sv =
             LIST_AT(v->volumes, struct server_volume, i);

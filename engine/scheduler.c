@@ -92,11 +92,29 @@ static void place_ports(struct deciding *d, const struct server *server,
     }
 }
 
+static void place_disk(struct deciding *d, const char *id, const char *node)
+{
+    const struct disk *disk = snap_get(d->snap, &kind_disk, id);
+    if (!disk)
+        return;
+    _autorecord_ struct disk *draft = record_copy(disk);
+    draft->node = rec_str(draft, node);
+    txn_change_record(&d->txn, draft);
+}
+
+static void place_disks(struct deciding *d, const struct server *server,
+                        const char *node)
+{
+    struct local_disk more[LOCAL_DISKS_MAX];
+    place_disk(d, server->rec.id, node);
+    for (size_t i = server_local_disks(server, more); i-- > 0;)
+        place_disk(d, more[i].id, node);
+}
+
 static void place(struct deciding *d, const struct server *server,
                   const char *node, const struct decision *why)
 {
     const struct node *n = snap_get(d->snap, &kind_node, node);
-    const struct disk *disk = snap_get(d->snap, &kind_disk, server->rec.id);
     _autorecord_ struct server *draft = record_copy(server);
     draft->node = rec_str(draft, node);
     draft->zone = rec_str(draft, placement_zone(d->snap, n));
@@ -105,11 +123,7 @@ static void place(struct deciding *d, const struct server *server,
     txn_change_record(&d->txn, why);
     txn_expect_record(&d->txn, n);
     txn_change_record(&d->txn, draft);
-    if (disk) {
-        _autorecord_ struct disk *there = record_copy(disk);
-        there->node = rec_str(there, node);
-        txn_change_record(&d->txn, there);
-    }
+    place_disks(d, server, node);
     place_volumes(d, server, node);
     place_ports(d, server, node);
 }

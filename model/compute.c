@@ -193,6 +193,8 @@ static const struct field disk_fields[] = {
     FIELD(T, image_id, F_STR),
     FIELD(T, node, F_STR),
     FIELD(T, size_gb, F_INT),
+    FIELD(T, size_mb, F_INT),
+    FIELD(T, swap, F_BOOL),
     FIELD_E(T, state, disk_state_names),
     FIELD(T, path, F_STR),
     FIELD(T, fault, F_STR),
@@ -216,4 +218,24 @@ const char *server_status(const struct server *s)
     if (s->task_state == TASK_REBOOTING_HARD && s->vm_state != VM_BUILDING)
         return "HARD_REBOOT";
     return plain[s->vm_state];
+}
+
+size_t server_local_disks(const struct server *s,
+                          struct local_disk out[LOCAL_DISKS_MAX])
+{
+    static const char *const devices[] = { "/dev/vdb", "/dev/vdc" };
+    const struct local_disk all[] = {
+        { .name = "ephemeral0", .size_mb = s->ephemeral_gb * 1024 },
+        { .name = "swap", .size_mb = s->swap_mb, .swap = true },
+    };
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        if (!all[i].size_mb)
+            continue;
+        out[n] = all[i];
+        out[n].device = devices[n];
+        snprintf(out[n].id, sizeof(out[n].id), "%s.%s", s->rec.id, all[i].name);
+        n++;
+    }
+    return n;
 }

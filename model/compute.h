@@ -20,6 +20,7 @@
 #ifndef CAIRN_MODEL_COMPUTE_H
 #define CAIRN_MODEL_COMPUTE_H
 
+#include "common/env.h"
 #include "model/model.h"
 
 struct flavor {
@@ -223,7 +224,8 @@ struct server {
     int64_t created, updated, launched, terminated;
 };
 
-/* The local root disk of a server that boots from an image; id = server id. */
+/* A local disk of a server; id = the server's for its root disk (when it
+ * boots from an image), else that of struct local_disk. */
 enum disk_state { DISK_WANTED, DISK_READY, DISK_FAILED, DISK_LEAVING };
 extern const char *const disk_state_names[];
 
@@ -233,10 +235,26 @@ struct disk {
     const char *image_id;
     const char *node; /* where; written by placement */
     int64_t size_gb;  /* 0: as large as the image */
+    int64_t size_mb;  /* of one without an image */
+    bool swap;        /* it begins as a swap area */
     int state;        /* enum disk_state */
     const char *path; /* file on the node */
     const char *fault;
 };
+
+/* The local disks that a flavor gives beside the root: empty, and swap. */
+#define LOCAL_DISKS_MAX 2
+struct local_disk {
+    char id[UUID_SIZE + 12]; /* of its record: "<server id>.swap" */
+    const char *name;        /* "ephemeral0" or "swap" */
+    const char *device;      /* "/dev/vdb" .. */
+    int64_t size_mb;
+    bool swap;
+};
+/* How many; in the order of their devices, which come right after the
+ * root's.  They are the guest's as long as it is there. */
+size_t server_local_disks(const struct server *s,
+                          struct local_disk out[LOCAL_DISKS_MAX]);
 
 /* Nova's status text ("ACTIVE", "BUILD", "REBOOT" ...) of a server. */
 const char *server_status(const struct server *s);

@@ -199,9 +199,9 @@ static void release_volumes(struct txn *t, const struct snapshot *s,
 }
 
 static void release_disk(struct txn *t, const struct snapshot *s,
-                         const struct server *server)
+                         const char *id)
 {
-    const struct disk *disk = snap_get(s, &kind_disk, server->rec.id);
+    const struct disk *disk = snap_get(s, &kind_disk, id);
     if (!disk)
         return;
     if (!disk->node) {
@@ -211,6 +211,15 @@ static void release_disk(struct txn *t, const struct snapshot *s,
     _autorecord_ struct disk *draft = record_copy(disk);
     draft->state = DISK_LEAVING;
     txn_change_record(t, draft);
+}
+
+static void release_disks(struct txn *t, const struct snapshot *s,
+                          const struct server *server)
+{
+    struct local_disk more[LOCAL_DISKS_MAX];
+    release_disk(t, s, server->rec.id);
+    for (size_t i = server_local_disks(server, more); i-- > 0;)
+        release_disk(t, s, more[i].id);
 }
 
 bool server_release(struct txn *t, const struct snapshot *s,
@@ -226,7 +235,7 @@ bool server_release(struct txn *t, const struct snapshot *s,
     if (why)
         txn_delete_record(t, why);
     release_volumes(t, s, server, now);
-    release_disk(t, s, server);
+    release_disks(t, s, server);
     return release_ports(t, s, server, now, err) &&
            quota_charge(t, s, "compute", server->project_id, less,
                         ARRAY_SIZE(less), err);

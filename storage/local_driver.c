@@ -8,6 +8,7 @@
 #include "storage/inspect.h"
 #include "storage/layers.h"
 #include "storage/sparse.h"
+#include "storage/swap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -440,6 +441,52 @@ static bool local_disk_create(struct volumes *v, const char *server_id,
     return path_out(to, path, err);
 }
 
+/* A page with a swap area's mark, to stand below the disk. */
+static bool write_swap(struct layers *l, int64_t size, const char *path,
+                       struct error *err)
+{
+    uint8_t page[SWAP_PAGE], uuid[16];
+    env_random(l->env, uuid, sizeof(uuid));
+    swap_header(page, size, uuid);
+    unlink(path);
+    _autoclose_ int fd =
+        open_or(path, O_CREAT | O_EXCL | O_WRONLY, "swap disk", path, err);
+    if (fd < 0)
+        return false;
+    if (write(fd, page, sizeof(page)) != sizeof(page))
+        return error_errno(err, errno == ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL,
+                           errno, "cannot write %s", path);
+    return layers_finish(l, path, true, err);
+}
+
+static bool make_swap(struct layers *l, const char *disk_id, int64_t size,
+                      const char *to, struct error *err)
+{
+    struct under page = { .path = layers_path(l, PLACE_TMP, disk_id, ""),
+                          .driver = "raw" };
+    bool ok = write_swap(l, size, page.path, err) &&
+              make(l, &page, size, PLACE_DISKS, to, err);
+    unlink(page.path);
+    under_free(&page);
+    return ok;
+}
+
+static bool local_disk_blank(struct volumes *v, const char *disk_id,
+                             int64_t size, bool swap,
+                             char path[STORAGE_PATH_MAX], struct error *err)
+{
+    static const struct under nothing;
+    _autoleave_ struct layers *l = enter(v);
+    if (!name_check("disk", disk_id, err) || !size_check(size, err))
+        return false;
+    _autofree_ char *to = heads_path(l, PLACE_DISKS, disk_id);
+    if (!layers_exists(to) &&
+        !(swap ? make_swap(l, disk_id, size, to, err)
+               : make(l, &nothing, size, PLACE_DISKS, to, err)))
+        return false;
+    return path_out(to, path, err);
+}
+
 static bool local_disk_delete(struct volumes *v, const char *server_id,
                               struct error *err)
 {
@@ -729,6 +776,7 @@ static const struct volume_ops local_ops = {
     .image_open_read = local_image_open_read,
     .image_delete = local_image_delete,
     .disk_create = local_disk_create,
+    .disk_blank = local_disk_blank,
     .disk_delete = local_disk_delete,
     .volume_create = local_volume_create,
     .volume_delete = local_volume_delete,

@@ -301,12 +301,22 @@ static const char *image_blob(const struct run *r, const char *image_id)
 
 /* ---- disks ------------------------------------------------------------- */
 
+static bool disk_fill(struct run *r, const struct disk *d,
+                      char path[STORAGE_PATH_MAX])
+{
+    struct volumes *v = r->s->c.volumes;
+    if (!d->image_id)
+        return v->ops->disk_blank(v, d->rec.id, d->size_mb * (GIB / 1024),
+                                  d->swap, path, r->err);
+    const char *blob = image_blob(r, d->image_id);
+    return blob && v->ops->disk_create(v, d->rec.id, blob, d->size_gb * GIB,
+                                       path, r->err);
+}
+
 static enum reconcile_verdict disk_make(struct run *r, const struct disk *d)
 {
     char path[STORAGE_PATH_MAX];
-    const char *blob = image_blob(r, d->image_id);
-    bool ok = blob && ops_of(r)->disk_create(r->s->c.volumes, d->rec.id, blob,
-                                             d->size_gb * GIB, path, r->err);
+    bool ok = disk_fill(r, d, path);
     if (!ok && !give_up(r))
         return RECONCILE_RETRY;
     _autorecord_ struct disk *next = record_copy(d);

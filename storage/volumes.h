@@ -111,8 +111,11 @@ struct volume_ops {
     bool (*disk_create)(struct volumes *, const char *server_id,
                         const char *blob, int64_t size,
                         char path[STORAGE_PATH_MAX], struct error *);
-    bool (*disk_delete)(struct volumes *, const char *server_id,
-                        struct error *);
+    /* Another disk of a server, empty or (`swap`) formatted as a swap area,
+     * of its own id. */
+    bool (*disk_blank)(struct volumes *, const char *disk_id, int64_t size,
+                       bool swap, char path[STORAGE_PATH_MAX], struct error *);
+    bool (*disk_delete)(struct volumes *, const char *disk_id, struct error *);
 
     /* A volume, always qcow2.  Cloning one that a guest uses: CONFLICT. */
     bool (*volume_create)(struct volumes *, const char *volume_id,

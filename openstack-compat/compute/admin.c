@@ -222,7 +222,8 @@ static struct use use_of(struct req *r, const char *node)
         u.servers++;
         u.vcpus += s->vcpus;
         u.ram_mb += s->ram_mb;
-        u.disk_gb += s->image_id ? s->disk_gb : 0;
+        u.disk_gb += (s->image_id ? s->disk_gb : 0) + s->ephemeral_gb +
+                     (s->swap_mb + 1023) / 1024;
     }
     return u;
 }

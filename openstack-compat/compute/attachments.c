@@ -121,6 +121,10 @@ static const struct server *changeable(struct req *r, const char *what)
 
 static bool device_taken(const struct server *s, const char *device)
 {
+    struct local_disk local[LOCAL_DISKS_MAX];
+    for (size_t i = server_local_disks(s, local); i-- > 0;)
+        if (strcmp(local[i].device, device) == 0)
+            return true;
     for (size_t i = 0; i < s->volumes.n; i++)
         if (strcmp(LIST_AT(s->volumes, struct server_volume, i)->device,
                    device) == 0)

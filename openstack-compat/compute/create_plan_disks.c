@@ -127,7 +127,7 @@ static bool plan_device(struct req *r, struct plan *p, const json_t *item)
     }
     if (local)
         return error_set(&r->err, ERR_NOT_IMPLEMENTED,
-                         "Local ephemeral and swap disks are not built yet.");
+                         "Local disks are those of the flavor.");
     d.boot = boot_index == 0;
     if (!check_device(r, p, &d))
         return false;
@@ -164,10 +164,6 @@ bool create_plan_devices(struct req *r, struct plan *p)
                "combination is not valid.");
     if (!boots && !p->image)
         return create_invalid(r, "Invalid imageRef provided.");
-    if (p->flavor->ephemeral_gb || p->flavor->swap_mb)
-        return error_set(&r->err, ERR_NOT_IMPLEMENTED,
-                         "Flavors with ephemeral or swap disks are not built "
-                         "yet.");
     if (p->max_count > 1)
         for (i = 0; i < p->n_devices; i++)
             if (strcmp(p->devices[i].source, "volume") == 0)

@@ -51,6 +51,8 @@ static void fill_from_plan(struct req *r, struct server *s,
     s->vcpus = f->vcpus;
     s->ram_mb = f->ram_mb;
     s->disk_gb = f->disk_gb;
+    s->ephemeral_gb = f->ephemeral_gb;
+    s->swap_mb = f->swap_mb;
     copy_map(s, &s->extra_specs, &f->extra_specs, false);
     if (p->image) {
         s->image_id = rec_str(s, p->image->rec.id);
@@ -249,7 +251,8 @@ static bool make_volume(struct req *r, struct server *s,
 
 static bool make_volumes(struct req *r, struct server *s, const struct plan *p)
 {
-    int next = 'b';
+    struct local_disk local[LOCAL_DISKS_MAX];
+    int next = 'b' + (int)server_local_disks(s, local);
     for (size_t i = 0; i < p->n_devices; i++) {
         const struct block_device *d = &p->devices[i];
         if (!make_volume(r, s, d, d->boot ? 'a' : next++))
@@ -272,6 +275,20 @@ static void make_disk(struct req *r, const struct server *s,
     txn_expect_record(&r->txn, p->image); /* not deleted meanwhile */
 }
 
+static void make_local_disks(struct req *r, const struct server *s)
+{
+    struct local_disk more[LOCAL_DISKS_MAX];
+    size_t n = server_local_disks(s, more);
+    for (size_t i = 0; i < n; i++) {
+        _autorecord_ struct disk *d = record_new(&kind_disk, more[i].id);
+        d->project_id = rec_str(d, s->project_id);
+        d->size_mb = more[i].size_mb;
+        d->swap = more[i].swap;
+        d->state = DISK_WANTED;
+        txn_change_record(&r->txn, d);
+    }
+}
+
 static struct server *make_server(struct req *r, const struct plan *p,
                                   int64_t index)
 {
@@ -291,6 +308,7 @@ static struct server *make_server(struct req *r, const struct plan *p,
         return NULL;
     }
     make_disk(r, s, p);
+    make_local_disks(r, s);
     txn_change_record(&r->txn, s);
     return s;
 }

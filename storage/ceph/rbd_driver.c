@@ -7,12 +7,14 @@
 #include "storage/digest.h"
 #include "storage/image_check.h"
 #include "storage/local_driver.h"
+#include "storage/swap.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define NOBODY       65534
@@ -363,6 +365,31 @@ static bool pool_disk_create(struct volumes *v, const char *server_id,
            path_out(d, disk, path, err);
 }
 
+static bool write_swap(struct rbd_driver *d, const char *disk, int64_t size,
+                       struct error *err)
+{
+    uint8_t page[SWAP_PAGE], uuid[16];
+    env_random(d->env, uuid, sizeof(uuid));
+    swap_header(page, size, uuid);
+    _autoclose_ int fd = memfd_create("swap", MFD_CLOEXEC);
+    if (fd < 0 || write(fd, page, sizeof(page)) != sizeof(page) ||
+        ftruncate(fd, size) < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "cannot write a page");
+    return rbd_image_fill(d->io, disk, fd, err);
+}
+
+static bool pool_disk_blank(struct volumes *v, const char *disk_id,
+                            int64_t size, bool swap,
+                            char path[STORAGE_PATH_MAX], struct error *err)
+{
+    struct rbd_driver *d = driver_of(v);
+    char disk[RBD_NAME_MAX];
+    return name_of(disk, "disk", disk_id, err) &&
+           rbd_image_make(d->io, disk, size, err) &&
+           (!swap || write_swap(d, disk, size, err)) &&
+           path_out(d, disk, path, err);
+}
+
 static bool remove_named(struct volumes *v, const char *kind, const char *id,
                          struct error *err)
 {
@@ -693,6 +720,7 @@ static const struct volume_ops pool_ops = {
     .image_open_read = pool_image_open_read,
     .image_delete = pool_image_delete,
     .disk_create = pool_disk_create,
+    .disk_blank = pool_disk_blank,
     .disk_delete = pool_disk_delete,
     .volume_create = pool_volume_create,
     .volume_delete = pool_volume_delete,

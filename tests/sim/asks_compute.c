@@ -214,9 +214,12 @@ static bool flavor_new(struct make *m)
     return ask_new(m, NOVA "/flavors", &kind_flavor, "flavor.id",
                    ask_text(m,
                             "{\"flavor\": {\"name\": \"%s\", \"ram\": %d,"
-                            " \"vcpus\": %d, \"disk\": %d}}",
+                            " \"vcpus\": %d, \"disk\": %d, \"swap\": %d,"
+                            " \"OS-FLV-EXT-DATA:ephemeral\": %d}}",
                             ask_a_name(m, "f"), 64 << chance(m->w, 9),
-                            1 + (int)chance(m->w, 6), (int)chance(m->w, 40)));
+                            1 + (int)chance(m->w, 6), (int)chance(m->w, 40),
+                            chance_percent(m->w, 30) ? 512 : 0,
+                            chance_percent(m->w, 30) ? 2 : 0));
 }
 
 static bool flavor_end(struct make *m)

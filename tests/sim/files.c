@@ -222,6 +222,15 @@ static bool vol_disk_create(struct volumes *v, const char *id, const char *blob,
     return make(f, STORED_DISK, id, from, size, path, err);
 }
 
+static bool vol_disk_blank(struct volumes *v, const char *id, int64_t size,
+                           bool swap, char path[STORAGE_PATH_MAX],
+                           struct error *err)
+{
+    struct files *f = files_of(v);
+    return effect_begin(f->w, "disk_blank", id, err) &&
+           make(f, STORED_DISK, id, NULL, size, path, err);
+}
+
 /* Deleting what a guest runs from would go unnoticed on a real machine. */
 static bool remove_file(struct volumes *v, enum stored_kind kind,
                         const char *what, const char *id, struct error *err)
@@ -419,6 +428,7 @@ static const struct volume_ops ops = {
     .image_open_read = vol_image_open,
     .image_delete = vol_image_delete,
     .disk_create = vol_disk_create,
+    .disk_blank = vol_disk_blank,
     .disk_delete = vol_disk_delete,
     .volume_create = vol_create,
     .volume_delete = vol_delete,

@@ -553,7 +553,9 @@ static void check_volume(struct look *l, const struct volume *v)
 
 static void check_disk(struct look *l, const struct disk *d)
 {
-    const struct server *s = snap_get(l->s, &kind_server, d->rec.id);
+    char id[UUID_SIZE]; /* disks beside the root have longer names */
+    snprintf(id, sizeof(id), "%.36s", d->rec.id);
+    const struct server *s = snap_get(l->s, &kind_server, id);
     if (!s)
         world_broken(l->w, "quiet: disk %s leaks", d->rec.id);
     else if (d->state == DISK_READY)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import FLAVOR, IMAGE, Ssh, wait_until
+from conftest import FLAVOR, IMAGE, Ssh, on_node, wait_until
 
 
 @pytest.fixture()
@@ -42,8 +42,9 @@ def boot(demo, lan, key, name, **more):
     image = demo.image.find_image(IMAGE)
     flavor = demo.compute.find_flavor(FLAVOR)
     more.setdefault("image_id", image.id)
+    more.setdefault("flavor_id", flavor.id)
     server = demo.compute.create_server(
-        name=name, flavor_id=flavor.id, networks=[{"uuid": lan["net"].id}],
+        name=name, networks=[{"uuid": lan["net"].id}],
         key_name="guests", security_groups=[{"name": "open"}], **more)
     server = demo.compute.wait_for_server(server, wait=120, interval=0.3)
     port = next(demo.network.ports(device_id=server.id))
@@ -122,3 +123,41 @@ def test_security_group_closes(demo, lan, key):
         protocol="tcp", port_range_min=22, port_range_max=22)
     ssh.wait(30)
     drop(demo, server, fip)
+
+
+@pytest.fixture()
+def roomy(admin):
+    """A flavor with a disk of its own and swap."""
+    made = admin.compute.create_flavor(
+        name="roomy", ram=256, vcpus=1, disk=1, ephemeral=2, swap=64)
+    yield made
+    admin.compute.delete_flavor(made)
+
+
+def test_ephemeral_and_swap(demo, lan, key, roomy):
+    server, ssh, fip = boot(demo, lan, key, "roomy", flavor_id=roomy.id)
+    sectors = ssh("cat /sys/block/vdb/size /sys/block/vdc/size").split()
+    assert sectors == [str(2 << 21), str(64 << 11)]
+    assert fetch(ssh, "/latest/meta-data/block-device-mapping/ephemeral0"
+                 )[1] == "vdb"
+    assert fetch(ssh, "/latest/meta-data/block-device-mapping/swap")[1] == "vdc"
+    ssh("swapon /dev/vdc")
+    assert "/dev/vdc" in ssh("cat /proc/swaps")
+    ssh("echo kept | dd of=/dev/vdb conv=fsync 2>/dev/null")
+    volume = demo.block_storage.create_volume(name="more", size=1)
+    demo.block_storage.wait_for_status(volume, "available", interval=0.2)
+    demo.compute.create_volume_attachment(server, volume_id=volume.id)
+    demo.block_storage.wait_for_status(volume, "in-use", interval=0.2)
+    wait_until("it is the fourth disk",
+               lambda: ssh.try_run("test -b /dev/vdd").returncode == 0)
+    demo.compute.reboot_server(server, "HARD")
+    demo.compute.wait_for_server(server, wait=60, interval=0.3)
+    wait_until("the guest is back", lambda: (
+        lambda d: d and "kept" in d.stdout)(
+            ssh.try_run("head -c 5 /dev/vdb")), 120)
+    drop(demo, server, fip)
+    demo.block_storage.wait_for_status(volume, "available", interval=0.2)
+    demo.block_storage.delete_volume(volume)
+    demo.block_storage.wait_for_delete(volume, interval=0.2)
+    wait_until("its disks are gone", lambda: server.id not in on_node(
+        "ls", "/var/lib/cairn/storage/disks").stdout)

@@ -276,6 +276,47 @@ static void disk_outlives_its_image(void **state)
     assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+/* The first page of a disk's content. */
+static void first_page(struct fixture *f, const char *path, uint8_t page[4096])
+{
+    char command[1400], raw[700];
+    snprintf(raw, sizeof(raw), "%s.raw", path);
+    snprintf(command, sizeof(command), "qemu-img convert -O raw %s %s", path,
+             raw);
+    assert_int_equal(system(command), 0);
+    FILE *in = fopen(raw, "rb");
+    assert_non_null(in);
+    assert_int_equal(fread(page, 1, 4096, in), 4096);
+    fclose(in);
+    unlink(raw);
+}
+
+static void blank_disks(void **state)
+{
+    struct fixture *f = *state;
+    struct error err;
+    char path[STORAGE_PATH_MAX];
+    uint8_t page[4096], zeros[4096] = { 0 };
+    const uint8_t last_page[] = { 0xff, 0x07, 0, 0 }; /* 8 MiB: 2048 pages */
+    must(f->v->ops->disk_blank(f->v, "s.e", 8 * MIB, false, path, &err), &err);
+    first_page(f, path, page);
+    assert_memory_equal(page, zeros, sizeof(page));
+    must(f->v->ops->disk_blank(f->v, "s.swap", 8 * MIB, true, path, &err),
+         &err);
+    must(f->v->ops->disk_blank(f->v, "s.swap", 8 * MIB, true, path, &err),
+         &err);
+    first_page(f, path, page);
+    assert_memory_equal(page + 4086, "SWAPSPACE2", 10);
+    assert_memory_equal(page + 1028, last_page, 4);
+    must(f->v->ops->tidy(f->v, &err), &err);
+    first_page(f, path, page);
+    assert_memory_equal(page + 4086, "SWAPSPACE2", 10);
+    assert_int_equal(files_in(f, "tmp"), 0);
+    must(f->v->ops->disk_delete(f->v, "s.swap", &err), &err);
+    must(f->v->ops->disk_delete(f->v, "s.e", &err), &err);
+    assert_int_equal(files_in(f, "disks") + files_in(f, "base"), 0);
+}
+
 static void create(struct fixture *f, const char *id, enum volume_source from,
                    const char *source, int mib)
 {
@@ -807,6 +848,7 @@ int main(void)
         T(conversions),
         T(refusals_leave_nothing),
         T(disk_outlives_its_image),
+        T(blank_disks),
         T(snapshots_and_clones),
         T(chains_are_bounded),
         T(extend),

@@ -71,6 +71,14 @@ static bool fake_disk(struct volumes *v, const char *id, const char *blob,
     return act(v, e, "disk %s %s %lld", id, blob, (long long)(size / GIB));
 }
 
+static bool fake_blank(struct volumes *v, const char *id, int64_t size,
+                       bool swap, char path[STORAGE_PATH_MAX], struct error *e)
+{
+    snprintf(path, STORAGE_PATH_MAX, "/d/%s", id);
+    return act(v, e, "%s %s %lld", swap ? "swap" : "blank", id,
+               (long long)(size >> 20));
+}
+
 static bool fake_disk_delete(struct volumes *v, const char *id, struct error *e)
 {
     return act(v, e, "undisk %s", id);
@@ -150,6 +158,7 @@ static const struct volume_ops fake_ops = {
     .image_commit = fake_commit,
     .image_delete = fake_image_delete,
     .disk_create = fake_disk,
+    .disk_blank = fake_blank,
     .disk_delete = fake_disk_delete,
     .volume_create = fake_volume,
     .volume_delete = fake_volume_delete,
@@ -464,6 +473,24 @@ static void disk_is_made_where_it_is_placed(void **state)
     assert_string_equal(asked(), "disk s1 b1.qcow2 2;");
     assert_int_equal(d->state, DISK_READY);
     assert_string_equal(d->path, "/d/s1");
+}
+
+static void disks_beside_the_root(void **state)
+{
+    struct disk *d = record_new(&kind_disk, "s1.swap");
+    d->node = "n1";
+    d->size_mb = 64;
+    d->swap = true;
+    put(d);
+    d = record_new(&kind_disk, "s1.ephemeral0");
+    d->node = "n1";
+    d->size_mb = 2048;
+    put(d);
+    run();
+    assert_string_equal(asked(), "blank s1.ephemeral0 2048;swap s1.swap 64;");
+    d = (struct disk *)look(&kind_disk, "s1.swap");
+    assert_int_equal(d->state, DISK_READY);
+    assert_string_equal(d->path, "/d/s1.swap");
 }
 
 static void disk_without_image_fails(void **state)
@@ -845,6 +872,7 @@ int main(void)
         T(interrupted_uploads_are_dropped),
         T(disk_is_made_where_it_is_placed),
         T(disk_without_image_fails),
+        T(disks_beside_the_root),
         T(full_disk_is_said),
         T(leaving_disk_goes),
         T(volume_is_made),
