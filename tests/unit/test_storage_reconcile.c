@@ -487,10 +487,10 @@ static void disks_beside_the_root(void **state)
     d->size_mb = 2048;
     put(d);
     run();
-    assert_string_equal(asked(), "blank s1.ephemeral0 2048;swap s1.swap 64;");
-    d = (struct disk *)look(&kind_disk, "s1.swap");
-    assert_int_equal(d->state, DISK_READY);
-    assert_string_equal(d->path, "/d/s1.swap");
+    assert_string_equal(asked(), "swap s1.swap 64;blank s1.ephemeral0 2048;");
+    const struct disk *made = look(&kind_disk, "s1.swap");
+    assert_int_equal(made->state, DISK_READY);
+    assert_string_equal(made->path, "/d/s1.swap");
 }
 
 static void disk_without_image_fails(void **state)
