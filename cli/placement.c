@@ -327,6 +327,17 @@ static void print_sums(const json_t *before, const json_t *after)
     table_free(&t);
 }
 
+/* Only where one is asked for. */
+static void print_reserve(const json_t *reserve)
+{
+    if (json_is_object(reserve))
+        printf("The reserve for %lld failed node%s is %s now, %s then.\n",
+               num(reserve, "failures"),
+               num(reserve, "failures") == 1 ? "" : "s",
+               json_is_true(get(reserve, "kept_before")) ? "kept" : "not kept",
+               json_is_true(get(reserve, "kept_after")) ? "kept" : "not kept");
+}
+
 bool placement_what_if(struct cloud *c, char **args, struct error *err)
 {
     size_t i;
@@ -346,6 +357,7 @@ bool placement_what_if(struct cloud *c, char **args, struct error *err)
         print_placed(p);
     }
     print_sums(get(v, "before"), get(v, "after"));
+    print_reserve(get(v, "reserve"));
     return true;
 }
 
@@ -470,6 +482,8 @@ bool placement_policy(struct cloud *c, char **args, struct error *err)
         return false;
     printf("placement    %s\nrebalancing  %s\nreserve      %lld\n",
            str(v, "placement"), str(v, "rebalancing"), num(v, "reserve"));
+    if (json_is_string(get(v, "reserve_why")))
+        printf("The reserve is not kept now. %s\n", str(v, "reserve_why"));
     return true;
 }
 

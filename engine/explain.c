@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "engine/admit.h"
 #include "engine/placement.h"
 #include "engine/score.h"
 
@@ -33,6 +34,7 @@ static const char *const kind_texts[KIND_RESOURCE] = {
     [FIT_CELLS] = "without enough room in their NUMA cells",
     [FIT_DEVICES] = "without the devices",
     [FIT_DEAD] = "not answering",
+    [FIT_RESERVE] = "where the room kept for failures would be gone",
     [KIND_VOLUME_HOME] = "away from its volumes",
     [KIND_BESIDE] = "away from the server it must be beside",
 };
@@ -145,6 +147,35 @@ static struct explained look(struct fleet *f, const struct wish *w,
     return x;
 }
 
+static void exclude_for_reserve(struct explanation *e, struct explained *x)
+{
+    x->reason = x->kind = FIT_RESERVE;
+    e->counts[FIT_OK]--;
+    e->counts[FIT_RESERVE]++;
+    e->fitting--;
+}
+
+/* As admit does: the best are asked about; if none of them will do, no other
+ * is tried.  Those that will not do come after those that fit. */
+static void ask_reserve(struct view *v, const struct wish *w, uint32_t few,
+                        struct explanation *e)
+{
+    struct explained refused[ADMIT_TRIES];
+    uint32_t fit = e->fitting, i = 0, kept = 0;
+    for (; i < fit && i < ADMIT_TRIES && kept < few; i++)
+        if (admit_to(v, &w->request, e->hosts[i].host, NULL)) {
+            e->hosts[kept++] = e->hosts[i];
+        } else {
+            refused[i - kept] = e->hosts[i];
+            exclude_for_reserve(e, &refused[i - kept]);
+        }
+    uint32_t n = i - kept;
+    memmove(e->hosts + kept, e->hosts + i, (fit - i) * sizeof(*e->hosts));
+    memcpy(e->hosts + fit - n, refused, n * sizeof(*e->hosts));
+    for (i = 0; n && !kept && i < fit - n; i++)
+        exclude_for_reserve(e, &e->hosts[i]);
+}
+
 void explain_few(struct view *v, const struct wish *w, uint32_t few,
                  struct explanation *out)
 {
@@ -169,7 +200,13 @@ void explain_few(struct view *v, const struct wish *w, uint32_t few,
     }
     memcpy(out->hosts + out->fitting, excluded,
            (out->n - out->fitting) * sizeof(*excluded));
-    sort_best(f, out->hosts, out->fitting, few);
+    if (!view_failures(v)) {
+        sort_best(f, out->hosts, out->fitting, few);
+        return;
+    }
+    sort_best(f, out->hosts, out->fitting,
+              few < ADMIT_TRIES ? ADMIT_TRIES : few);
+    ask_reserve(v, w, few, out);
 }
 
 void explain(struct view *v, const struct wish *w, struct explanation *out)
@@ -339,6 +376,32 @@ static void say_plain(struct view *v, const struct wish *w,
     buf_adds(out, fit_text((enum fit)x->reason));
 }
 
+static const char *guest_name(struct view *v, uint64_t guest)
+{
+    const struct record *r = view_record(v, guest);
+    if (!r || r->kind != &kind_server)
+        return guest == RESERVE_NEWCOMER ? "it" : "a server";
+    const struct server *s = (const struct server *)r;
+    return s->name ? s->name : r->id;
+}
+
+/* Who would find no place, and when. */
+static void say_reserve(struct view *v, const struct wish *w,
+                        const struct explained *x, struct buf *out)
+{
+    const struct fleet *f = view_fleet(v);
+    struct reserve_why why = { .n = 0 };
+    if (admit_to(v, &w->request, x->host, &why) || !why.n) {
+        buf_addf(out, "not tried: the best %d do not keep the reserve",
+                 ADMIT_TRIES);
+        return;
+    }
+    buf_addf(out, "if %s%s%s failed, %s would find no place",
+             f->hosts[why.hosts[0]].name, why.n > 1 ? " and " : "",
+             why.n > 1 ? f->hosts[why.hosts[1]].name : "",
+             guest_name(v, why.guest));
+}
+
 typedef void say_fn(struct view *v, const struct wish *w,
                     const struct explained *x, struct buf *out);
 
@@ -352,6 +415,7 @@ static say_fn *const says[FIT_REASONS_N] = {
     [FIT_GROUP] = say_group,     [FIT_SPREAD] = say_group,
     [FIT_ROOM] = say_room,       [FIT_CELLS] = say_cells,
     [FIT_DEVICES] = say_devices, [FIT_DEAD] = say_node,
+    [FIT_RESERVE] = say_reserve,
 };
 
 void explain_host(struct view *v, const struct wish *w,

@@ -10,7 +10,8 @@
 
 #include "engine/fleet.h"
 
-/* In the order in which they are asked. */
+/* In the order in which they are asked.  RESERVE is not asked of a host by
+ * fit_host, but of the pool, by view_bears. */
 #define FIT_REASONS(X)                                                         \
     X(OK, "fits")                                                              \
     X(VACANT, "no host")                                                       \
@@ -29,7 +30,8 @@
     X(ROOM, "not enough room")                                                 \
     X(CELLS, "no NUMA cells with enough room")                                 \
     X(DEVICES, "not enough devices")                                           \
-    X(DEAD, "not answering")
+    X(DEAD, "not answering")                                                   \
+    X(RESERVE, "the reserve for failures would be gone")
 
 enum fit {
 #define X(reason, text) FIT_##reason,

@@ -2,7 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
-#include "engine/choose.h"
+#include "engine/admit.h"
 #include "engine/explain.h"
 #include "engine/remedy.h"
 
@@ -131,7 +131,7 @@ static void put_best(struct placer *p, const struct wish *w,
     while (e.n < DECISION_CANDIDATES) {
         struct fit_rules rules;
         again.request.excluded = (struct host_list){ before, e.n };
-        if (!choose(p->chooser, &again.request, &at))
+        if (!admit(p->view, p->chooser, &again.request, &at))
             break;
         struct explained x = { .host = at.host };
         fit_rules(view_fleet(p->view), &again.request, &rules);
@@ -169,7 +169,7 @@ static bool decide(struct placer *p, const struct wish *w, const char *what,
                    const char **node, struct decision *why, struct error *err)
 {
     struct placing at;
-    if (is_nowhere(w) || !choose(p->chooser, &w->request, &at))
+    if (is_nowhere(w) || !admit(p->view, p->chooser, &w->request, &at))
         return none_fits(p, w, what, why, err);
     const struct node *n = snap_get(view_snapshot(p->view), &kind_node,
                                     view_fleet(p->view)->hosts[at.host].name);

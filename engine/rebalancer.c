@@ -126,14 +126,22 @@ static void advise(struct rebalancer *b, const struct plan *plan,
     b->told = plan->n;
 }
 
+/* Does the reserve bear it, with the moves before it? */
+static bool is_borne(struct reserve *proof, const struct plan_move *m)
+{
+    return !proof || reserve_move(proof, m->guest, &m->to, NULL);
+}
+
 static void start_moves(struct rebalancer *b, const struct plan *plan)
 {
+    struct reserve *proof = view_reserve(b->view);
     for (uint32_t i = 0; i < plan->n; i++) {
         const struct plan_move *m = &plan->moves[i];
         const struct record *r = view_record(b->view, m->guest);
         const char *to = view_fleet(b->view)->hosts[m->to.host].name;
         struct error err = { 0 };
-        if (m->wave != 0 || !r || r->kind != &kind_server)
+        if (m->wave != 0 || !r || r->kind != &kind_server ||
+            !is_borne(proof, m))
             continue;
         if (b->c.move(b->c.self, (const struct server *)r, to, &err)) {
             note(b, r->id, to);

@@ -9,6 +9,7 @@
  *            their servers are there (or REBALANCE_MOVE_US is over); then it
  *            plans anew, so that a world that has changed is never moved by
  *            an old plan
+ * A move that would leave somebody without a place in the reserve is not made.
  * What has changed its node within REBALANCE_REST_US, by a plan or by a
  * failure, is spared.
  *

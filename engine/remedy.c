@@ -1,7 +1,7 @@
 #include "engine/remedy.h"
 
 #include "common/alloc.h"
-#include "engine/choose.h"
+#include "engine/admit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +84,27 @@ static void count(const struct fleet *f, const struct request *request,
     for (uint32_t i = 0; i < f->n; i++)
         if (fit_host(f, &rules, i, &at, &score) == reason)
             note(f, r, i);
+}
+
+/* Hosts that would do, the reserve included; of a large pool the first that
+ * fit by name. */
+static void count_borne(struct view *v, const struct request *request,
+                        struct remedy *r)
+{
+    struct fleet *f = view_fleet(v);
+    struct fit_rules rules;
+    struct placing at;
+    int32_t score;
+    unsigned asked = 0;
+    fit_rules(f, request, &rules);
+    for (uint32_t k = 0; k < f->n && asked < ADMIT_TRIES; k++) {
+        uint32_t i = f->by_rank[k];
+        if (fit_host(f, &rules, i, &at, &score) != FIT_OK)
+            continue;
+        asked++;
+        if (view_bears(v, request, &at, NULL))
+            note(f, r, i);
+    }
 }
 
 /* The same pool with every disabled host up: hosts of their own, the rest
@@ -221,6 +242,7 @@ static bool find_move(struct fleet *f, const struct request *request,
 /* ---- all ----------------------------------------------------------------- */
 
 struct search {
+    struct view *v;
     struct fleet *f;
     const struct wish *w;
     struct remedy *out;
@@ -233,6 +255,61 @@ static void add(struct search *s, const struct remedy *r)
         s->out[s->n++] = *r;
 }
 
+/* Makes the change on a fork. */
+static void apply(struct view *v, const struct remedy *r)
+{
+    struct fleet *f = view_fleet(v);
+    struct fleet_facts facts = f->hosts[r->host].facts;
+    struct fit_rules rules;
+    struct request request;
+    struct placing to;
+    int32_t score;
+    switch (r->kind) {
+    case REMEDY_WAKE:
+    case REMEDY_ENABLE:
+        facts.state = FLEET_UP;
+        fleet_set_facts(f, r->host, &facts);
+        break;
+    case REMEDY_MOVE:
+        fleet_request_of(f, fleet_guest(f, r->guest), &request);
+        fit_rules(f, &request, &rules);
+        if (fit_host(f, &rules, r->to, &to, &score) == FIT_OK)
+            fleet_move(f, r->guest, &to);
+        break;
+    default:
+        for (int i = 0; i < FLEET_RESOURCES; i++)
+            if (r->missing[i])
+                fleet_set_capacity(f, r->host, (enum fleet_resource)i,
+                                   f->capacity[i][r->host] + r->missing[i]);
+    }
+}
+
+/* Where a reserve is kept: would it bear the request after the change? */
+static bool stands(const struct search *s, const struct remedy *r)
+{
+    struct request request;
+    if (!view_failures(s->v))
+        return true;
+    if (!relax(s->f, s->w, (enum fit)r->drop, &request))
+        return false;
+    struct view *fork = view_fork(s->v);
+    apply(fork, r);
+    bool borne = admit_to(fork, &request, r->host, NULL);
+    view_free(fork);
+    return borne;
+}
+
+/* Without the reserve. */
+static void try_reserve(struct search *s)
+{
+    struct remedy r = { .kind = REMEDY_DROP, .drop = FIT_RESERVE };
+    if (!view_failures(s->v))
+        return;
+    count(s->f, &s->w->request, FIT_OK, &r);
+    if (r.hosts)
+        add(s, &r);
+}
+
 static void try_drops(struct search *s)
 {
     struct request relaxed;
@@ -240,7 +317,7 @@ static void try_drops(struct search *s)
         struct remedy r = { .kind = REMEDY_DROP, .drop = droppable[i] };
         if (!relax(s->f, s->w, droppable[i], &relaxed))
             continue;
-        count(s->f, &relaxed, FIT_OK, &r);
+        count_borne(s->v, &relaxed, &r);
         if (r.hosts)
             add(s, &r);
     }
@@ -253,7 +330,7 @@ static void try_nodes(struct search *s, enum remedy_kind kind)
         count(s->f, &s->w->request, FIT_DEAD, &r);
     else
         count_enabled(s->f, &s->w->request, &r);
-    if (r.hosts)
+    if (r.hosts && stands(s, &r))
         add(s, &r);
 }
 
@@ -262,13 +339,14 @@ static void try_room(struct search *s)
     struct remedy r = { .kind = REMEDY_ROOM };
     struct request relaxed;
     if (find_room(s->f, &s->w->request, &r)) {
-        add(s, &r);
+        if (stands(s, &r))
+            add(s, &r);
         return;
     }
     for (size_t i = 0; !s->n && i < ARRAY_SIZE(droppable); i++) {
         r.drop = droppable[i];
         if (relax(s->f, s->w, droppable[i], &relaxed) &&
-            find_room(s->f, &relaxed, &r))
+            find_room(s->f, &relaxed, &r) && stands(s, &r))
             add(s, &r);
     }
 }
@@ -276,13 +354,14 @@ static void try_room(struct search *s)
 unsigned remedies(struct view *v, const struct wish *w,
                   struct remedy out[REMEDIES])
 {
-    struct search s = { .f = view_fleet(v), .w = w, .out = out };
+    struct search s = { .v = v, .f = view_fleet(v), .w = w, .out = out };
     struct remedy move = { .kind = REMEDY_MOVE };
     fleet_ranks(s.f);
     try_nodes(&s, REMEDY_WAKE);
     try_drops(&s);
     try_nodes(&s, REMEDY_ENABLE);
-    if (find_move(s.f, &w->request, &move))
+    try_reserve(&s);
+    if (find_move(s.f, &w->request, &move) && stands(&s, &move))
         add(&s, &move);
     try_room(&s);
     return s.n;
@@ -378,12 +457,19 @@ static const char *server_name(struct view *v, uint64_t guest)
     return s->name ? s->name : r->id;
 }
 
+/* The reserve is nothing that tenants could do without. */
 static bool say_drop(struct view *v, const struct wish *w,
                      const struct remedy *r, bool names, struct buf *out)
 {
     const struct fleet *f = view_fleet(v);
+    if (r->drop == FIT_RESERVE && !names)
+        return false;
     buf_adds(out, "it would fit ");
-    say_relaxed(f, w, (enum fit)r->drop, out);
+    if (r->drop == FIT_RESERVE)
+        buf_addf(out, "without the reserve for %u failed node%s",
+                 view_failures(v), view_failures(v) == 1 ? "" : "s");
+    else
+        say_relaxed(f, w, (enum fit)r->drop, out);
     if (names)
         buf_addf(out, " (%u node%s, e.g. %s)", r->hosts,
                  r->hosts == 1 ? "" : "s", f->hosts[r->host].name);

@@ -23,6 +23,8 @@ struct view {
     struct fleet *fleet;
     struct mix *mix;           /* of the servers that came; a fork borrows it */
     const struct view *origin; /* of a fork: knows the guests */
+    struct reserve *reserve;   /* NULL: not asked for yet */
+    unsigned failures;         /* that it is for; 0: none */
     struct snapshot *snap;     /* NULL: none yet */
     int64_t now;
     int64_t next_death; /* no living host is dead before */
@@ -491,6 +493,14 @@ static void set_policy(struct view *v)
         v->fleet->policies[policy ? policy->placement : PLACE_SPREAD];
     if (p.kind != v->fleet->policies[VIEW_POLICY_POOL].kind)
         fleet_set_policy(v->fleet, VIEW_POLICY_POOL, &p);
+    unsigned failures = policy ? (unsigned)policy->reserve : 0;
+    if (failures > RESERVE_FAILURES)
+        failures = RESERVE_FAILURES;
+    if (failures != v->failures) {
+        reserve_free(v->reserve);
+        v->reserve = NULL;
+    }
+    v->failures = failures;
 }
 
 /* ---- following ----------------------------------------------------------- */
@@ -572,6 +582,7 @@ struct view *view_fork(const struct view *v)
     fork->snap = snapshot_ref(v->snap);
     fork->to = v->to;
     fork->now = v->now;
+    fork->failures = v->failures;
     return fork;
 }
 
@@ -584,6 +595,7 @@ void view_free(struct view *v)
             free(v->guests[i].id);
     free(v->guests);
     map64_free(&v->slots);
+    reserve_free(v->reserve);
     fleet_free(v->fleet);
     if (!v->origin)
         mix_free(v->mix);
@@ -604,6 +616,29 @@ const struct snapshot *view_snapshot(const struct view *v)
 int64_t view_now(const struct view *v)
 {
     return v->now;
+}
+
+struct reserve *view_reserve(struct view *v)
+{
+    if (!v->failures)
+        return NULL;
+    if (v->reserve)
+        reserve_follow(v->reserve, v->fleet);
+    else
+        v->reserve = reserve_new(v->fleet, v->failures);
+    return v->reserve;
+}
+
+unsigned view_failures(const struct view *v)
+{
+    return v->failures;
+}
+
+bool view_bears(struct view *v, const struct request *request,
+                const struct placing *at, struct reserve_why *why)
+{
+    struct reserve *r = view_reserve(v);
+    return !r || reserve_allows(r, request, at, why);
 }
 
 int view_known(struct view *v, enum fleet_name kind, const char *name)

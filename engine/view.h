@@ -14,7 +14,7 @@
  *   server        a guest of the host it is placed on
  *   volume        a guest too, one that only takes thin GiB and never moves
  *   server_group  of its members
- *   policy        the policy of row VIEW_POLICY_POOL
+ *   policy        the policy of row VIEW_POLICY_POOL; the reserve
  *
  * The servers that come, placed or not, are counted in a mix (mix.h), which
  * the policy "fragmentation" scores by: the one thing that depends on the
@@ -31,6 +31,7 @@
 #define CAIRN_ENGINE_VIEW_H
 
 #include "engine/fleet.h"
+#include "engine/reserve.h"
 #include "model/compute.h"
 #include "model/pool.h"
 #include "model/volume.h"
@@ -58,6 +59,14 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now);
 struct fleet *view_fleet(struct view *v);
 const struct snapshot *view_snapshot(const struct view *v); /* the last */
 int64_t view_now(const struct view *v);
+
+/* The proof that the pool's policy asks for, of the fleet as it is now; NULL:
+ * it asks for none.  Made at first sight, then kept. */
+struct reserve *view_reserve(struct view *v);
+unsigned view_failures(const struct view *v); /* that it is for; 0: none */
+/* Would the reserve bear that request there?  True where there is none. */
+bool view_bears(struct view *v, const struct request *request,
+                const struct placing *at, struct reserve_why *why);
 
 /* The guest of a server or volume, and back; 0 and NULL: there is none. */
 uint64_t view_guest(const struct view *v, const struct record *record);

@@ -1,7 +1,7 @@
 #include "engine/whatif.h"
 
 #include "common/alloc.h"
-#include "engine/choose.h"
+#include "engine/admit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +59,13 @@ static bool place_one(struct trial *t, const struct wish *w, uint64_t guest,
 {
     struct placing at;
     out->asked++;
-    if ((w->request.allowed.n && w->request.allowed.at[0] == FLEET_NOWHERE) ||
-        !choose(t->chooser, &w->request, &at)) {
+    bool nowhere =
+        w->request.allowed.n && w->request.allowed.at[0] == FLEET_NOWHERE;
+    /* Whoever has lost its host may use what was kept for it. */
+    bool found = !nowhere && (out == &t->out->lost
+                                  ? choose(t->chooser, &w->request, &at)
+                                  : admit(t->v, t->chooser, &w->request, &at));
+    if (!found) {
         if (!out->why)
             explain_failure(t, w, out);
         return false;
@@ -230,14 +235,23 @@ static bool in_bounds(const struct whatif_question *q, struct error *err)
                            WHATIF_ITEMS, WHATIF_COUNT);
 }
 
+static bool is_kept(struct trial *t)
+{
+    struct reserve *r = view_reserve(t->v);
+    return r && !reserve_broken(r, NULL);
+}
+
 static bool run(struct trial *t, struct error *err)
 {
+    t->out->reserve = view_failures(t->v);
+    t->out->kept_before = is_kept(t);
     t->out->nodes_before = sum(t->f, t->out->before);
     if (!add_nodes(t, err) || !lose_nodes(t, err))
         return false;
     for (unsigned i = 0; i < t->q->n_place; i++)
         place_batch(t, &t->wishes[i], t->q->place[i].count, &t->out->place[i]);
     t->out->nodes_after = sum(t->f, t->out->after);
+    t->out->kept_after = is_kept(t);
     return true;
 }
 

@@ -6,6 +6,9 @@
  * for a place one after another (the most important first, then the
  * largest), then the would-be servers are placed.
  *
+ * Those of lost nodes may use the room that is kept for failures, would-be
+ * servers may not.
+ *
  * The answer is about room and rules.  Whether a server can really be
  * started elsewhere is another matter: what stands on the lost node's own
  * disks is lost with it, and counted as such.
@@ -53,6 +56,8 @@ struct whatif_amount {
 struct whatif_answer {
     struct whatif_amount before[FLEET_RESOURCES], after[FLEET_RESOURCES];
     unsigned nodes_before, nodes_after; /* that are up */
+    unsigned reserve;                   /* node failures it is for; 0: none */
+    bool kept_before, kept_after;       /* does it hold? */
     struct whatif_placed lost;          /* the servers of lost nodes */
     unsigned local;                  /* of them: on disks that are lost too */
     unsigned volumes;                /* lost with their node */

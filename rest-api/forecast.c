@@ -118,6 +118,13 @@ static void write_answer(struct req *r, struct view *v,
     jw_obj(&w, NULL);
     write_amounts(&w, "before", f, a->before, a->nodes_before);
     write_amounts(&w, "after", f, a->after, a->nodes_after);
+    if (a->reserve) {
+        jw_obj(&w, "reserve");
+        jw_int(&w, "failures", a->reserve);
+        jw_bool(&w, "kept_before", a->kept_before);
+        jw_bool(&w, "kept_after", a->kept_after);
+        jw_obj_end(&w);
+    }
     write_lost(r, &w, v, a);
     jw_arr(&w, "place");
     for (unsigned i = 0; i < q->q.n_place; i++) {

@@ -1,10 +1,64 @@
 #include "rest-api/steering.h"
 
+#include "engine/reserve.h"
 #include "model/pool.h"
+#include "rest-api/desk.h"
 
 #include <string.h>
 
 /* ---- policy -------------------------------------------------------------- */
+
+static const char *server_name(struct view *v, uint64_t guest)
+{
+    const struct record *r = view_record(v, guest);
+    return !r                                 ? "a server"
+           : r->kind != &kind_server          ? r->id
+           : ((const struct server *)r)->name ? ((const struct server *)r)->name
+                                              : r->id;
+}
+
+static unsigned nodes_up(const struct fleet *f)
+{
+    unsigned n = 0;
+    for (uint32_t i = 0; i < f->n; i++)
+        n += f->hosts[i].facts.state == FLEET_UP;
+    return n;
+}
+
+/* What stands in the way of the reserve; nothing if it is kept. */
+static void say_broken(struct view *v, unsigned failures,
+                       const struct reserve *proof, struct buf *out)
+{
+    const struct fleet *f = view_fleet(v);
+    struct reserve_why why;
+    unsigned up = nodes_up(f);
+    if (up <= failures)
+        buf_addf(out,
+                 "%u node%s in service cannot bear the failure of %u: no "
+                 "server is placed before there are %u.",
+                 up, up == 1 ? "" : "s", failures, failures + 1);
+    else if (reserve_broken(proof, &why))
+        buf_addf(out, "If %s%s%s failed, %s would find no place.",
+                 f->hosts[why.hosts[0]].name, why.n > 1 ? " and " : "",
+                 why.n > 1 ? f->hosts[why.hosts[1]].name : "",
+                 server_name(v, why.guest));
+}
+
+/* Is there room for so many failures now? */
+static void write_reserve(struct req *r, struct jw *w, unsigned failures)
+{
+    struct buf why = BUF_INIT(1024);
+    if (!failures)
+        return;
+    struct view *v = desk_take(r->api, r->snap, r->now);
+    struct reserve *proof = reserve_new(view_fleet(v), failures);
+    say_broken(v, failures, proof, &why);
+    jw_bool(w, "reserve_kept", !why.len);
+    jw_str(w, "reserve_why", why.len ? buf_str(&why) : NULL);
+    reserve_free(proof);
+    desk_give(r->api, v);
+    buf_free(&why);
+}
 
 static enum outcome reply_policy(struct req *r,
                                  const struct pool_policy *policy)
@@ -14,6 +68,7 @@ static enum outcome reply_policy(struct req *r,
     jw_str(&w, "placement", placement_policy_names[policy->placement]);
     jw_str(&w, "rebalancing", rebalancing_names[policy->rebalancing]);
     jw_int(&w, "reserve", policy->reserve);
+    write_reserve(r, &w, (unsigned)policy->reserve);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }
@@ -81,11 +136,8 @@ enum outcome steering_change(struct req *r)
         !set_choice(r, "placement", placement_policy_names,
                     &draft->placement) ||
         !set_choice(r, "rebalancing", rebalancing_names, &draft->rebalancing) ||
-        !set_number(r, "reserve", 2, &draft->reserve))
+        !set_number(r, "reserve", RESERVE_FAILURES, &draft->reserve))
         return req_failed(r);
-    if (draft->reserve)
-        return req_fail(r, ERR_NOT_IMPLEMENTED,
-                        "Room for failed nodes cannot be kept yet.");
     txn_change_record(&r->txn, draft);
     return reply_policy(r, draft);
 }

@@ -99,3 +99,34 @@ def test_policy(cairn):
     assert "policy pack" in say(cairn("explain", "--flavor", "m1.tiny"))
     assert say(cairn("policy", "placement=spread")) == was
     assert cairn("policy", "placement=random").returncode == 1
+
+
+def test_a_reserve_of_one_node(cairn, node, demo, image):
+    """One node cannot bear its own failure: said when it is set, and kept."""
+    flavor = demo.compute.find_flavor(FLAVOR)
+    try:
+        out = say(cairn("policy", "reserve=1"))
+        assert re.search(r"^reserve +1$", out, re.M)
+        assert "1 node in service cannot bear the failure of 1" in out
+        server = demo.compute.create_server(
+            name="unborne", image_id=image.id, flavor_id=flavor.id,
+            networks="none")
+        fault = wait_until(
+            "the server has a fault",
+            lambda: demo.compute.get(f"/servers/{server.id}")
+            .json()["server"].get("fault"))
+        assert fault["message"].startswith(
+            "No valid host was found. 1 node where the room kept for "
+            "failures would be gone.")
+        out = say(cairn("explain", server.id))
+        assert f"if {node} failed, it would find no place" in out
+        assert "it would fit without the reserve for 1 failed node" in out
+        demo.compute.delete_server(server)
+        # A second node of the kind would make it possible.
+        out = say(cairn("what-if", "--add", node, "--place", f"1*{FLAVOR}",
+                        "--image", IMAGE))
+        assert "1 of 1 find a place" in out
+        assert "is kept now, kept then" in out
+    finally:
+        out = say(cairn("policy", "reserve=0"))
+    assert "not kept" not in out

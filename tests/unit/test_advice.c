@@ -194,7 +194,7 @@ static void policy_and_nodes(void **state)
     ask("PUT", "/cairn/v1/policy", client->admin, "{\"placement\":\"random\"}",
         400);
     ask("PUT", "/cairn/v1/policy", client->admin, "{\"colour\":1}", 400);
-    ask("PUT", "/cairn/v1/policy", client->admin, "{\"reserve\":1}", 501);
+    ask("PUT", "/cairn/v1/policy", client->admin, "{\"reserve\":3}", 400);
     const char *packed =
         ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"small\"}", 200);
     has(packed, "\"policy\":\"pack\",\"hosts\":[{\"node\":\"beta\"");
@@ -212,6 +212,50 @@ static void policy_and_nodes(void **state)
     ask("PATCH", "/cairn/v1/nodes/gamma", client->admin, "{}", 404);
 }
 
+/* alpha has twice what beta has: half of the pool is free and beta's loss is
+ * the one that can be borne. */
+static void the_reserve(void **state)
+{
+    put_flavor("large", 5000);
+    const char *kept =
+        ask("PUT", "/cairn/v1/policy", client->admin, "{\"reserve\":1}", 200);
+    has(kept, "\"reserve\":1,\"reserve_kept\":true");
+    const char *none =
+        ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"large\"}", 200);
+    has(none, "\"fits\":false");
+    has(none, "1 node where the room kept for failures would be gone");
+    has(none, "if alpha failed, it would find no place");
+    has(none, "without the reserve for 1 failed node (1 node, e.g. alpha)");
+    const char *own =
+        ask("POST", EXPLAIN, client->demo, "{\"flavor\":\"large\"}", 200);
+    has(own, "where the room kept for failures would be gone");
+    lacks(own, "without the reserve");
+    lacks(own, "alpha");
+    has(ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"small\"}", 200),
+        "\"fitting\":2");
+    const char *text =
+        ask("POST", "/cairn/v1/placement/what-if", client->admin,
+            "{\"place\":[{\"flavor\":\"small\",\"count\":9}]}", 200);
+    has(text, "\"kept_before\":true,\"kept_after\":true");
+    has(text, "\"asked\":9,\"placed\":4");
+    const char *lost = ask("POST", "/cairn/v1/placement/what-if", client->admin,
+                           "{\"lose\":[\"beta\"],"
+                           "\"place\":[{\"flavor\":\"small\",\"count\":2}]}",
+                           200);
+    has(lost, "\"asked\":2,\"placed\":0");
+}
+
+static void a_reserve_that_cannot_be(void **state)
+{
+    const char *two =
+        ask("PUT", "/cairn/v1/policy", client->admin, "{\"reserve\":2}", 200);
+    has(two, "\"reserve_kept\":false,\"reserve_why\":\"2 nodes in service "
+             "cannot bear the failure of 2: no server is placed before there "
+             "are 3.");
+    has(ask("POST", EXPLAIN, client->admin, "{\"flavor\":\"small\"}", 200),
+        "if alpha and beta failed, it would find no place");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -219,7 +263,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_would_be_server),        CASE(a_tenant_sees_no_nodes),
         CASE(a_decision_that_was_made), CASE(what_if),
-        CASE(policy_and_nodes),
+        CASE(policy_and_nodes),         CASE(the_reserve),
+        CASE(a_reserve_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

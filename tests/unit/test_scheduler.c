@@ -436,6 +436,82 @@ static void test_no_overbooking(void **state)
     cache_free(stale);
 }
 
+/* ---- the reserve --------------------------------------------------------- */
+
+static void drop_server(const char *id)
+{
+    _autorecord_ const struct record *r = world_get(&kind_server, id);
+    struct txn t = TXN_INIT;
+    txn_delete_record(&t, r);
+    world_commit(&t);
+}
+
+static void put_reserve(int failures)
+{
+    struct pool_policy *p = record_new(&kind_pool_policy, "pool");
+    p->reserve = failures;
+    world_put(p);
+}
+
+/* Three nodes of 8192: the third server of 5000 would leave no place for
+ * those of the first two.  Kept while servers come and go. */
+static void test_keeps_the_reserve(void **state)
+{
+    struct server *s = new_server("new");
+    s->ram_mb = 5000;
+    put_reserve(1);
+    assert_string_equal(choose(s), "a");
+    for (int i = 0; i < 2; i++) {
+        struct server *placed = new_server(i ? "s1" : "s0");
+        placed->ram_mb = 5000;
+        placed->node = i ? "b" : "a";
+        world_put(placed);
+    }
+    assert_string_equal(choose(s), "");
+    assert_int_equal(why.code, ERR_NOT_FOUND);
+    assert_non_null(strstr(why.text, "2 nodes without enough memory"));
+    assert_non_null(strstr(
+        why.text, "1 node where the room kept for failures would be gone"));
+    assert_non_null(
+        strstr(explained, "c: if a failed, s0 would find no place"));
+    assert_non_null(strstr(explained, "[it would fit without the reserve for 1 "
+                                      "failed node (1 node, e.g. c)]"));
+    s->ram_mb = 3000;
+    assert_string_equal(choose(s), "c");
+    s->ram_mb = 5000;
+    drop_server("s1");
+    assert_string_equal(choose(s), "b");
+    record_unref(s);
+}
+
+/* The proof that is kept says what one made anew says. */
+static void test_reserve_follows(void **state)
+{
+    srand(7);
+    put_reserve(1);
+    for (int i = 0; i < 120; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "s%d", rand() % 12);
+        _autorecord_ const struct server *was = world_get(&kind_server, id);
+        if (was) {
+            drop_server(id);
+            continue;
+        }
+        struct server *s = new_server(id);
+        s->vcpus = 1;
+        s->ram_mb = 500 * (1 + rand() % 8);
+        char node[8];
+        snprintf(node, sizeof(node), "%s", choose(s));
+        struct placer *kept = placer;
+        placer = placer_new();
+        assert_string_equal(choose(s), node);
+        placer_free(placer);
+        placer = kept;
+        s->node = *node ? rec_str(s, node) : NULL;
+        world_put(s);
+    }
+}
+
 static void test_volume_of_its_own(void **state)
 {
     struct volume *v = a_volume(VOLUME_CREATING);
@@ -468,6 +544,8 @@ int main(void)
         CASE(test_anti_affinity),
         CASE(test_affinity),
         CASE(test_volumes_bind),
+        CASE(test_keeps_the_reserve),
+        CASE(test_reserve_follows),
         SCASE(test_places_all),
         SCASE(test_no_valid_host),
         SCASE(test_waits_for_a_silent_pool),
