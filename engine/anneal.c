@@ -195,7 +195,7 @@ static void note_places(const struct anneal *a, struct search_step *to)
 {
     for (uint32_t i = 0; i < a->n; i++) {
         const struct board_guest *g = &a->s->board->guests[a->guests[i]];
-        to[i] = (struct search_step){ a->guests[i], g->host, g->cells };
+        to[i] = (struct search_step){ a->guests[i], g->host, g->cells, 0 };
     }
 }
 

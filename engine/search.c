@@ -1,6 +1,7 @@
 #include "engine/search.h"
 
 #include "common/alloc.h"
+#include "engine/berth.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@ void search_init(struct search *s, struct board *b, const struct goals *g,
                           .hysteresis = hysteresis,
                           .rng = seed * 0x9e3779b97f4a7c15U + 1 };
     s->pain = xcalloc(b->n_hosts + 1, sizeof(*s->pain));
+    s->stuck = xcalloc(b->n_classes + 1, sizeof(*s->stuck));
     for (uint32_t h = 0; h < b->n_hosts; h++)
         s->pain[h] = goals_host(g, h);
     for (uint32_t i = 0; i < b->n_guests; i++)
@@ -22,7 +24,9 @@ void search_init(struct search *s, struct board *b, const struct goals *g,
 
 void search_free(struct search *s)
 {
+    berth_free(s);
     free(s->pain);
+    free(s->stuck);
     free(s->log);
 }
 
@@ -40,7 +44,8 @@ static void log_step(struct search *s, uint32_t guest)
         s->log_size = s->log_size ? s->log_size * 2 : 64;
         s->log = xrealloc(s->log, s->log_size * sizeof(*s->log));
     }
-    s->log[s->logged++] = (struct search_step){ guest, g->host, g->cells };
+    s->log[s->logged++] =
+        (struct search_step){ guest, g->host, g->cells, s->state };
 }
 
 static void move(struct search *s, uint32_t guest, uint32_t host, uint8_t cells)
@@ -58,6 +63,7 @@ void search_move(struct search *s, uint32_t guest, uint32_t host, uint8_t cells)
 {
     log_step(s, guest);
     move(s, guest, host, cells);
+    s->state = ++s->turn;
 }
 
 void search_back(struct search *s, uint32_t logged)
@@ -65,6 +71,7 @@ void search_back(struct search *s, uint32_t logged)
     while (s->logged > logged) {
         const struct search_step *t = &s->log[--s->logged];
         move(s, t->guest, t->host, t->cells);
+        s->state = t->state;
     }
 }
 
@@ -80,62 +87,6 @@ int64_t search_change(struct search *s, uint32_t guest, uint32_t host,
     change += search_price(s, guest) * (board_away(g) - board_away(&was));
     board_move(s->board, guest, was.host, was.cells);
     return change;
-}
-
-/* ---- the best place for one ---------------------------------------------- */
-
-struct place {
-    uint32_t host;
-    uint8_t cells;
-    int64_t change;
-};
-
-/* What a group thinks of the place: mates are wanted or not. */
-static int64_t group_change(const struct search *s, uint32_t guest,
-                            uint32_t host)
-{
-    const struct board *b = s->board;
-    const struct board_guest *g = &b->guests[guest];
-    if (!s->goals->on[GOAL_REPAIR] || g->group == BOARD_NONE)
-        return 0;
-    int64_t more = (int64_t)board_mates(b, guest, host) -
-                   (int64_t)board_mates(b, guest, g->host);
-    more *= s->goals->policy.weight[GOAL_REPAIR];
-    switch (b->groups[g->group].rule.policy) {
-    case REQUEST_AFFINITY:
-    case REQUEST_SOFT_AFFINITY:
-        return -more;
-    case REQUEST_ANTI_AFFINITY:
-    case REQUEST_SOFT_ANTI_AFFINITY:
-        return more;
-    default:
-        return 0;
-    }
-}
-
-/* Of all hosts, in the order of their names; `not_empty`: only those with
- * guests.  False: none takes it. */
-static bool best_place(struct search *s, uint32_t guest, bool not_empty,
-                       struct place *out)
-{
-    const struct fleet *f = s->board->fleet;
-    bool found = false;
-    for (uint32_t i = 0; i < s->board->n_hosts; i++) {
-        uint32_t host = f->by_rank[i];
-        uint8_t cells;
-        if ((not_empty && !s->board->hosts[host].guests) ||
-            s->board->hosts[host].state != FLEET_UP ||
-            !board_cells(s->board, guest, host, &cells) ||
-            !board_allows(s->board, guest, host, cells))
-            continue;
-        int64_t change =
-            search_change(s, guest, host, cells) + group_change(s, guest, host);
-        if (found && change >= out->change)
-            continue;
-        *out = (struct place){ host, cells, change };
-        found = true;
-    }
-    return found;
 }
 
 static bool may_add(const struct search *s, uint32_t guest)
@@ -159,16 +110,29 @@ static uint32_t next_on(const struct board *b, uint32_t host, uint32_t after)
     return best;
 }
 
+/* Would there be room for `guest` if `other` left the host?  Cells are not
+ * looked at. */
+static bool would_fit(const struct board *b, uint32_t guest, uint32_t other,
+                      uint32_t host)
+{
+    const struct board_class *k = &b->classes[b->guests[guest].class_];
+    const struct board_class *o = &b->classes[b->guests[other].class_];
+    for (uint32_t i = 0; i < b->dims; i++)
+        if (k->need[i] > b->room[host * b->dims + i] + o->need[i])
+            return false;
+    return true;
+}
+
 /* Moves one guest of `host` elsewhere so that `guest` can come. */
 static bool swap_in(struct search *s, uint32_t guest, uint32_t host)
 {
     struct board *b = s->board;
     for (uint32_t x = BOARD_NONE; (x = next_on(b, host, x)) != BOARD_NONE;) {
-        struct place to;
+        struct berth to;
         uint8_t cells;
         uint32_t mark = s->logged;
         if (!b->guests[x].movable || b->guests[x].spared || !may_add(s, x) ||
-            !best_place(s, x, false, &to))
+            !would_fit(b, guest, x, host) || !berth_find(s, x, false, &to))
             continue;
         search_move(s, x, to.host, to.cells);
         if (may_add(s, guest) && board_cells(b, guest, host, &cells) &&
@@ -184,7 +148,9 @@ static bool swap_in(struct search *s, uint32_t guest, uint32_t host)
 static bool make_room(struct search *s, uint32_t guest)
 {
     const struct board *b = s->board;
-    uint32_t looked = 0;
+    uint32_t class_ = b->guests[guest].class_, looked = 0;
+    if (s->stuck[class_] == s->state + 1)
+        return false; /* one like it has failed just now */
     for (uint32_t i = 0; i < b->n_hosts && looked < MAKE_ROOM_HOSTS; i++) {
         uint32_t host = b->fleet->by_rank[i];
         if (b->hosts[host].state != FLEET_UP || host == b->guests[guest].host ||
@@ -194,6 +160,8 @@ static bool make_room(struct search *s, uint32_t guest)
         if (swap_in(s, guest, host))
             return true;
     }
+    if (b->guests[guest].group == BOARD_NONE)
+        s->stuck[class_] = s->state + 1;
     return false;
 }
 
@@ -209,7 +177,7 @@ static bool must_go(const struct search *s, uint32_t guest)
 }
 
 /* Does going there mend what is broken? */
-static bool mends(struct search *s, uint32_t guest, const struct place *to)
+static bool mends(struct search *s, uint32_t guest, const struct berth *to)
 {
     struct board_guest was = s->board->guests[guest];
     if (s->board->hosts[was.host].state == FLEET_DRAINING)
@@ -253,10 +221,10 @@ void search_needed(struct search *s)
     struct order_entry *e = by_size(s->board);
     for (uint32_t i = 0; i < s->board->n_guests; i++) {
         uint32_t guest = e[i].guest;
-        struct place to;
+        struct berth to;
         if (!must_go(s, guest) || !may_add(s, guest))
             continue;
-        if (!best_place(s, guest, false, &to))
+        if (!berth_find(s, guest, false, &to))
             make_room(s, guest);
         else if (mends(s, guest, &to))
             search_move(s, guest, to.host, to.cells);
@@ -290,8 +258,8 @@ static bool empty_host(struct search *s, uint32_t host)
             if (a > z || (a == z && i < largest))
                 largest = i;
         }
-        struct place to;
-        if (!may_add(s, largest) || !best_place(s, largest, true, &to))
+        struct berth to;
+        if (!may_add(s, largest) || !berth_find(s, largest, true, &to))
             break;
         change += to.change;
         search_move(s, largest, to.host, to.cells);
@@ -337,10 +305,10 @@ static bool may_go(const struct search *s, uint32_t guest)
 static bool improve_host(struct search *s, uint32_t host)
 {
     const struct board *b = s->board;
-    struct place best = { .change = 0 }, to;
+    struct berth best = { .change = 0 }, to;
     uint32_t who = BOARD_NONE;
     for (uint32_t i = BOARD_NONE; (i = next_on(b, host, i)) != BOARD_NONE;)
-        if (may_go(s, i) && best_place(s, i, false, &to) &&
+        if (may_go(s, i) && berth_find(s, i, false, &to) &&
             to.change < best.change) {
             best = to;
             who = i;

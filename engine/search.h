@@ -23,9 +23,12 @@
 
 #include "engine/goals.h"
 
+struct berth_list;
+
 struct search_step {
     uint32_t guest, host; /* where it was */
     uint8_t cells;
+    uint64_t state; /* of the search */
 };
 
 struct search {
@@ -38,6 +41,10 @@ struct search {
     uint32_t away;
     struct search_step *log; /* what was done, to be taken back */
     uint32_t logged, log_size;
+    uint64_t turn;              /* moves so far, taken back or not */
+    uint64_t state;             /* equal numbers: equal boards */
+    uint64_t *stuck;            /* by class: no room can be made, state + 1 */
+    struct berth_list **berths; /* by class (berth.h); NULL: none yet */
 };
 
 void search_init(struct search *s, struct board *b, const struct goals *g,

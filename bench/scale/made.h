@@ -3,7 +3,7 @@
  * what follows a large pool without holding it twice.
  *
  * A pool of `nodes` nodes with `servers` servers, each with realistic fields
- * (1.5 KB as JSON); `whole`: with a volume, a port and its two claims each.
+ * (a kilobyte as JSON); `whole`: with a volume, a port and its two claims each.
  * Ids ascend as they do in any store.  One watch; made_change is the only
  * writer, on the thread that calls it.
  */
