@@ -94,6 +94,11 @@ static bool is_volumes(const char *v)
     return strcmp(v, "local") == 0 || strcmp(v, "ceph") == 0;
 }
 
+static bool is_disks(const char *v)
+{
+    return strcmp(v, "auto") == 0 || is_path_or_none(v);
+}
+
 static bool is_cidr_or_none(const char *v)
 {
     struct cidr c;
@@ -190,11 +195,14 @@ static const struct key {
     { KEY(volumes), "local", is_volumes, KEY_TEXT, "local or ceph",
       "disks are files of this node, or images of a Ceph cluster" },
     { KEY(ceph_conf), "/etc/ceph/ceph.conf", is_path, KEY_TEXT,
-      "an absolute path", "of the Ceph cluster, if any" },
-    { KEY(ceph_client), "admin", is_name, KEY_TEXT, "a name",
+      "an absolute path",
+      "of the Ceph cluster; written by cairnd when it runs that itself" },
+    { KEY(ceph_client), "cairn", is_name, KEY_TEXT, "a name",
       "whose key is used: client.<name>" },
     { KEY(ceph_pool), "rbd", is_name, KEY_TEXT, "a name",
       "Ceph pool of images, disks and volumes" },
+    { KEY(disks), "auto", is_disks, KEY_TEXT, "auto, or paths with commas",
+      "which empty disks become the pool's (patterns are fine); auto: all" },
     { KEY(ovn_nb), "unix:/run/ovn/ovnnb_db.sock", is_database, KEY_TEXT,
       "unix:/path", "OVN's northbound database" },
     { KEY(ovs_db), "unix:/run/openvswitch/db.sock", is_database, KEY_TEXT,

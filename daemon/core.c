@@ -6,6 +6,7 @@
 #include "compute/libvirt_driver.h"
 #include "compute/server_reconcile.h"
 #include "daemon/broker.h"
+#include "daemon/ceph_node.h"
 #include "daemon/drivers.h"
 #include "daemon/face_runner.h"
 #include "daemon/node.h"
@@ -63,6 +64,7 @@ struct core {
     struct peers *peers;
     struct store *store;
     struct cache *cache;
+    struct ceph_node *ceph; /* NULL: volumes are elsewhere */
     struct drivers drivers;
     struct metadata *metadata;
     struct net_driver *net;
@@ -616,6 +618,26 @@ static bool start_services(struct core *c, struct error *err)
     return c->services != NULL;
 }
 
+/* Until there is a place for volumes. */
+static bool start_ceph(struct core *c, struct error *err)
+{
+    if (!ceph_node_wanted(c->config))
+        return true;
+    if (!c->pool.founder)
+        return error_set(err, ERR_NOT_IMPLEMENTED,
+                         "volumes = ceph: only the founder runs Ceph so far");
+    c->ceph = ceph_node_start(c->config, c->env, c->node, err);
+    if (!c->ceph)
+        return false;
+    while (!ceph_node_settle(c->ceph, err)) {
+        log_limited(LOG_WARN, "core", "no volumes yet: %s", err->text);
+        if (err->code != ERR_BUSY && !wait_a_second())
+            return false;
+    }
+    ceph_node_follow(c->ceph);
+    return true;
+}
+
 static bool core_start(struct core *c, struct error *err)
 {
     choose_names(c);
@@ -624,7 +646,8 @@ static bool core_start(struct core *c, struct error *err)
         !open_listener(c, err) || !open_store(c, err))
         return false;
     probe_kvm(c);
-    if (!drivers_open(&c->drivers, c->config, c->kvm.usable, c->env, err) ||
+    if (!start_ceph(c, err) ||
+        !drivers_open(&c->drivers, c->config, c->kvm.usable, c->env, err) ||
         !open_network(c, err))
         return false;
     make_reconcilers(c);
@@ -666,6 +689,7 @@ static void core_stop(struct core *c)
     cache_free(c->cache);
     store_close(c->store);
     service_watch_free(c->members);
+    ceph_node_free(c->ceph);
     node_services_free(c->services);
     pki_close(&c->pki);
     free(c->public_url);

@@ -29,13 +29,15 @@ static char *module_path(void)
     return xasprintf("%.*s" CEPH_MODULE_FILE, (int)(n > 0 ? n : 0), self);
 }
 
-static bool load_module(struct drivers *d, struct error *err)
+const struct ceph_module *drivers_ceph_module(struct error *err)
 {
     _autofree_ char *path = module_path();
     void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-    d->module = so ? dlsym(so, "cairn_ceph_module") : NULL;
-    return d->module ||
-           error_set(err, ERR_INTERNAL, "cannot load %s: %s", path, dlerror());
+    const struct ceph_module *module =
+        so ? dlsym(so, "cairn_ceph_module") : NULL;
+    if (!module)
+        error_set(err, ERR_INTERNAL, "cannot load %s: %s", path, dlerror());
+    return module;
 }
 
 static bool open_ceph(struct drivers *d, const struct config *config,
@@ -43,7 +45,8 @@ static bool open_ceph(struct drivers *d, const struct config *config,
 {
     const struct ceph_config ceph = { .conf = config->ceph_conf,
                                       .client = config->ceph_client };
-    d->ceph = load_module(d, err) ? d->module->connect(&ceph, err) : NULL;
+    d->module = drivers_ceph_module(err);
+    d->ceph = d->module ? d->module->connect(&ceph, err) : NULL;
     return d->ceph != NULL;
 }
 

@@ -14,6 +14,9 @@
 
 struct ceph_module;
 
+/* Ceph's part of cairnd, loaded when it is first asked for. */
+const struct ceph_module *drivers_ceph_module(struct error *err);
+
 struct drivers {
     struct hypervisor *hypervisor;
     struct volumes *volumes;

@@ -38,6 +38,11 @@ static int64_t now_of(const struct supervisor *s)
     return env_mono(s->c.env);
 }
 
+static void *arg_of(const struct supervisor *s, const struct service_spec *spec)
+{
+    return spec->arg ? spec->arg : s->c.arg;
+}
+
 /* ---- acts: the lock is not held, they may take their time -------------- */
 
 static bool begin(struct supervisor *s, size_t i)
@@ -45,9 +50,9 @@ static bool begin(struct supervisor *s, size_t i)
     const struct service_spec *spec = &s->c.table[i];
     _autowords_ struct words w = WORDS_INIT;
     struct error err = { 0 };
-    bool ok = !spec->prepare || spec->prepare(s->c.arg, &err);
+    bool ok = !spec->prepare || spec->prepare(arg_of(s, spec), &err);
     if (ok && spec->command) {
-        spec->command(s->c.arg, &w);
+        spec->command(arg_of(s, spec), &w);
         ok = s->ops->begin(&s->procs[i], &w, &err);
     }
     if (!ok)
@@ -58,7 +63,7 @@ static bool begin(struct supervisor *s, size_t i)
 static bool probe(struct supervisor *s, size_t i)
 {
     const struct service_spec *spec = &s->c.table[i];
-    return !spec->probe || spec->probe(s->c.arg);
+    return !spec->probe || spec->probe(arg_of(s, spec));
 }
 
 static void act(struct supervisor *s, enum service_act what, size_t i)
@@ -171,7 +176,7 @@ static void adopt(struct supervisor *s, size_t i)
         return;
     s->pids[i] = s->procs[i].pid;
     services_adopted(&s->services, i, now_of(s));
-    spec->command(s->c.arg, &w);
+    spec->command(arg_of(s, spec), &w);
     bool same = words_hash(&w) == s->procs[i].hash;
     if (!same)
         services_restart(&s->services, i);
@@ -186,7 +191,8 @@ static bool fill(struct supervisor *s, struct error *err)
         if (!services_add(&s->services, spec->name, spec->after,
                           !spec->command))
             return error_set(err, ERR_INTERNAL, "service %s", spec->name);
-        services_want(&s->services, i, !spec->wanted || spec->wanted(s->c.arg));
+        services_want(&s->services, i,
+                      !spec->wanted || spec->wanted(arg_of(s, spec)));
         s->procs[i] = (struct launch){ .name = spec->name,
                                        .dir = s->dir,
                                        .log_dir = s->log_dir,

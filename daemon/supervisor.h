@@ -24,7 +24,8 @@
 
 #include "common/env.h"
 
-/* One row of the table.  `arg` is that of the config. */
+/* One row of the table.  What its functions are given is the row's own `arg`,
+ * or without one that of the config. */
 struct service_spec {
     const char *name;
     const char *after[SERVICE_AFTER_MAX];
@@ -36,6 +37,7 @@ struct service_spec {
     bool (*probe)(void *arg);
     /* At the start, before supervisor_want says otherwise.  NULL: yes. */
     bool (*wanted)(void *arg);
+    void *arg;
 };
 
 struct supervisor_config {
