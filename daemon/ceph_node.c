@@ -190,13 +190,21 @@ static int look_at_disks(struct ceph_node *n)
     return free_ones;
 }
 
+/* Placement groups are the manager's to tell: without one nobody answers. */
+static bool may_ask(int what, json_t *const answers[CEPH_ASKS])
+{
+    return what != CEPH_ASK_PGS ||
+           json_is_true(json_object_get(answers[CEPH_ASK_MGR], "available"));
+}
+
 static bool ask(struct ceph_node *n, struct ceph *c, struct ceph_seen *seen,
                 struct error *err)
 {
     json_t *answers[CEPH_ASKS] = { NULL };
     bool ok = true;
     for (int i = 0; i < CEPH_ASKS && ok; i++)
-        ok = n->module->command(c, json_pack("{ss}", "prefix", ceph_asks[i]),
+        ok = !may_ask(i, answers) ||
+             n->module->command(c, json_pack("{ss}", "prefix", ceph_asks[i]),
                                 NULL, &answers[i], err);
     ok = ok && ceph_seen_read(seen, answers, n->files.config->ceph_pool, err);
     for (int i = 0; i < CEPH_ASKS; i++)
