@@ -17,6 +17,7 @@ static const char global_settings[] =
     "osd_pool_default_pg_autoscale_mode = off\n"
     "mon_allow_pool_size_one = true\n"
     "mon_warn_on_pool_no_redundancy = false\n"
+    "mon_warn_on_too_few_osds = false\n"
     "mon_data_avail_warn = 5\n"
     "mon_data_avail_crit = 2\n"
     "mon_election_timeout = 1\n"
