@@ -169,7 +169,7 @@ static void weigh(struct offers *o, const struct fleet *f, const struct pool *p)
             all += (int64_t)holds(f, &o->shapes[s], d) * o->shapes[s].hosts;
         if (all && d->devices[0].count && p->devices)
             o->pressure += o->classes[i].count * size_of(p, d) /
-                           (double)(p->devices / 1000);
+                           ((double)p->devices / 1000);
         if (all)
             o->weight[i] = o->classes[i].count * size_of(p, d) / (double)all;
     }

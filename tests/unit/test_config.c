@@ -105,7 +105,7 @@ static void errors(void **state)
 static void unknown_keys(void **state)
 {
     struct config c;
-    char text[CONFIG_UNKNOWN_MAX * 20] = "";
+    struct buf text = BUF_INIT(CONFIG_UNKNOWN_MAX * 20);
     assert_true(parse(&c, "tls = off\n fresh.key = \"1\"\n\nold = 2", NULL));
     assert_false(c.tls);
     assert_int_equal(c.n_unknown, 2);
@@ -115,10 +115,11 @@ static void unknown_keys(void **state)
     assert_int_equal(c.unknown[1].line, 4);
     config_free(&c);
     for (int i = 0; i < CONFIG_UNKNOWN_MAX + 5; i++)
-        strcat(text, "more=1\n");
-    assert_true(parse(&c, text, NULL));
+        buf_addf(&text, "more=1\n");
+    assert_true(parse(&c, buf_str(&text), NULL));
     assert_int_equal(c.n_unknown, CONFIG_UNKNOWN_MAX);
     config_free(&c);
+    buf_free(&text);
 }
 
 static void bounds(void **state)
