@@ -512,6 +512,65 @@ static void test_reserve_follows(void **state)
     }
 }
 
+/* ---- several at once ------------------------------------------------------
+ */
+
+static void put_waiting(const char *id, const char *group, const char *hints)
+{
+    struct server *s = new_server(id);
+    s->ram_mb = 3000; /* two fit on a node */
+    s->server_group_id = rec_str(s, group);
+    s->scheduler_hints = rec_str(s, hints);
+    world_put(s);
+}
+
+/* There, by the transaction that placed `with`, explained by it. */
+static void assert_placed(const char *id, const char *node, const char *with)
+{
+    _autorecord_ const struct server *s = world_get(&kind_server, id);
+    _autorecord_ const struct server *other = world_get(&kind_server, with);
+    _autorecord_ const struct decision *d = world_get(&kind_decision, id);
+    assert_string_equal(s->node, node);
+    assert_string_equal(d->node, node);
+    assert_int_equal(s->rec.mod_rev, d->rec.mod_rev);
+    assert_int_equal(s->rec.mod_rev, other->rec.mod_rev);
+}
+
+/* Each is decided as if those before were there, all are committed at once;
+ * whoever finds no room has its own turn. */
+static void test_many_at_once(void **state)
+{
+    put_node("b", 4, 8192, 100);
+    put_group("anti-affinity", 0);
+    put_waiting("s1", "g", NULL);
+    put_waiting("s2", "g", NULL);
+    put_waiting("s3", NULL, NULL);
+    put_waiting("s4", NULL, NULL);
+    put_waiting("s5", NULL, NULL);
+    run_scheduler();
+    _autorecord_ const struct server *s3 = world_get(&kind_server, "s3");
+    assert_placed("s1", "a", "s1");
+    assert_placed("s2", "b", "s1");
+    assert_placed("s3", s3->node, "s1");
+    assert_placed("s4", strcmp(s3->node, "a") == 0 ? "b" : "a", "s1");
+    _autorecord_ const struct server *s5 = world_get(&kind_server, "s5");
+    assert_null(s5->node);
+    assert_int_equal(s5->vm_state, VM_ERROR);
+}
+
+/* A hint speaks of servers that have their place. */
+static void test_hints_wait_their_turn(void **state)
+{
+    put_node("b", 4, 8192, 100);
+    put_waiting("s1", NULL, NULL);
+    put_waiting("s2", NULL, "{\"same_host\": \"s1\"}");
+    put_waiting("s3", NULL, NULL);
+    run_scheduler();
+    assert_placed("s1", "a", "s3");
+    assert_placed("s2", "a", "s2");
+    assert_placed("s3", "b", "s1");
+}
+
 static void test_volume_of_its_own(void **state)
 {
     struct volume *v = a_volume(VOLUME_CREATING);
@@ -551,6 +610,8 @@ int main(void)
         SCASE(test_waits_for_a_silent_pool),
         SCASE(test_releases_unplaced),
         SCASE(test_no_overbooking),
+        SCASE(test_many_at_once),
+        SCASE(test_hints_wait_their_turn),
         SCASE(test_volume_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
