@@ -6,6 +6,9 @@
 #include "engine/score.h"
 
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 /* This file is compiled several times, each with its own suffix. */
 #ifndef BANK_SUFFIX
@@ -26,12 +29,17 @@ static const bank_ints lane_bits = { 1, 2, 4, 8, 16, 32, 64, 128 };
 
 /* ---- scoring a host for eight classes ------------------------------------ */
 
-static bool any(const bank_keys *mask)
+/* Compilers make many steps of it, and it stands in the innermost loop. */
+static inline bool any(const bank_keys *mask)
 {
+#if defined(__AVX512F__)
+    return _mm512_test_epi64_mask((__m512i)*mask, (__m512i)*mask) != 0;
+#else
     int64_t bits = 0;
     for (int l = 0; l < BANK_LANES; l++)
         bits |= (*mask)[l];
     return bits != 0;
+#endif
 }
 
 /* As fit_room and score.c do it, for resources alone.  -1: no room. */

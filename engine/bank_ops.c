@@ -1,8 +1,8 @@
 #include "common/alloc.h"
 #include "engine/bank.h"
+#include "engine/pages.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 extern const struct bank_ops bank_ops_plain;
 #ifdef __x86_64__
@@ -36,26 +36,16 @@ void bank_free_levels(struct bank *b)
     b->suits = NULL;
 }
 
-static bank_keys *new_level(uint32_t n)
-{
-    size_t size = n * sizeof(bank_keys);
-    bank_keys *keys = aligned_alloc(sizeof(bank_keys), size);
-    if (!keys)
-        abort();
-    memset(keys, 0, size);
-    return keys;
-}
-
 void bank_shape(struct bank *b, uint32_t hosts)
 {
     bank_free_levels(b);
     b->suits = xcalloc(hosts, 1);
     b->n[0] = hosts;
     b->top = 0;
-    b->level[0] = new_level(hosts);
+    b->level[0] = pages_new(hosts, sizeof(bank_keys));
     while (b->n[b->top] > 1) {
         b->n[b->top + 1] = (b->n[b->top] + BANK_FAN - 1) / BANK_FAN;
         b->top++;
-        b->level[b->top] = new_level(b->n[b->top]);
+        b->level[b->top] = pages_new(b->n[b->top], sizeof(bank_keys));
     }
 }

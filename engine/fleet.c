@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "engine/outlook.h"
+#include "engine/pages.h"
 #include "engine/score.h"
 
 #include <stdlib.h>
@@ -18,14 +19,13 @@ void fleet_widen(void *p, size_t entry, uint32_t size, uint32_t wanted)
 {
     char *at;
     memcpy(&at, p, sizeof(at));
-    at = xrealloc(at, entry * wanted);
-    memset(at + entry * size, 0, entry * (wanted - size));
+    at = pages_widen(at, entry, size, wanted);
     memcpy(p, &at, sizeof(at));
 }
 
 static void *duplicate(const void *p, size_t entry, uint32_t n)
 {
-    void *copy = xcalloc(n ? n : 1, entry);
+    void *copy = pages_new(n, entry);
     if (p && n)
         memcpy(copy, p, entry * n);
     return copy;
@@ -76,8 +76,10 @@ void fleet_free(struct fleet *f)
 {
     if (!f)
         return;
-    for (uint32_t i = 0; i < f->n; i++)
+    for (uint32_t i = 0; i < f->n; i++) {
         free(f->hosts[i].name);
+        free(f->hosts[i].slots);
+    }
     for (int r = 0; r < FLEET_RESOURCES; r++) {
         free(f->capacity[r]);
         free(f->free[r]);
@@ -102,7 +104,6 @@ void fleet_free(struct fleet *f)
     free(f->domain_up[0]);
     free(f->domain_up[1]);
     free(f->guests);
-    free(f->links);
     free(f->groups);
     free(f->classes);
     free(f);
@@ -116,9 +117,13 @@ static void copy_hosts(struct fleet *to, const struct fleet *from)
         to->scale[r] = duplicate(from->scale[r], 4, from->size);
     }
     to->hosts = duplicate(from->hosts, sizeof(*to->hosts), from->size);
-    for (uint32_t i = 0; i < from->n; i++)
-        if (from->hosts[i].name)
-            to->hosts[i].name = xstrdup(from->hosts[i].name);
+    for (uint32_t i = 0; i < from->n; i++) {
+        struct fleet_host *h = &to->hosts[i];
+        if (!h->name)
+            continue;
+        h->name = xstrdup(h->name);
+        h->slots = duplicate(h->slots, sizeof(*h->slots), h->size);
+    }
     to->n_devices = duplicate(from->n_devices, 1, from->size);
     to->look = duplicate(from->look, 4, from->size);
     to->looks = duplicate(from->looks, sizeof(*to->looks), from->look_size);
@@ -154,7 +159,6 @@ struct fleet *fleet_copy(const struct fleet *f)
     for (int k = 0; k < FLEET_NAME_KINDS; k++)
         copy_names(&c->names[k], &f->names[k]);
     c->guests = duplicate(f->guests, sizeof(*c->guests), f->guest_size);
-    c->links = duplicate(f->links, sizeof(*c->links), f->guest_size);
     c->classes = duplicate(f->classes, sizeof(*c->classes), f->class_size);
     map64_copy(&c->guest_ids, &f->guest_ids);
     map64_copy(&c->group_ids, &f->group_ids);
@@ -250,7 +254,7 @@ static uint32_t vacant_host(struct fleet *f)
 {
     uint32_t i = f->host_hole;
     if (i != NONE) {
-        f->host_hole = f->hosts[i].first;
+        f->host_hole = f->hosts[i].hole;
         return i;
     }
     if (f->n == f->size)
@@ -261,7 +265,7 @@ static uint32_t vacant_host(struct fleet *f)
 uint32_t fleet_add_host(struct fleet *f, const char *name)
 {
     uint32_t i = vacant_host(f);
-    f->hosts[i] = (struct fleet_host){ .name = xstrdup(name), .first = NONE };
+    f->hosts[i] = (struct fleet_host){ .name = xstrdup(name) };
     map64_set(&f->host_names, host_key(f, name), i);
     fleet_set_facts(f, i, &(struct fleet_facts){ .state = FLEET_DISABLED });
     f->ranked = false;
@@ -272,13 +276,14 @@ uint32_t fleet_add_host(struct fleet *f, const char *name)
 void fleet_drop_host(struct fleet *f, uint32_t host)
 {
     struct fleet_host *h = &f->hosts[host];
-    while (h->first != NONE)
-        fleet_remove(f, f->guests[h->first].id);
+    while (h->guests)
+        fleet_remove(f, f->guests[h->slots[h->guests - 1]].id);
     fleet_set_facts(f, host, &(struct fleet_facts){ .state = FLEET_VACANT });
     for (int r = 0; r < FLEET_RESOURCES; r++)
         fleet_set_capacity(f, host, r, 0);
     free(h->name);
-    *h = (struct fleet_host){ .first = f->host_hole };
+    free(h->slots);
+    *h = (struct fleet_host){ .hole = f->host_hole };
     f->n_devices[host] = 0;
     index_hosts(f);
     f->host_hole = host;

@@ -61,16 +61,20 @@ struct fleet_facts {
     struct fleet_set traits, aggregates;
 };
 
+/* What a coming or going guest touches is the first cache line. */
 struct fleet_host {
-    char *name; /* owned */
-    struct fleet_facts facts;
+    char *name;         /* owned */
+    uint32_t *slots;    /* of its guests, in fleet.guests; see fleet_next */
+    uint32_t guests;    /* how many */
+    uint32_t size;      /* of `slots` */
+    uint64_t changed;   /* fleet.sequence after the last change here */
+    uint64_t described; /* ... of what it is: facts, cells, devices */
+    uint32_t hole;      /* of a vacant number: the next one */
     uint8_t n_cells, n_devices;
     struct fleet_cell cells[FLEET_CELLS];
     struct fleet_device devices[FLEET_DEVICES];
-    uint32_t guests;    /* how many */
-    uint32_t first;     /* of them: slot in fleet.guests; see fleet_next */
-    uint64_t changed;   /* fleet.sequence after the last change here */
-    uint64_t described; /* ... of what it is: facts, cells, devices */
+    struct fleet_facts facts;
+    uint64_t filler[4]; /* to whole cache lines */
 };
 
 /* ---- guests -------------------------------------------------------------- */
@@ -84,18 +88,13 @@ struct fleet_use {
 };
 
 struct fleet_guest {
-    uint64_t id;      /* 0: the slot is free */
-    uint32_t class_;  /* of its demand: fleet_demand */
+    uint64_t id;          /* 0: the slot is free */
+    uint32_t class_ : 31; /* of its demand: fleet_demand */
+    bool movable : 1;
     int32_t priority; /* larger is more important */
-    bool movable;
     struct placing at;
     struct request_group group;
     struct fleet_use use;
-};
-
-/* Guests of a host are a list of slots; apart, for it is read by few. */
-struct fleet_link {
-    uint32_t next, prev;
 };
 
 /* Members by host; hosts with none are not in the list (it has no order). */
@@ -169,7 +168,6 @@ struct fleet {
     uint32_t domain_size[2];
 
     struct fleet_guest *guests;
-    struct fleet_link *links; /* of the guests, by slot */
     uint32_t n_guests, guest_slots, guest_size, guest_hole;
     struct fleet_group *groups;
     uint32_t group_slots, group_size, group_hole;

@@ -1,8 +1,14 @@
 #include "engine/fleet_impl.h"
 
+#include "engine/pages.h"
+
 #include <stdlib.h>
 
 #define NONE FLEET_NONE
+
+_Static_assert(sizeof(struct fleet_guest) == PAGES_LINE &&
+                   sizeof(struct fleet_host) % PAGES_LINE == 0,
+               "who comes or goes touches one cache line of each");
 
 /* ---- classes ------------------------------------------------------------- */
 
@@ -182,28 +188,29 @@ static void take(struct fleet *f, const struct demand *d,
     fleet_touch(f, at->host);
 }
 
-static void link_guest(struct fleet *f, uint32_t slot)
+static void enter(struct fleet *f, uint32_t slot, uint32_t host)
 {
-    struct fleet_guest *g = &f->guests[slot];
-    struct fleet_host *h = &f->hosts[g->at.host];
-    f->links[slot] = (struct fleet_link){ .next = h->first, .prev = NONE };
-    if (h->first != NONE)
-        f->links[h->first].prev = slot;
-    h->first = slot;
-    h->guests++;
+    struct fleet_host *h = &f->hosts[host];
+    if (h->guests == h->size) {
+        uint32_t size = h->size ? h->size * 2 : FLEET_HOST_SLOTS;
+        fleet_widen(&h->slots, sizeof(*h->slots), h->size, size);
+        h->size = size;
+    }
+    h->slots[h->guests++] = slot;
 }
 
-static void unlink_guest(struct fleet *f, uint32_t slot)
+static uint32_t place_of(const struct fleet_host *h, uint32_t slot)
 {
-    struct fleet_guest *g = &f->guests[slot];
-    struct fleet_host *h = &f->hosts[g->at.host];
-    struct fleet_link link = f->links[slot];
-    if (link.prev == NONE)
-        h->first = link.next;
-    else
-        f->links[link.prev].next = link.next;
-    if (link.next != NONE)
-        f->links[link.next].prev = link.prev;
+    uint32_t i = 0;
+    while (h->slots[i] != slot)
+        i++;
+    return i;
+}
+
+static void leave(struct fleet *f, uint32_t slot, uint32_t host)
+{
+    struct fleet_host *h = &f->hosts[host];
+    h->slots[place_of(h, slot)] = h->slots[h->guests - 1];
     h->guests--;
 }
 
@@ -213,13 +220,13 @@ static void settle(struct fleet *f, uint32_t slot, const struct placing *at)
     g->at = *at;
     take(f, fleet_demand(f, g->class_), at, 1);
     join_group(f, g->group.id, at->host);
-    link_guest(f, slot);
+    enter(f, slot, at->host);
 }
 
 static void unsettle(struct fleet *f, uint32_t slot)
 {
     struct fleet_guest *g = &f->guests[slot];
-    unlink_guest(f, slot);
+    leave(f, slot, g->at.host);
     leave_group(f, g->group.id, g->at.host);
     take(f, fleet_demand(f, g->class_), &g->at, -1);
 }
@@ -228,13 +235,12 @@ static uint32_t vacant_slot(struct fleet *f)
 {
     uint32_t i = f->guest_hole;
     if (i != NONE) {
-        f->guest_hole = f->links[i].next;
+        f->guest_hole = f->guests[i].at.host;
         return i;
     }
     if (f->guest_slots == f->guest_size) {
         uint32_t size = f->guest_size ? f->guest_size * 2 : FLEET_SLOTS_MIN;
         fleet_widen(&f->guests, sizeof(*f->guests), f->guest_size, size);
-        fleet_widen(&f->links, sizeof(*f->links), f->guest_size, size);
         f->guest_size = size;
     }
     return f->guest_slots++;
@@ -249,7 +255,7 @@ bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
     f->classes[class_].guests++;
     f->guests[slot] = (struct fleet_guest){
         .id = id,
-        .class_ = class_,
+        .class_ = class_ & INT32_MAX,
         .priority = r->priority,
         .movable = true,
         .group = r->group,
@@ -268,8 +274,7 @@ bool fleet_remove(struct fleet *f, uint64_t id)
     unsettle(f, slot);
     map64_drop(&f->guest_ids, id);
     f->classes[f->guests[slot].class_].guests--;
-    f->guests[slot] = (struct fleet_guest){ 0 };
-    f->links[slot].next = f->guest_hole;
+    f->guests[slot] = (struct fleet_guest){ .at.host = f->guest_hole };
     f->guest_hole = slot;
     f->n_guests--;
     return true;
@@ -294,8 +299,9 @@ struct fleet_guest *fleet_guest(const struct fleet *f, uint64_t id)
 struct fleet_guest *fleet_next(const struct fleet *f, uint32_t host,
                                const struct fleet_guest *g)
 {
-    uint32_t slot = g ? f->links[g - f->guests].next : f->hosts[host].first;
-    return slot == NONE ? NULL : &f->guests[slot];
+    const struct fleet_host *h = &f->hosts[host];
+    uint32_t i = g ? place_of(h, (uint32_t)(g - f->guests)) + 1 : 0;
+    return i < h->guests ? &f->guests[h->slots[i]] : NULL;
 }
 
 void fleet_request_of(const struct fleet *f, const struct fleet_guest *g,

@@ -5,8 +5,9 @@
 
 #include "engine/fleet.h"
 
-#define FLEET_NONE      UINT32_MAX
-#define FLEET_SLOTS_MIN 64
+#define FLEET_NONE       UINT32_MAX
+#define FLEET_SLOTS_MIN  64
+#define FLEET_HOST_SLOTS 16
 
 /* `*p` is room for `size` entries; makes it room for `wanted`, zeroed. */
 void fleet_widen(void *p, size_t entry, uint32_t size, uint32_t wanted);

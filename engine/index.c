@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "engine/bank.h"
 #include "engine/fit.h"
+#include "engine/pages.h"
 #include "engine/score.h"
 
 #include <stdlib.h>
@@ -27,6 +28,12 @@ struct lane {
     uint64_t used; /* index.clock when last asked; 0: free */
 };
 
+/* Of a class of the fleet: what is known of its demand. */
+struct by_class {
+    uint32_t known;   /* number + 1; 0: nothing */
+    uint32_t version; /* of the class, when it was noted */
+};
+
 struct index {
     struct fleet *f;
     const struct bank_ops *ops;
@@ -35,8 +42,10 @@ struct index {
     struct known known[INDEX_KNOWN];
     uint32_t n_known;
     struct map64 numbers; /* of the known, by hash */
-    uint64_t clock;       /* questions so far */
-    uint64_t announced;   /* fleet.sequence at the last one */
+    struct by_class *classes;
+    uint32_t n_classes;
+    uint64_t clock;     /* questions so far */
+    uint64_t announced; /* fleet.sequence at the last one */
     uint32_t pending[FLEET_JOURNAL];
 };
 
@@ -58,6 +67,7 @@ void index_free(struct index *ix)
             free(ix->banks[i]);
         }
     map64_free(&ix->numbers);
+    free(ix->classes);
     free(ix);
 }
 
@@ -241,6 +251,7 @@ static void forget(struct index *ix)
         map64_set(&ix->numbers, k->hash, n++);
     }
     ix->n_known = n;
+    memset(ix->classes, 0, ix->n_classes * sizeof(*ix->classes));
 }
 
 /* NONE: another demand has this hash (it goes without). */
@@ -267,16 +278,37 @@ static uint32_t core_number(struct index *ix, const struct demand *d)
     return number(ix, &core);
 }
 
+/* The demand's class is known to whoever puts it there next, so that it is
+ * looked for once. */
+static struct by_class *class_of(struct index *ix, const struct demand *d)
+{
+    uint32_t class_ = fleet_class(ix->f, d);
+    uint32_t version = ix->f->classes[class_].version;
+    if (class_ >= ix->n_classes) {
+        ix->classes = pages_widen(ix->classes, sizeof(*ix->classes),
+                                  ix->n_classes, ix->f->class_size);
+        ix->n_classes = ix->f->class_size;
+    }
+    struct by_class *c = &ix->classes[class_];
+    if (c->version != version)
+        *c = (struct by_class){ .version = version };
+    return c;
+}
+
 static struct known *know(struct index *ix, const struct demand *d)
 {
     if (ix->n_known + 2 > INDEX_KNOWN)
         forget(ix);
-    uint32_t i = number(ix, d);
-    if (i == NONE)
-        return NULL;
-    if (ix->known[i].core == NONE)
-        ix->known[i].core = core_number(ix, d);
-    return ix->known[i].core == NONE ? NULL : &ix->known[i];
+    struct by_class *c = class_of(ix, d);
+    if (!c->known) {
+        c->known = number(ix, d) + 1; /* NONE + 1: nothing */
+        if (!c->known)
+            return NULL;
+    }
+    struct known *k = &ix->known[c->known - 1];
+    if (k->core == NONE)
+        k->core = core_number(ix, d);
+    return k->core == NONE ? NULL : k;
 }
 
 /* ---- asking ---------------------------------------------------------------

@@ -1,6 +1,6 @@
 #include "engine/map64.h"
 
-#include "common/alloc.h"
+#include "engine/pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ static void grow(struct map64 *m)
 {
     struct map64 old = *m;
     m->mask = old.slots ? old.mask * 2 + 1 : SLOTS_MIN - 1;
-    m->slots = xcalloc((size_t)m->mask + 1, sizeof(*m->slots));
+    m->slots = pages_new((size_t)m->mask + 1, sizeof(*m->slots));
     for (size_t i = 0; old.slots && i <= old.mask; i++)
         if (old.slots[i].key)
             m->slots[find(m, old.slots[i].key)] = old.slots[i];
@@ -74,9 +74,9 @@ void map64_copy(struct map64 *to, const struct map64 *from)
     *to = *from;
     if (!from->slots)
         return;
-    size_t size = ((size_t)from->mask + 1) * sizeof(*from->slots);
-    to->slots = xmalloc(size);
-    memcpy(to->slots, from->slots, size);
+    size_t n = (size_t)from->mask + 1;
+    to->slots = pages_new(n, sizeof(*from->slots));
+    memcpy(to->slots, from->slots, n * sizeof(*from->slots));
 }
 
 void map64_free(struct map64 *m)

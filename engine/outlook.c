@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "engine/offers.h"
+#include "engine/pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,7 +75,7 @@ static void follow(struct outlook *o, const struct fleet *f)
     o->memo_mask = (1U << MEMO_BITS) - 1;
     while (o->memo_mask < 16ULL * f->n)
         o->memo_mask = o->memo_mask * 2 + 1;
-    o->memo = xcalloc(o->memo_mask + 1, sizeof(*o->memo));
+    o->memo = pages_new(o->memo_mask + 1, sizeof(*o->memo));
     o->hosts = xcalloc(f->n, sizeof(*o->hosts));
     o->version = version;
     o->layout = f->layout;
