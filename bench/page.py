@@ -30,6 +30,8 @@ import threading
 import time
 import uuid
 
+import engine_page
+
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 OUT = pathlib.Path(sys.argv[2])
 NODE = sys.argv[3] if len(sys.argv) > 3 else ""
@@ -577,6 +579,8 @@ def print_page(r):
         f"{d['face_killed_s'] * 1000:.0f} ms",
         aim(d["face_killed_s"] < 1, "< 1 s"))
     print()
+    engine_page.show(r["engine"], row, aim)
+    print()
     g = r.get("guests")
     if not g:
         print(f"  nothing measured with guests: "
@@ -602,6 +606,7 @@ def main():
               "load_before": round(os.getloadavg()[0], 2)}
     result["tokens"] = medians("tokens")
     result["handlers"] = medians("http", "--loop")
+    result["engine"] = engine_page.measure(run_json)
     result["daemon"] = measure_daemon()
     if NODE:
         try:
