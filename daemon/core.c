@@ -12,6 +12,7 @@
 #include "daemon/node.h"
 #include "daemon/node_services.h"
 #include "daemon/peers.h"
+#include "daemon/pool_duty.h"
 #include "daemon/pool_store.h"
 #include "daemon/renewal.h"
 #include "daemon/service_watch.h"
@@ -62,6 +63,7 @@ struct core {
     struct pki pki;
     struct membership pool;
     struct peers *peers;
+    _Atomic(struct pool_duty *) duty;
     struct store *store;
     struct cache *cache;
     struct ceph_node *ceph; /* NULL: volumes are elsewhere */
@@ -79,7 +81,7 @@ struct core {
     pthread_mutex_t face_lock; /* face */
     struct face_runner *face;
     struct renewal *renewal;
-    atomic_bool following;
+    bool following;
 };
 
 /* ---- places and names -------------------------------------------------- */
@@ -308,6 +310,22 @@ static const char *socket_path(const char *database)
     return database + strlen("unix:");
 }
 
+/* Asked from when the first records come; before the duty is there nobody
+ * leads. */
+static bool leads(void *arg)
+{
+    struct core *c = arg;
+    struct pool_duty *duty = atomic_load(&c->duty);
+    return duty && pool_duty_leads(duty);
+}
+
+static bool guard(void *arg, struct txn *txn)
+{
+    struct core *c = arg;
+    struct pool_duty *duty = atomic_load(&c->duty);
+    return duty && pool_duty_guard(duty, txn);
+}
+
 static bool open_network(struct core *c, struct error *err)
 {
     static const char *const no_dns[] = { NULL };
@@ -324,8 +342,10 @@ static bool open_network(struct core *c, struct error *err)
         log_warn("core", "no metadata service for guests: %s", err->text);
     error_clear(err);
     struct ovn_config ovn = {
-        .nb_socket = c->pool.founder ? socket_path(cf->ovn_nb) : NULL,
+        .nb_socket = socket_path(cf->ovn_nb),
         .nb = { .chassis = c->node, .dns_servers = no_dns },
+        .leads = leads,
+        .leads_arg = c,
         .metadata = c->metadata,
     };
     c->net = ovn_open(&ovn);
@@ -352,17 +372,19 @@ static void make_reconcilers(struct core *c)
         .images_elsewhere = !c->pool.founder,
     });
     c->networks = net_reconcile_new(c->cache, c->store, c->net, c->env, 1);
-    if (!c->pool.founder)
-        return; /* the rest is one node's business */
     c->scheduler = scheduler_new(&(struct scheduler_config){
         .store = c->store,
         .cache = c->cache,
         .env = c->env,
+        .guard = guard,
+        .guard_arg = c,
         .workers = 1,
     });
     c->rebalancer = rebalancer_new(&(struct rebalancer_config){
         .cache = c->cache,
         .env = c->env,
+        .leads = leads,
+        .leads_arg = c,
         .workers = 1,
     });
     c->housekeeper = housekeeper_new(&(struct housekeeper_config){
@@ -370,8 +392,20 @@ static void make_reconcilers(struct core *c)
         .cache = c->cache,
         .env = c->env,
         .rotate = tokens_rotate,
+        .guard = guard,
+        .guard_arg = c,
         .workers = 1,
     });
+}
+
+/* What one node does for all. */
+static void lead(void *arg)
+{
+    struct core *c = arg;
+    scheduler_start(c->scheduler);
+    rebalancer_start(c->rebalancer);
+    housekeeper_start(c->housekeeper);
+    net_reconcile_start(c->networks);
 }
 
 static bool start_node(struct core *c, struct error *err)
@@ -395,12 +429,7 @@ static bool start_node(struct core *c, struct error *err)
     storage_start(c->storage);
     net_reconcile_start(c->networks);
     server_reconciler_resync(c->servers);
-    if (c->scheduler)
-        scheduler_start(c->scheduler);
-    if (c->rebalancer)
-        rebalancer_start(c->rebalancer);
-    if (c->housekeeper)
-        housekeeper_start(c->housekeeper);
+    pool_duty_start(atomic_load(&c->duty));
     return true;
 }
 
@@ -511,38 +540,23 @@ static bool wait_a_second(void)
     return sigtimedwait(&set, NULL, &second) < 0;
 }
 
-/* Without the pool's state nothing here is right: whoever keeps us running
- * starts us again, and guests do not notice. */
-static void on_store_lost(void *arg)
-{
-    struct core *c = arg;
-    if (!atomic_load(&c->following))
-        return;
-    log_err("core", "the connection to the pool's state was lost");
-    _exit(3);
-}
-
-static struct store *shared_store(struct core *c, struct error *err)
-{
-    for (;;) {
-        struct store *store = peers_store(&c->pool, c->config->peer_port,
-                                          &c->pki, on_store_lost, c, err);
-        if (store)
-            return store;
-        log_limited(LOG_WARN, "core", "no member has the pool's state: %s",
-                    err->text);
-        if (!wait_a_second())
-            return NULL;
-    }
-}
-
+/* Until enough of etcd's members answer: when a pool is switched on, they
+ * come one after the other. */
 static bool open_store(struct core *c, struct error *err)
 {
-    c->store = c->pool.founder || pool_store_wants_etcd(c->config)
-                   ? pool_store_open(c->config, c->env, err)
-                   : shared_store(c, err);
     c->cache = cache_new(model_kinds, N_KINDS);
-    return c->store != NULL;
+    if (!c->pool.founder && !pool_store_in_etcd(c->config))
+        return error_set(err, ERR_INTERNAL,
+                         "where the state of the pool is was lost: %s/store",
+                         c->config->state_dir);
+    while (!(c->store = pool_store_open(c->config, c->env, err))) {
+        if (err->code != ERR_UNAVAILABLE && err->code != ERR_UNKNOWN)
+            return false;
+        log_limited(LOG_WARN, "core", "no state yet: %s", err->text);
+        if (!wait_a_second())
+            return false;
+    }
+    return true;
 }
 
 /* ---- the pool ---------------------------------------------------------- */
@@ -576,6 +590,31 @@ static bool enter_pool(struct core *c, struct error *err)
     return true;
 }
 
+static bool open_duty(struct core *c, struct error *err)
+{
+    atomic_store(&c->duty, pool_duty_open(
+                               &(struct pool_duty_config){
+                                   .env = c->env,
+                                   .config = c->config,
+                                   .pool = &c->pool,
+                                   .store = c->store,
+                                   .cache = c->cache,
+                                   .services = c->services,
+                                   .node = c->node,
+                                   .address = own_address(c),
+                                   .lead = lead,
+                                   .arg = c,
+                               },
+                               err));
+    return atomic_load(&c->duty) != NULL;
+}
+
+static bool make_room(void *arg, struct error *err)
+{
+    struct core *c = arg;
+    return pool_duty_make_room(atomic_load(&c->duty), err);
+}
+
 static bool open_peers(struct core *c, struct error *err)
 {
     struct peers_config config = {
@@ -586,7 +625,9 @@ static bool open_peers(struct core *c, struct error *err)
         .pool = &c->pool,
         .store = c->store,
         .cache = c->cache,
-        .serve_store = c->pool.founder,
+        .state_dir = c->config->state_dir,
+        .make_room = make_room,
+        .arg = c,
     };
     if (!c->config->tls) /* without a CA there is no pool of many */
         return true;
@@ -653,8 +694,8 @@ static bool core_start(struct core *c, struct error *err)
     make_reconcilers(c);
     if (c->services)
         c->members = service_watch_new(c->cache, c->services, c->env);
-    if (!follow(c, err) || (c->pool.founder && !make_content(c, err)) ||
-        !open_peers(c, err))
+    if (!follow(c, err) || !open_duty(c, err) ||
+        (c->pool.founder && !make_content(c, err)) || !open_peers(c, err))
         return false;
     if (c->members)
         service_watch_start(c->members);
@@ -670,12 +711,13 @@ static bool core_start(struct core *c, struct error *err)
 
 static void core_stop(struct core *c)
 {
-    bool followed = atomic_exchange(&c->following, false);
+    struct pool_duty *duty = atomic_load(&c->duty);
     renewal_stop(c->renewal);
     stop_face(c);
     peers_stop(c->peers);
+    pool_duty_stop(duty);
     node_beat_stop(c->beat);
-    if (followed)
+    if (c->following)
         cache_unfollow(c->cache);
     scheduler_free(c->scheduler);
     rebalancer_free(c->rebalancer);
@@ -686,6 +728,7 @@ static void core_stop(struct core *c)
     network_close(c->net);
     metadata_close(c->metadata);
     drivers_close(&c->drivers);
+    pool_duty_free(duty);
     cache_free(c->cache);
     store_close(c->store);
     service_watch_free(c->members);

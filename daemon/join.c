@@ -265,6 +265,23 @@ static bool take_members(const json_t *list, struct join_welcome *w)
     return w->n_members > 0;
 }
 
+/* Where the pool's state is: one place at least. */
+static bool take_state(const json_t *list, struct join_welcome *w)
+{
+    size_t i;
+    json_t *v;
+    if (!json_is_array(list) || json_array_size(list) > JOIN_STATE_MAX)
+        return false;
+    json_array_foreach(list, i, v)
+    {
+        const char *s = json_string_value(v);
+        if (!s || !*s || strlen(s) >= JOIN_URL_MAX || strpbrk(s, " ,\n"))
+            return false;
+        snprintf(w->state[w->n_state++], JOIN_URL_MAX, "%s", s);
+    }
+    return w->n_state > 0;
+}
+
 bool join_node_welcome(struct join_node *j, const char *line, size_t len,
                        struct join_welcome *w, struct error *err)
 {
@@ -277,7 +294,8 @@ bool join_node_welcome(struct join_node *j, const char *line, size_t len,
     if (!cert || !key || !take(o, "pool_id", w->pool_id, UUID_SIZE) ||
         !uuid_valid(w->pool_id) ||
         !take(o, "pool_name", w->pool_name, JOIN_TEXT_MAX) ||
-        !take_members(json_object_get(o, "members"), w))
+        !take_members(json_object_get(o, "members"), w) ||
+        !take_state(json_object_get(o, "state"), w))
         return error_set(err, ERR_INVALID, "what came is no welcome");
     w->ca_cert = xstrdup(cert);
     w->ca_key = xstrdup(key);
@@ -369,6 +387,10 @@ void join_write_welcome(const struct join_welcome *welcome, struct buf *out)
     jw_arr(&w, "members");
     for (size_t i = 0; i < welcome->n_members; i++)
         jw_str(&w, NULL, welcome->members[i]);
+    jw_arr_end(&w);
+    jw_arr(&w, "state");
+    for (size_t i = 0; i < welcome->n_state; i++)
+        jw_str(&w, NULL, welcome->state[i]);
     jw_arr_end(&w);
     jw_obj_end(&w);
 }

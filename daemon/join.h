@@ -53,6 +53,8 @@
 #define JOIN_SECRET_SIZE  48 /* with the final NUL */
 #define JOIN_TEXT_MAX     64
 #define JOIN_MEMBERS_MAX  64
+#define JOIN_STATE_MAX    32
+#define JOIN_URL_MAX      96
 
 /* ---- secrets ----------------------------------------------------------- */
 
@@ -84,6 +86,8 @@ struct join_welcome {
     char *ca_cert, *ca_key;                        /* PEM */
     char members[JOIN_MEMBERS_MAX][JOIN_TEXT_MAX]; /* addresses */
     size_t n_members;
+    char state[JOIN_STATE_MAX][JOIN_URL_MAX]; /* etcd's host:port */
+    size_t n_state;
 };
 void join_welcome_wipe(struct join_welcome *w);
 

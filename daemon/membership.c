@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/jw.h"
+#include "state/move.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,6 +103,15 @@ void membership_found(struct membership *m, const char *pool_name,
     snprintf(m->pool_name, sizeof(m->pool_name), "%s", pool_name);
 }
 
+static bool remember_state(const struct join_welcome *w, const char *state_dir,
+                           struct error *err)
+{
+    const char *urls[JOIN_STATE_MAX];
+    for (size_t i = 0; i < w->n_state; i++)
+        urls[i] = w->state[i];
+    return move_write_mark(state_dir, urls, w->n_state, err);
+}
+
 bool membership_accept(struct membership *m, const struct join_welcome *w,
                        const char *state_dir, struct error *err)
 {
@@ -117,5 +127,6 @@ bool membership_accept(struct membership *m, const struct join_welcome *w,
         return error_errno(err, ERR_INTERNAL, errno, "%s", dir);
     return write_file(key, w->ca_key, 0600, err) &&
            write_file(cert, w->ca_cert, 0644, err) &&
+           remember_state(w, state_dir, err) &&
            membership_save(m, state_dir, err);
 }

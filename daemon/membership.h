@@ -17,7 +17,7 @@ struct membership {
     char pool_id[UUID_SIZE];
     char pool_name[JOIN_TEXT_MAX];
     char node_id[UUID_SIZE];
-    bool founder; /* its own file is the pool's state */
+    bool founder; /* made the pool: first records and images are its */
     char members[JOIN_MEMBERS_MAX][JOIN_TEXT_MAX];
     size_t n_members;
 };
@@ -30,7 +30,8 @@ bool membership_save(const struct membership *m, const char *state_dir,
 /* A new pool of this node alone; not saved. */
 void membership_found(struct membership *m, const char *pool_name,
                       const struct env *env);
-/* What a welcome says, with this node's id: CA, then the file. */
+/* What a welcome says, with this node's id: CA, where the state is
+ * (state/move.h), then the file. */
 bool membership_accept(struct membership *m, const struct join_welcome *w,
                        const char *state_dir, struct error *err);
 

@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "daemon/etcd_member.h"
 #include "daemon/pool_store.h"
 #include "daemon/supervisor.h"
 
@@ -26,6 +27,7 @@
 #define QEMU_CONF      "/etc/libvirt/qemu.conf"
 
 #define START_US (60 * SECOND_US)
+#define ETCD_US  (30 * SECOND_US)
 
 #define NB_PORT      6641 /* IANA's for OVN; RAFT has the two after them */
 #define SB_PORT      6642
@@ -543,10 +545,9 @@ static bool prepare_etcd(void *arg, struct error *err)
     return error_errno(err, ERR_INTERNAL, errno, "%s", dir);
 }
 
-/* A pool of one: it speaks to nobody but this node. */
-static void command_etcd(void *arg, struct words *w)
+/* A node alone whose state is in etcd: it speaks to nobody else. */
+static void command_alone(const struct node_setup *n, struct words *w)
 {
-    const struct node_setup *n = arg;
     words_add(w, "etcd");
     words_add(w, "--name=%s", n->node);
     words_add(w, "--data-dir=%s/etcd", n->config->state_dir);
@@ -560,28 +561,43 @@ static void command_etcd(void *arg, struct words *w)
     words_add(w, "--log-level=warn");
 }
 
+static void command_etcd(void *arg, struct words *w)
+{
+    const struct node_setup *n = arg;
+    const char *dir = n->config->state_dir;
+    if (etcd_member_here(dir))
+        etcd_member_command(dir, n->node, n->address, w);
+    else
+        command_alone(n, w);
+}
+
 static bool probe_etcd(void *arg)
 {
+    const struct node_setup *n = arg;
     struct sockaddr_in sa = { .sin_family = AF_INET,
                               .sin_port = htons(2379),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    if (etcd_member_here(n->config->state_dir) &&
+        inet_pton(AF_INET, n->address, &sa.sin_addr) != 1)
+        return true; /* it is not found out this way */
     _autoclose_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return fd >= 0 && connect(fd, (void *)&sa, sizeof(sa)) == 0;
 }
 
-/* Our own member, unless the configuration names others. */
+/* A member of the pool's, or one for this node alone unless the configuration
+ * names others. */
 static bool has_etcd(void *arg)
 {
     const struct node_setup *n = arg;
     const struct config *cf = n->config;
-    return pool_store_wants_etcd(cf) &&
-           strcmp(cf->etcd_endpoints, ETCD_CLIENT) == 0;
+    return etcd_member_here(cf->state_dir) ||
+           (strcmp(cf->etcd_endpoints, ETCD_CLIENT) == 0 &&
+            pool_store_is_alone(cf));
 }
 
 /* ---- the table --------------------------------------------------------- */
 
 static const struct service_spec table[] = {
-    { "etcd", { NULL }, prepare_etcd, command_etcd, probe_etcd, has_etcd },
     { "ovsdb-server", { NULL }, prepare_ovsdb, command_ovsdb, probe_ovsdb },
     { "ovs-vswitchd",
       { "ovsdb-server" },
@@ -589,6 +605,12 @@ static const struct service_spec table[] = {
       command_vswitchd,
       NULL },
     { "uplink", { "ovs-vswitchd" }, do_uplink, NULL, NULL },
+    { "etcd",
+      { "uplink" }, /* which has the address where it listens */
+      prepare_etcd,
+      command_etcd,
+      probe_etcd,
+      has_etcd },
     { "libvirtd",
       { NULL },
       prepare_libvirtd,
@@ -740,6 +762,13 @@ void node_services_members(struct node_services *n,
         supervisor_want(s, central_ones[i], is_central(&n->setup));
     supervisor_want(s, "ovn-controller", true);
     supervisor_hurry(s);
+}
+
+bool node_services_etcd(struct node_services *n, bool wanted, struct error *err)
+{
+    supervisor_want(n->supervisor, "etcd", wanted);
+    supervisor_hurry(n->supervisor);
+    return !wanted || supervisor_await(n->supervisor, "etcd", ETCD_US, err);
 }
 
 void node_services_free(struct node_services *n)

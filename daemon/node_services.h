@@ -11,7 +11,8 @@
  *                  the same content; members speak TLS with each other
  *   ovn-controller
  *   libvirtd
- *   etcd           where the store is in it and no members are named
+ *   etcd           a voter on the pool's state (daemon/etcd_member.h); or one
+ *                  alone, where the store is in it and no members are named
  *
  * Threads: those of supervisor.h.
  */
@@ -43,6 +44,10 @@ struct node_services *node_services_start(const struct config *config,
 void node_services_members(struct node_services *n,
                            const struct service_member *members,
                            size_t n_members);
+/* This node's member of etcd was made (waits until it answers, or for half a
+ * minute) or dropped. */
+bool node_services_etcd(struct node_services *n, bool wanted,
+                        struct error *err);
 /* Waits until all that are wanted are up; those that are not after a minute
  * are logged, and go on being tried. */
 void node_services_await(struct node_services *n);

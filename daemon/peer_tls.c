@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define PUMP_BYTES 65536
 
 static bool tls_failed(struct error *err, const char *what)
 {
@@ -68,7 +67,7 @@ static int choose_purpose(SSL *ssl, const unsigned char **out,
                           unsigned char *out_len, const unsigned char *in,
                           unsigned in_len, void *arg)
 {
-    static const unsigned char ours[] = "\x0c" PEER_JOIN "\x0d" PEER_STORE;
+    static const unsigned char ours[] = "\x0c" PEER_JOIN;
     int rc = SSL_select_next_proto((unsigned char **)out, out_len, ours,
                                    sizeof(ours) - 1, in, in_len);
     return rc == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK
@@ -181,25 +180,6 @@ bool peer_is_for(const struct peer *p, const char *purpose)
     return name && len == strlen(purpose) && memcmp(name, purpose, len) == 0;
 }
 
-bool peer_name(const struct peer *p, int i, char *out, size_t size)
-{
-    X509 *cert = SSL_get1_peer_certificate(p->ssl);
-    GENERAL_NAMES *names =
-        cert ? X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL) : NULL;
-    bool found = false;
-    for (int k = 0; k < sk_GENERAL_NAME_num(names) && !found; k++) {
-        const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, k);
-        if (g->type != GEN_DNS || i-- > 0)
-            continue;
-        snprintf(out, size, "%.*s", ASN1_STRING_length(g->d.dNSName),
-                 (const char *)ASN1_STRING_get0_data(g->d.dNSName));
-        found = true;
-    }
-    GENERAL_NAMES_free(names);
-    X509_free(cert);
-    return found;
-}
-
 bool peer_binding(const struct peer *p, const char *label, unsigned char *out,
                   size_t size)
 {
@@ -248,86 +228,4 @@ bool peer_receive(struct peer *p, struct buf *message, struct error *err)
         return tls_failed(err, "a peer");
     buf_add(message, bytes, n);
     return true;
-}
-
-/* ---- the pump ---------------------------------------------------------- */
-
-/* One direction: what was read and not yet written. */
-struct flow {
-    unsigned char bytes[PUMP_BYTES];
-    size_t from, to;
-};
-
-static bool again(int n, const struct peer *p, short *wants)
-{
-    int why = SSL_get_error(p->ssl, n);
-    *wants = why == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN;
-    return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE;
-}
-
-/* From the peer to the socket; false: it is over. */
-static bool flow_in(struct peer *p, int fd, struct flow *f, short *wants)
-{
-    if (f->from == f->to) {
-        int n = SSL_read(p->ssl, f->bytes, sizeof(f->bytes));
-        if (n <= 0)
-            return again(n, p, wants);
-        f->from = 0;
-        f->to = (size_t)n;
-    }
-    ssize_t n = send(fd, f->bytes + f->from, f->to - f->from,
-                     MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n > 0)
-        f->from += (size_t)n;
-    return n > 0 || errno == EAGAIN || errno == EINTR;
-}
-
-static bool flow_out(struct peer *p, int fd, struct flow *f, short *wants)
-{
-    if (f->from == f->to) {
-        ssize_t n = recv(fd, f->bytes, sizeof(f->bytes), MSG_DONTWAIT);
-        if (n <= 0)
-            return n < 0 && (errno == EAGAIN || errno == EINTR);
-        f->from = 0;
-        f->to = (size_t)n;
-    }
-    int n = SSL_write(p->ssl, f->bytes + f->from, (int)(f->to - f->from));
-    if (n <= 0)
-        return again(n, p, wants);
-    f->from += (size_t)n;
-    return true;
-}
-
-void peer_pump(struct peer *p, int fd, int stop)
-{
-    struct flow *in = xcalloc(1, sizeof(*in)), *out = xcalloc(1, sizeof(*out));
-    bool go_on = true;
-    (void)fcntl(p->fd, F_SETFL, O_NONBLOCK);
-    SSL_set_mode(p->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    while (go_on) {
-        short wants = POLLIN;
-        struct pollfd poll_fds[3] = { { .fd = stop, .events = POLLIN } };
-        ERR_clear_error();
-        go_on = flow_in(p, fd, in, &wants);
-        short wants_out = 0;
-        ERR_clear_error();
-        go_on = go_on && flow_out(p, fd, out, &wants_out);
-        if (out->from != out->to && !wants_out)
-            wants_out = POLLOUT;
-        poll_fds[1] = (struct pollfd){ p->fd, (short)(wants | wants_out), 0 };
-        if (in->from != in->to) /* the socket is full: read no more */
-            poll_fds[1].events = wants_out;
-        poll_fds[2] =
-            (struct pollfd){ fd,
-                             (short)((in->from != in->to ? POLLOUT : 0) |
-                                     (out->from == out->to ? POLLIN : 0)),
-                             0 };
-        bool ready = in->from == in->to && SSL_pending(p->ssl) > 0;
-        if (go_on && !ready && poll(poll_fds, 3, -1) < 0 && errno != EINTR)
-            go_on = false;
-        go_on = go_on && !poll_fds[0].revents;
-    }
-    free(in);
-    free(out);
 }

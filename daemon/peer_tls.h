@@ -3,12 +3,9 @@
  *
  * TLS 1.3 on the pool's own port.  What a connection is for is said by ALPN:
  *   cairn-join/1    a stranger wants in (join.h); shows no certificate
- *   cairn-store/1   a member reads and writes the pool's state; both sides
- *                   show certificates of the pool's CA
  *
  * A struct peer is one connection, used by one thread at a time; each read
- * and write has a deadline.  peer_pump joins it to a socket and lets bytes
- * flow until either end closes.
+ * and write has a deadline.
  */
 #ifndef CAIRN_DAEMON_PEER_TLS_H
 #define CAIRN_DAEMON_PEER_TLS_H
@@ -21,7 +18,6 @@
 #include <stdbool.h>
 
 #define PEER_JOIN       "cairn-join/1"
-#define PEER_STORE      "cairn-store/1"
 #define PEER_TIMEOUT_S  10
 #define PEER_CONNECT_MS 2000
 
@@ -44,16 +40,11 @@ void peer_close(struct peer *p);
 
 /* What ALPN chose; "" when nothing. */
 bool peer_is_for(const struct peer *p, const char *purpose);
-/* A DNS name in the other side's certificate, number i; false: no more. */
-bool peer_name(const struct peer *p, int i, char *out, size_t size);
 bool peer_binding(const struct peer *p, const char *label, unsigned char *out,
                   size_t size);
 
 /* Messages: a length of four bytes, then so many. */
 bool peer_send(struct peer *p, const struct buf *message, struct error *err);
 bool peer_receive(struct peer *p, struct buf *message, struct error *err);
-
-/* Until either end closes or `stop` becomes readable (-1: never). */
-void peer_pump(struct peer *p, int fd, int stop);
 
 #endif

@@ -5,7 +5,7 @@
 #include "common/log.h"
 #include "daemon/peer_tls.h"
 #include "model/pool.h"
-#include "state/remote.h"
+#include "state/move.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -127,6 +127,16 @@ static bool admit(const struct peers *p, const struct join_hello *said,
 
 /* ---- joining, the member's side ---------------------------------------- */
 
+static void write_state(const struct peers *p, struct join_welcome *w)
+{
+    struct move_mark mark;
+    if (!move_read_mark(p->c.state_dir, &mark, NULL))
+        return;
+    for (size_t i = 0; i < mark.n && i < JOIN_STATE_MAX; i++)
+        snprintf(w->state[w->n_state++], JOIN_URL_MAX, "%.*s", JOIN_URL_MAX - 1,
+                 mark.endpoints[i]);
+}
+
 static void write_welcome(const struct peers *p, const char *ca_key,
                           struct buf *out)
 {
@@ -139,6 +149,7 @@ static void write_welcome(const struct peers *p, const char *ca_key,
     snprintf(w.pool_name, sizeof(w.pool_name), "%s", p->c.pool->pool_name);
     while (w.n_members < JOIN_MEMBERS_MAX && (m = snap_next(&it)))
         snprintf(w.members[w.n_members++], JOIN_TEXT_MAX, "%s", m->address);
+    write_state(p, &w);
     join_write_welcome(&w, out);
 }
 
@@ -169,7 +180,7 @@ static void let_join(struct peers *p, struct peer *peer, const char *from)
     bool ok = challenge(p, peer, &j, &message, &err) &&
               peer_receive(peer, &message, &err) &&
               join_member_proof(&j, message.data, message.len, &err) &&
-              admit(p, &j.said, &err);
+              p->c.make_room(p->c.arg, &err) && admit(p, &j.said, &err);
     buf_reset(&message);
     if (ok)
         write_welcome(p, p->c.pki->ca_key, &message);
@@ -188,35 +199,6 @@ static void let_join(struct peers *p, struct peer *peer, const char *from)
     join_member_wipe(&j);
 }
 
-/* ---- the state, for other members -------------------------------------- */
-
-static bool is_member(const struct peers *p, const struct peer *peer)
-{
-    char name[JOIN_TEXT_MAX];
-    _autosnap_ struct snapshot *snap = cache_snapshot(p->c.cache);
-    for (int i = 0; peer_name(peer, i, name, sizeof(name)); i++)
-        if (snap_get(snap, &kind_member, name))
-            return true;
-    return false;
-}
-
-static void let_use_store(struct peers *p, struct peer *peer, const char *from)
-{
-    int pair[2];
-    if (!p->c.serve_store || !is_member(p, peer)) {
-        log_limited(LOG_WARN, "peers", "%s is no member", from);
-        return;
-    }
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
-        return;
-    static const struct store_server_hooks none = { NULL, NULL, NULL };
-    struct store_server *server = store_server_new(p->c.store, pair[0], &none);
-    peer_pump(peer, pair[1], p->stop);
-    close(pair[1]);
-    store_server_free(server);
-    log_info("peers", "%s uses the state no more", from);
-}
-
 /* ---- visits ------------------------------------------------------------ */
 
 static void *serve(void *arg)
@@ -229,8 +211,6 @@ static void *serve(void *arg)
         log_limited(LOG_WARN, "peers", "%s: %s", v->from, err.text);
     else if (peer_is_for(&peer, PEER_JOIN))
         let_join(p, &peer, v->from);
-    else if (peer_is_for(&peer, PEER_STORE))
-        let_use_store(p, &peer, v->from);
     peer_close(&peer);
     free(v);
     pthread_mutex_lock(&p->lock);
@@ -596,76 +576,4 @@ bool peers_join(struct membership *m, const struct config *config,
     ok = membership_accept(m, &welcome, config->state_dir, err);
     join_welcome_wipe(&welcome);
     return ok;
-}
-
-/* ---- the state of another node ----------------------------------------- */
-
-/* Outlives its store: freed by its thread. */
-struct tunnel {
-    struct peer peer;
-    int fd;
-};
-
-static void *pump(void *arg)
-{
-    struct tunnel *t = arg;
-    peer_pump(&t->peer, t->fd, -1);
-    close(t->fd);
-    peer_close(&t->peer);
-    free(t);
-    return NULL;
-}
-
-static struct store *store_at(const char *where, int port,
-                              const struct pki *pki,
-                              const struct remote_hooks *hooks,
-                              struct error *err)
-{
-    int pair[2];
-    pthread_t thread;
-    struct tunnel *t = xcalloc(1, sizeof(*t));
-    if (!peer_connect(&t->peer, where, port, PEER_STORE, pki, err)) {
-        free(t);
-        return NULL;
-    }
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0) {
-        t->fd = pair[1];
-        if (pthread_create(&thread, NULL, pump, t) == 0) {
-            pthread_detach(thread);
-            return store_remote_open(pair[0], hooks);
-        }
-        close(pair[0]);
-        close(pair[1]);
-    }
-    peer_close(&t->peer);
-    free(t);
-    error_set(err, ERR_INTERNAL, "no thread for the state of %s", where);
-    return NULL;
-}
-
-/* Does it really answer?  A member that does not serve it hangs up. */
-static bool answers(struct store *store, struct error *err)
-{
-    _autotxn_ struct txn txn = TXN_INIT;
-    struct txn_result result;
-    txn_absent(&txn, "no/such/key");
-    if (store_commit(store, &txn, &result))
-        return true;
-    error_copy(err, &result.err);
-    return false;
-}
-
-struct store *peers_store(const struct membership *m, int port,
-                          const struct pki *pki, void (*lost)(void *arg),
-                          void *arg, struct error *err)
-{
-    const struct remote_hooks hooks = { NULL, lost, arg };
-    error_set(err, ERR_UNAVAILABLE, "no other member is known");
-    for (size_t i = 0; i < m->n_members; i++) {
-        struct store *store = store_at(m->members[i], port, pki, &hooks, err);
-        if (store && answers(store, err))
-            return store;
-        store_close(store);
-    }
-    return NULL;
 }

@@ -2,9 +2,8 @@
  * peers - where the nodes of a pool meet.
  *
  * Every member listens on peer_port: over TCP for nodes that want to join
- * (join.h, peer_tls.h) and, where the pool's state is a file of this node,
- * for members that use it; over UDP, also by multicast (PEERS_GROUP), it
- * answers nodes that look for a pool.
+ * (join.h, peer_tls.h); over UDP, also by multicast (PEERS_GROUP), it answers
+ * nodes that look for a pool.
  *
  * Threads: one that listens, one a connection (PEERS_MAX at most).
  */
@@ -29,7 +28,10 @@ struct peers_config {
     const struct membership *pool;
     struct store *store;
     struct cache *cache;
-    bool serve_store; /* to other members */
+    const char *state_dir;
+    /* Before a node is let in: the state must be where it can reach it. */
+    bool (*make_room)(void *arg, struct error *err);
+    void *arg;
 };
 
 struct peers;
@@ -55,10 +57,5 @@ bool peers_enroll(struct store *store, struct cache *cache,
 bool peers_join(struct membership *m, const struct config *config,
                 const struct env *env, const char *node, const char *address,
                 struct error *err);
-/* The pool's state at the first member that serves it.  `lost` is called
- * when the connection ended. */
-struct store *peers_store(const struct membership *m, int port,
-                          const struct pki *pki, void (*lost)(void *arg),
-                          void *arg, struct error *err);
 
 #endif

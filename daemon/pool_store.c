@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "state/switch.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,11 +16,60 @@ struct target {
     char text[MOVE_ENDPOINT_MAX][ENDPOINT_MAX];
     const char *endpoints[MOVE_ENDPOINT_MAX];
     struct move_config config;
+    char ca[PATH_MAX], cert[PATH_MAX], key[PATH_MAX];
 };
 
 static const char *or_null(const char *s)
 {
     return *s ? s : NULL;
+}
+
+static void pki_file(const struct config *cf, const char *configured,
+                     const char *name, char out[PATH_MAX])
+{
+    if (*configured)
+        snprintf(out, PATH_MAX, "%s", configured);
+    else
+        snprintf(out, PATH_MAX, "%s/pki/%s", cf->state_dir, name);
+}
+
+/* Does the configuration name it? */
+static bool is_configured(const struct config *cf, const char *endpoint)
+{
+    const char *at = cf->etcd_endpoints;
+    size_t len = strlen(endpoint);
+    for (; *at; at += strcspn(at, ","), at += *at == ',')
+        if (strncmp(at, endpoint, len) == 0 && (!at[len] || at[len] == ','))
+            return true;
+    return false;
+}
+
+static struct grpc_tls_files tls_files(struct target *t,
+                                       const struct config *cf)
+{
+    if (is_configured(cf, t->text[0]))
+        return (struct grpc_tls_files){ or_null(cf->etcd_ca),
+                                        or_null(cf->etcd_cert),
+                                        or_null(cf->etcd_key) };
+    pki_file(cf, cf->etcd_ca, "ca.crt", t->ca);
+    pki_file(cf, cf->etcd_cert, "server.crt", t->cert);
+    pki_file(cf, cf->etcd_key, "server.key", t->key);
+    return (struct grpc_tls_files){ t->ca, t->cert, t->key };
+}
+
+static void target_config(struct target *t, size_t n, const struct config *cf,
+                          const struct env *env, enum store_etcd_begin begin)
+{
+    for (size_t i = 0; i < n; i++)
+        t->endpoints[i] = t->text[i];
+    t->config = (struct move_config){
+        .dir = cf->state_dir,
+        .to = { .endpoints = t->endpoints,
+                .n_endpoints = n,
+                .tls = tls_files(t, cf),
+                .begin = begin,
+                .env = env },
+    };
 }
 
 /* Those of the mark if it is there, else those of the configuration. */
@@ -28,6 +78,7 @@ static void target_set(struct target *t, const struct config *cf,
 {
     const char *at = cf->etcd_endpoints;
     size_t n = 0;
+    *t = (struct target){ 0 };
     for (; !mark->there && *at && n < MOVE_ENDPOINT_MAX; n++) {
         size_t len = strcspn(at, ",");
         snprintf(t->text[n], ENDPOINT_MAX, "%.*s", (int)len, at);
@@ -35,17 +86,8 @@ static void target_set(struct target *t, const struct config *cf,
     }
     for (; n < mark->n; n++)
         memcpy(t->text[n], mark->endpoints[n], ENDPOINT_MAX);
-    for (size_t i = 0; i < n; i++)
-        t->endpoints[i] = t->text[i];
-    t->config = (struct move_config){
-        .dir = cf->state_dir,
-        .to = { .endpoints = t->endpoints,
-                .n_endpoints = n,
-                .tls = { or_null(cf->etcd_ca), or_null(cf->etcd_cert),
-                         or_null(cf->etcd_key) },
-                .begin = mark->there ? ETCD_MUST_EXIST : ETCD_MAY_CREATE,
-                .env = env },
-    };
+    target_config(t, n, cf, env,
+                  mark->there ? ETCD_MUST_EXIST : ETCD_MAY_CREATE);
 }
 
 static char *sqlite_path(const struct config *cf)
@@ -100,11 +142,18 @@ static struct store *move_now(const struct config *cf, const struct env *env,
     return s;
 }
 
-bool pool_store_wants_etcd(const struct config *cf)
+bool pool_store_in_etcd(const struct config *cf)
 {
     struct move_mark mark;
-    return strcmp(cf->store, "etcd") == 0 ||
-           (move_read_mark(cf->state_dir, &mark, NULL) && mark.there);
+    return move_read_mark(cf->state_dir, &mark, NULL) && mark.there;
+}
+
+bool pool_store_is_alone(const struct config *cf)
+{
+    struct move_mark mark;
+    return move_read_mark(cf->state_dir, &mark, NULL) && mark.there
+               ? is_configured(cf, mark.endpoints[0])
+               : strcmp(cf->store, "etcd") == 0;
 }
 
 struct store *pool_store_open(const struct config *cf, const struct env *env,
@@ -128,12 +177,26 @@ struct store *pool_store_open(const struct config *cf, const struct env *env,
 }
 
 bool pool_store_move(struct store *s, const struct config *cf,
-                     const struct env *env, struct error *err)
+                     const struct env *env, const char *url, struct error *err)
 {
     struct move_mark mark;
-    struct target t;
+    struct target t = { 0 };
     if (!move_read_mark(cf->state_dir, &mark, err))
         return false;
-    target_set(&t, cf, env, &mark);
+    snprintf(t.text[0], ENDPOINT_MAX, "%s", url);
+    t.endpoints[0] = t.text[0];
+    target_config(&t, 1, cf, env, ETCD_MAY_CREATE);
     return mark.there || move_online(s, &t.config, err);
+}
+
+struct grpc *pool_store_grpc(struct store *s)
+{
+    return store_etcd_grpc(store_switch_behind(s));
+}
+
+bool pool_store_endpoints(struct store *s, const struct config *cf,
+                          const char *const *urls, size_t n, struct error *err)
+{
+    return move_write_mark(cf->state_dir, urls, n, err) &&
+           store_etcd_endpoints(store_switch_behind(s), urls, n, err);
 }

@@ -6,6 +6,9 @@
  * `store = etcd` moves what is in SQLite into etcd at the start, and begins
  * an empty store there if there is nothing to move.
  *
+ * To an etcd that the configuration does not name, which is that of the pool's
+ * members, this node shows its certificate of the pool (rest-api/pki.h).
+ *
  * What is given back can be exchanged later (state/switch.h).
  * Threads: the caller's; it blocks.
  */
@@ -15,12 +18,21 @@
 #include "daemon/config.h"
 #include "state/move.h"
 
-/* Is etcd needed on this node, as far as the state directory tells? */
-bool pool_store_wants_etcd(const struct config *cf);
+/* Is the state in an etcd that the configuration names (and not: in that of
+ * the pool's members)? */
+bool pool_store_is_alone(const struct config *cf);
+/* Has it left SQLite? */
+bool pool_store_in_etcd(const struct config *cf);
 struct store *pool_store_open(const struct config *cf, const struct env *env,
                               struct error *err);
-/* From SQLite to etcd, with writers on it: true if it is there already. */
+/* From SQLite to the etcd at that URL, with writers on it: true if it is in
+ * etcd already. */
 bool pool_store_move(struct store *s, const struct config *cf,
-                     const struct env *env, struct error *err);
+                     const struct env *env, const char *url, struct error *err);
+/* The connection to etcd, once the store is there. */
+struct grpc *pool_store_grpc(struct store *s);
+/* Who votes has changed: for now and for the next start. */
+bool pool_store_endpoints(struct store *s, const struct config *cf,
+                          const char *const *urls, size_t n, struct error *err);
 
 #endif

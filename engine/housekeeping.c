@@ -35,6 +35,8 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     _autotxn_ struct txn txn = TXN_INIT;
     _autosnap_ struct snapshot *snap = cache_snapshot(h->c.cache);
     int64_t now = env_now(h->c.env);
+    if (h->c.guard && !h->c.guard(h->c.guard_arg, &txn))
+        return RECONCILE_DONE;
     size_t n = house_sweep(&txn, snap, now);
     bool rotated = house_key_due(snap, now);
     if (rotated)

@@ -46,12 +46,16 @@ struct housekeeper_config {
     struct cache *cache;
     const struct env *env;
     house_rotate_fn *rotate;
+    /* Only the pool's leader works: makes the txn happen only while we lead;
+     * false: we do not.  NULL: always. */
+    bool (*guard)(void *arg, struct txn *txn);
+    void *guard_arg;
     unsigned workers;
 };
 
 /* All is borrowed. */
 struct housekeeper *housekeeper_new(const struct housekeeper_config *config);
-/* After cache_follow. */
+/* After cache_follow, and whenever this node begins to lead. */
 void housekeeper_start(struct housekeeper *h);
 struct reconciler *housekeeper_queue(struct housekeeper *h);
 /* NULL is fine. */

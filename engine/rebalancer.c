@@ -175,6 +175,8 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
                                         int64_t *delay_us, struct error *err)
 {
     struct rebalancer *b = self;
+    if (b->c.leads && !b->c.leads(b->c.leads_arg))
+        return RECONCILE_DONE;
     _autosnap_ struct snapshot *snap = cache_snapshot(b->c.cache);
     const struct pool_policy *policy =
         snap_get(snap, &kind_pool_policy, "pool");

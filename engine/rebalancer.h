@@ -46,12 +46,15 @@ struct rebalancer_config {
     const struct env *env;
     rebalance_move_fn *move; /* NULL: advise only */
     void *self;              /* of `move` */
+    /* Only the pool's leader works.  NULL: always. */
+    bool (*leads)(void *arg);
+    void *leads_arg;
     unsigned workers;
 };
 
 /* Before cache_follow: it listens.  All is borrowed. */
 struct rebalancer *rebalancer_new(const struct rebalancer_config *config);
-/* After cache_follow. */
+/* After cache_follow, and whenever this node begins to lead. */
 void rebalancer_start(struct rebalancer *b);
 struct reconciler *rebalancer_queue(struct rebalancer *b);
 /* After cache_unfollow; NULL is fine. */

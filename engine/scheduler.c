@@ -341,6 +341,8 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
         .delay_us = delay_us,
         .err = err,
     };
+    if (s->c.guard && !s->c.guard(s->c.guard_arg, &d.txn))
+        return RECONCILE_DONE; /* who leads next looks at everything */
     enum reconcile_verdict verdict =
         strncmp(key, "server/", 7) == 0 ? do_server(&d, id) : do_volume(&d, id);
     txn_reset(&d.txn);

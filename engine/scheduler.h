@@ -36,12 +36,17 @@ struct scheduler_config {
     struct store *store;
     struct cache *cache;
     const struct env *env;
+    /* Only the pool's leader works: makes the txn happen only while we lead;
+     * false: we do not.  NULL: always. */
+    bool (*guard)(void *arg, struct txn *txn);
+    void *guard_arg;
     unsigned workers;
 };
 
 /* Before cache_follow: it listens.  All is borrowed. */
 struct scheduler *scheduler_new(const struct scheduler_config *config);
-/* After cache_follow: looks at all there is. */
+/* After cache_follow, and whenever this node begins to lead: looks at all
+ * there is. */
 void scheduler_start(struct scheduler *s);
 struct reconciler *scheduler_queue(struct scheduler *s);
 /* After cache_unfollow; NULL is fine. */

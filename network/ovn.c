@@ -9,6 +9,8 @@ struct ovn {
     struct net_driver driver;
     struct nb_config nb;
     struct metadata *metadata;
+    bool (*leads)(void *arg);
+    void *leads_arg;
     struct ovsdb *db;
 
     pthread_mutex_t lock; /* all below */
@@ -63,11 +65,18 @@ static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
     return ok;
 }
 
+static bool is_ours(const struct ovn *o)
+{
+    return o->db && (!o->leads || o->leads(o->leads_arg));
+}
+
 static bool apply_northbound(struct ovn *o, const struct snapshot *s,
                              struct error *err)
 {
-    if (!o->db)
+    if (!is_ours(o)) {
+        o->revision = -1; /* somebody else writes meanwhile */
         return true;
+    }
     if (!ovsdb_wait(o->db, 0, err)) {
         if (err && ovsdb_absent_us(o->db) < OVSDB_PATIENCE_US)
             err->code = ERR_BUSY;
@@ -102,7 +111,7 @@ static bool rebuild(struct net_driver *d, const struct snapshot *s,
     struct ovn *o = self_of(d);
     _autojson_ json_t *nothing = json_object();
     o->revision = -1;
-    if (!o->db)
+    if (!is_ours(o))
         return apply(d, s, err);
     return bring_to(o, nothing, err) && apply(d, s, err);
 }
@@ -147,7 +156,7 @@ static enum port_state port_state(struct net_driver *d, const char *port_id)
 {
     struct ovn *o = self_of(d);
     uint64_t version;
-    const json_t *replica = o->db ? ovsdb_lock(o->db, &version) : NULL;
+    const json_t *replica = is_ours(o) ? ovsdb_lock(o->db, &version) : NULL;
     if (!replica)
         return PORT_UNKNOWN;
     pthread_mutex_lock(&o->lock);
@@ -195,6 +204,8 @@ struct net_driver *ovn_open(const struct ovn_config *config)
     o->driver.ops = &ovn_ops;
     o->nb = config->nb;
     o->metadata = config->metadata;
+    o->leads = config->leads;
+    o->leads_arg = config->leads_arg;
     o->revision = -1;
     pthread_mutex_init(&o->lock, NULL);
     if (!config->nb_socket)

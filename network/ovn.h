@@ -20,9 +20,11 @@
 #define OVN_NB_SOCKET "/run/ovn/ovnnb_db.sock"
 
 struct ovn_config {
-    const char *nb_socket;     /* OVN_NB_SOCKET; copied; NULL: others do that,
-                                * only the metadata legs are ours */
-    struct nb_config nb;       /* what it points to outlives the driver */
+    const char *nb_socket;    /* OVN_NB_SOCKET; copied; NULL: others do that,
+                               * only the metadata legs are ours */
+    struct nb_config nb;      /* what it points to outlives the driver */
+    bool (*leads)(void *arg); /* only then the database is ours; NULL: it is */
+    void *leads_arg;
     struct metadata *metadata; /* applied too; borrowed; NULL: none here */
 };
 

@@ -265,8 +265,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "net_lab: %s\n", err.text);
         return 1;
     }
-    struct net_driver *d = ovn_open(
-        &(struct ovn_config){ OVN_NB_SOCKET, { .chassis = argv[1] }, m });
+    struct net_driver *d =
+        ovn_open(&(struct ovn_config){ .nb_socket = OVN_NB_SOCKET,
+                                       .nb = { .chassis = argv[1] },
+                                       .metadata = m });
     struct net_reconcile *n =
         net_reconcile_new(w.cache, w.store, d, &env_system, 0);
     topology(&w, argv[1], argv[2]);

@@ -8,6 +8,7 @@ import re
 import subprocess
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import openstack
 import pytest
@@ -146,6 +147,39 @@ def test_ovn_has_three_voters():
         wait_until(f"{db} has three members", members)
 
 
+def etcdctl(host, *words):
+    pki = "/var/lib/cairn/pki"
+    address = re.search(r"net=([\d.]+)", (
+        ROOT / f"build/lab/{NAME}/net").read_text())[1]
+    return on(host, "etcdctl", "--endpoints",
+              f"https://{address}.{int(host[1:]) + 1}:2379", "--cacert",
+              f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key",
+              f"{pki}/server.key", *words, check=False).stdout
+
+
+def voters(host):
+    """Names of those that vote and are started, as a host's etcd has them."""
+    return {words[2] for line in etcdctl(host, "member", "list").splitlines()
+            if (words := line.split(", "))[1] == "started"
+            and words[5] == "false"}
+
+
+def leader(host):
+    got = etcdctl(host, "get", "cairn/election/leader",
+                  "--print-value-only").strip()
+    return got if re.fullmatch(r"h\d+", got) else None
+
+
+def test_the_state_has_three_voters():
+    wait_until("three vote", lambda: voters("h2") == {"h1", "h2", "h3"}, 60)
+    for host in ("h1", "h2", "h3"):
+        def knows():
+            return on(host, "cat", "/var/lib/cairn/store").stdout.count(
+                ":2379") == 3
+        wait_until(f"{host} knows all", knows)
+    assert leader("h2") == "h1", "who founded goes on leading"
+
+
 def test_a_fourth_joins():
     lab("add")
     for host in ("h1", "h4"):
@@ -159,6 +193,71 @@ def test_a_host_that_lost_power_comes_back():
     wait_until("h3 answers", lambda: set(hypervisors("h3")) >=
                {"h1", "h2", "h3"})
     assert "joined the pool" in log_of("h3")
+
+
+def first_write(network, until):
+    """Seconds until a write is answered; how often it was refused."""
+    start, refused = time.monotonic(), 0
+    while True:
+        try:
+            network.create_network(name=f"after-{refused}")
+            return time.monotonic() - start, refused
+        except Exception:  # no quorum yet, or the connection is a dead one
+            refused += 1
+            assert time.monotonic() - start < until, "no write is answered"
+            time.sleep(0.1)
+
+
+def slowest_read(network, wanted, seconds):
+    end, slowest = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        start = time.monotonic()
+        assert network.find_network(wanted), "what was answered is there"
+        slowest = max(slowest, time.monotonic() - start)
+        time.sleep(0.05)
+    return slowest
+
+
+def test_the_founder_loses_power_and_the_pool_goes_on():
+    """It led, and was the first voter: reads go on, writes after a moment."""
+    h2, h3 = cloud("h2").network, cloud("h3").network
+    h2.find_network("public"), h3.find_network("public")  # tokens
+    before = cloud("h1").network.create_network(name="before").id
+    with ThreadPoolExecutor() as pool:
+        cut = pool.submit(lab, "cut", "h1")
+        start = time.monotonic()
+        time.sleep(0.3)  # the wires are cut first of all
+        read = pool.submit(slowest_read, h3, before, 4)
+        gap, refused = first_write(h2, 15)
+        wait_until("another leads",
+                   lambda: leader("h3") in ("h2", "h3"), 15)
+        led = time.monotonic() - start
+        cut.result()
+        slowest = read.result()
+    print(f"write gap {gap + 0.3:.2f} s ({refused} refused), "
+          f"leader after {led:.2f} s, slowest read {slowest:.3f} s")
+    assert slowest < 1 and gap < 8 and led < 10
+    assert h2.find_network("after-0" if not refused else f"after-{refused}")
+    lab("boot", "h1")
+    wait_until("h1 answers", lambda: answers("h1"))
+    for host in ("h1", "h2", "h3"):
+        assert cloud(host).network.find_network(before), host
+    wait_until("h1 votes again", lambda: voters("h1") == {"h1", "h2", "h3"})
+
+
+def test_the_copy_of_a_disk_is_refused():
+    """h3's state on h4: the same identity twice."""
+    lab("cut", "h4")
+    var = "fs/var/lib/cairn"
+    h3, h4 = (ROOT / f"build/node/{NAME}-{h}/{var}" for h in ("h3", "h4"))
+    kept = h4.with_name("cairn.own")
+    subprocess.run(["sh", "-ec", f"mv {h4} {kept}; mkdir -m 711 {h4};"
+                    f"cp -a {h3}/pool.json {h3}/pki {h3}/store {h4}"],
+                   check=True)
+    boot_until("h4", "lives (")
+    subprocess.run(["sh", "-ec", f"rm -rf {h4}; mv {kept} {h4}"], check=True)
+    lab("boot", "h4")
+    wait_until("h4 is a member again", lambda: answers("h4"))
 
 
 def test_cairnd_killed_its_daemons_stay():
@@ -193,6 +292,10 @@ def boot_blank(host, words):
     """Its state is gone; it tries to join and must be refused."""
     subprocess.run(["sh", "-c", f"rm -rf {ROOT}/build/node/{NAME}-{host}"
                     "/fs/var/lib/cairn/*"], check=True)
+    boot_until(host, words)
+
+
+def boot_until(host, words):
     boot = subprocess.Popen(
         [ROOT / "scripts/node", "--name", f"{NAME}-{host}", "up"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -97,7 +97,9 @@ static void joins(void **state)
                                   .ca_cert = a_certificate,
                                   .ca_key = a_key,
                                   .members = { "192.0.2.1", "2001:db8::1" },
-                                  .n_members = 2 },
+                                  .n_members = 2,
+                                  .state = { "10.0.0.1:2379", "10.0.0.2:2379" },
+                                  .n_state = 2 },
                         got;
     say_hello(wire, wire, w.secret.key);
     assert_string_equal(w.member.said.node, "h2");
@@ -113,6 +115,8 @@ static void joins(void **state)
     assert_string_equal(got.ca_cert, "a certificate");
     assert_string_equal(got.ca_key, "a key");
     assert_int_equal(got.n_members, 2);
+    assert_int_equal(got.n_state, 2);
+    assert_string_equal(got.state[1], "10.0.0.2:2379");
     assert_string_equal(got.members[1], "2001:db8::1");
     join_welcome_wipe(&got);
 }

@@ -1,0 +1,39 @@
+/*
+ * pool_voters - the pool's nodes as voters: who lives, and the next step.
+ *
+ * What pool_duty looks at and, on the leader, carries out: presence keys
+ * say who lives, the members' records who there is, etcd's list who votes;
+ * state/voters.h decides.  A new voter begins as a learner, which its node
+ * then starts; it is promoted when it has caught up.
+ *
+ * Threads: one at a time.
+ */
+#ifndef CAIRN_DAEMON_POOL_VOTERS_H
+#define CAIRN_DAEMON_POOL_VOTERS_H
+
+#include "state/cache.h"
+#include "state/etcd_cluster.h"
+#include "state/store.h"
+
+#define POOL_PRESENCE        "node-" /* the name of an election: + node id */
+#define POOL_LEARNER_DEAD_US (20 * SECOND_US)
+
+struct pool_voters;
+
+struct pool_voters *pool_voters_new(const struct env *env);
+void pool_voters_free(struct pool_voters *v);
+
+/* Who lives, now. */
+bool pool_voters_look(struct pool_voters *v, struct store *store,
+                      struct cache *cache, struct error *err);
+/* Is it among the first members, or does none of those live? */
+bool pool_voters_may_lead(const struct pool_voters *v,
+                          const struct snapshot *snap, const char *node);
+/* The leader's: one step, if there is one.  Failures are logged. */
+void pool_voters_step(struct pool_voters *v, const struct snapshot *snap,
+                      struct grpc *g, const struct etcd_members *list);
+/* The member with that peer URL, or NULL. */
+const struct etcd_member *pool_voters_find(const struct etcd_members *list,
+                                           const char *peer);
+
+#endif
