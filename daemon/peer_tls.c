@@ -15,7 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-
 static bool tls_failed(struct error *err, const char *what)
 {
     char text[256] = "closed";
