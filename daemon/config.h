@@ -48,7 +48,7 @@ struct config {
     const char *etcd_ca, *etcd_cert, *etcd_key; /* "": without TLS */
     const char *volumes;                        /* "local" or "ceph" */
     const char *ceph_conf, *ceph_client, *ceph_pool;
-    const char *disks; /* patterns of paths, or "auto" */
+    const char *disks;           /* patterns of paths, or "auto" */
     const char *ovn_nb, *ovs_db; /* "unix:/path" */
     bool join;                   /* a pool that is there; else: found one */
     const char *join_secret_file;
