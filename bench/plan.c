@@ -107,7 +107,7 @@ static void measure(struct jw *w, const char *name, struct pool p)
     jw_obj(w, name);
     jw_real(w, "seconds", took);
     jw_int(w, "moves", plan.n);
-    jw_int(w, "stayed", plan.stayed);
+    jw_int(w, "stayed", plan.stays.n);
     jw_int(w, "gain", plan.gain);
     jw_int(w, "cost", plan.cost);
     jw_obj_end(w);

@@ -127,7 +127,7 @@ static bool measure(const struct options *o, uint64_t seed)
     jw_int(&w, "gain", before - cluster_unusable(&c));
     jw_int(&w, "migrations", plan.n);
     jw_bool(&w, "valid", valid);
-    jw_int(&w, "stayed", plan.stayed);
+    jw_int(&w, "stayed", plan.stays.n);
     jw_real(&w, "seconds", (double)took / (double)SECOND_US);
     jw_real(&w, "cpu", (double)cpu / CLOCKS_PER_SEC);
     if (o->solver)

@@ -139,11 +139,7 @@ static uint32_t group_of(struct board *b, struct map64 *seen,
 
 static bool may_move(const struct board *b, const struct fleet_guest *g)
 {
-    const struct demand *d = fleet_demand(b->fleet, g->class_);
-    const struct fleet_group *group = fleet_group(b->fleet, g->group.id);
-    bool tied =
-        g->group.policy == REQUEST_AFFINITY && group && group->total > 1;
-    return g->movable && !d->devices[0].count && !tied &&
+    return g->movable && !fleet_demand(b->fleet, g->class_)->devices[0].count &&
            b->fleet->hosts[g->at.host].facts.state != FLEET_DEAD;
 }
 
@@ -189,6 +185,7 @@ struct board *board_new(const struct fleet *f)
     b->fleet = f;
     b->n_hosts = f->n;
     b->n_guests = f->n_guests;
+    b->leading = BOARD_NONE;
     find_dims(b);
     b->hosts = xcalloc(f->n + 1, sizeof(*b->hosts));
     b->room = xcalloc((f->n + 1) * b->dims, sizeof(*b->room));
@@ -230,6 +227,26 @@ uint32_t board_mates(const struct board *b, uint32_t guest, uint32_t host)
     return n;
 }
 
+bool board_abandons(const struct board *b, uint32_t group, uint32_t but)
+{
+    const struct board_group *in = &b->groups[group];
+    for (uint32_t i = 0; i < in->n; i++) {
+        uint32_t host = b->guests[in->members[i]].host;
+        if (host != but && b->hosts[host].state != FLEET_DRAINING)
+            return false;
+    }
+    return true;
+}
+
+bool board_gathered(const struct board *b, uint32_t group, uint32_t host)
+{
+    const struct board_group *in = &b->groups[group];
+    for (uint32_t i = 0; i < in->n; i++)
+        if (b->guests[in->members[i]].host != host)
+            return false;
+    return true;
+}
+
 /* Soft rules may not become worse than they were at home. */
 static bool group_admits(const struct board *b, uint32_t guest, uint32_t host)
 {
@@ -243,7 +260,8 @@ static bool group_admits(const struct board *b, uint32_t guest, uint32_t host)
     case REQUEST_ANTI_AFFINITY:
         return there < (rule->most ? rule->most : 1);
     case REQUEST_AFFINITY:
-        return b->groups[g->group].n == 1;
+        return there || b->groups[g->group].n == 1 ||
+               (b->leading == g->group && board_abandons(b, g->group, host));
     case REQUEST_SOFT_ANTI_AFFINITY:
         return there <= board_mates(b, guest, g->host);
     case REQUEST_SOFT_AFFINITY:
@@ -268,6 +286,11 @@ static bool has_room(const struct board *b, const struct board_class *k,
         if (k->need[i] > room[i] && k->need[i])
             return false;
     return true;
+}
+
+bool board_roomy(const struct board *b, uint32_t guest, uint32_t host)
+{
+    return has_room(b, &b->classes[b->guests[guest].class_], host);
 }
 
 static bool cell_takes(const struct board_cell *c, const struct board_class *k)

@@ -7,8 +7,11 @@
  * each host what is free in the resources that anybody needs, its NUMA
  * cells, and who of a group is where.  Every move it allows is one that
  * fit.h allows (order.h asks fit.h again, move by move).  It is stricter in
- * three things: guests with devices stay, members of a hard affinity group
- * stay unless alone in it, and guests with a spread stay in their domain.
+ * two things: guests with devices stay, and guests with a spread stay in
+ * their domain.  In one thing it is milder: a hard affinity group that has to
+ * leave its host goes one by one.  The first of them may go where none is if
+ * the group is `leading` and all are on draining hosts; whoever sets that
+ * sees to it that the others follow.
  *
  * Owned by its maker, one thread; holds no pointer into the fleet but
  * `fleet`, which must outlive it unchanged.
@@ -68,6 +71,7 @@ struct board {
     struct board_guest *guests; /* by id */
     struct board_class *classes;
     struct board_group *groups;
+    uint32_t leading; /* group; BOARD_NONE */
 };
 
 struct board *board_new(const struct fleet *f);
@@ -79,12 +83,18 @@ bool board_allows(const struct board *b, uint32_t guest, uint32_t host,
                   uint8_t cells);
 /* The same but for room. */
 bool board_admits(const struct board *b, uint32_t guest, uint32_t host);
+/* Is there room, but for cells? */
+bool board_roomy(const struct board *b, uint32_t guest, uint32_t host);
 /* The tightest cells that take it, on a host that has room: false: none. */
 bool board_cells(const struct board *b, uint32_t guest, uint32_t host,
                  uint8_t *cells);
 void board_move(struct board *b, uint32_t guest, uint32_t host, uint8_t cells);
 /* Members of the guest's group on a host, without itself. */
 uint32_t board_mates(const struct board *b, uint32_t guest, uint32_t host);
+/* Are all members of the group on draining hosts, or on host `but`? */
+bool board_abandons(const struct board *b, uint32_t group, uint32_t but);
+/* Are all members on that host? */
+bool board_gathered(const struct board *b, uint32_t group, uint32_t host);
 uint32_t board_find(const struct board *b, uint64_t id); /* BOARD_NONE */
 
 static inline bool board_class_on(const struct board_class *k, uint32_t host)

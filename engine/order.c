@@ -39,12 +39,66 @@ static void drop_wish(struct ordering *o, uint32_t i)
     o->n--;
 }
 
+/* ---- groups that leave together ------------------------------------------ */
+
+/* Is it the first of a hard affinity group to come there? */
+static bool leads(const struct board *b, const struct wish *w)
+{
+    uint32_t group = b->guests[w->guest].group;
+    return group != BOARD_NONE && b->groups[group].n > 1 &&
+           b->groups[group].rule.policy == REQUEST_AFFINITY &&
+           !board_mates(b, w->guest, w->host);
+}
+
+static void take_back(struct ordering *o, uint32_t n)
+{
+    while (o->out->n > n) {
+        const struct order_move *m = &o->out->moves[--o->out->n];
+        board_move(o->now, m->guest, m->from, m->from_cells);
+    }
+}
+
+/* All that want to go there from one group, one after another, or none. */
+static bool carry_group(struct ordering *o, uint32_t group, uint32_t host)
+{
+    uint32_t n = o->out->n, kept = 0;
+    bool all = true;
+    o->now->leading = group;
+    for (uint32_t i = 0; i < o->n && all; i++) {
+        struct wish w = o->wishes[i];
+        if (o->now->guests[w.guest].group != group || w.host != host)
+            continue;
+        all = o->out->n < o->most &&
+              board_allows(o->now, w.guest, w.host, w.cells);
+        if (all)
+            carry_out(o, w.guest, w.host, w.cells, false);
+    }
+    o->now->leading = BOARD_NONE;
+    if (!all || !board_gathered(o->now, group, host)) {
+        take_back(o, n);
+        return false;
+    }
+    for (uint32_t i = 0; i < o->n; i++)
+        if (o->now->guests[o->wishes[i].guest].group != group)
+            o->wishes[kept++] = o->wishes[i];
+    o->n = kept;
+    return true;
+}
+
+/* ---- one at a time ------------------------------------------------------- */
+
 /* All that can be done, until nothing more can.  True: something was. */
 static bool sweep(struct ordering *o)
 {
     bool any = false;
     for (uint32_t i = 0; i < o->n && o->out->n < o->most;) {
         struct wish w = o->wishes[i];
+        if (leads(o->now, &w) &&
+            carry_group(o, o->now->guests[w.guest].group, w.host)) {
+            any = true;
+            i = 0;
+            continue;
+        }
         if (!board_allows(o->now, w.guest, w.host, w.cells)) {
             i++;
             continue;
@@ -112,11 +166,8 @@ void order_make(struct board *now, const struct board *target, uint32_t most,
                                              .cells = target->guests[i].cells };
     out->moves = xcalloc((size_t)o.n * 2 + 1, sizeof(*out->moves));
     while (o.n && out->n < most)
-        if (!sweep(&o) && !untie(&o)) {
+        if (!sweep(&o) && !untie(&o))
             drop_wish(&o, o.n - 1);
-            out->stayed++;
-        }
-    out->stayed += o.n;
     free(o.wishes);
 }
 

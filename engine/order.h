@@ -22,7 +22,7 @@ struct order_move {
 
 struct order {
     struct order_move *moves;
-    uint32_t n, stayed; /* stayed: guests that could not follow */
+    uint32_t n;
 };
 
 /* `now` is moved along and ends as the list leaves it; `target` says where

@@ -230,9 +230,12 @@ void plan_make(const struct fleet *f, const struct plan_policy *p,
     order_make(now, target, p->most, &o);
     go_home(target);
     tell(f, p, target, &o, out);
-    out->stayed = o.stayed;
-    if (out->n && out->gain < out->cost * p->hysteresis / 1000)
+    if (out->n && out->gain < out->cost * p->hysteresis / 1000) {
         forget(out);
+        go_home(target);
+    }
+    stays_find(target, p->goals.weight[GOAL_EVACUATE] > 0,
+               p->goals.weight[GOAL_REPAIR] > 0, &out->stays);
     waves_make(f, p->parallel, p->per_host, out);
     order_free(&o);
     board_free(target);
@@ -242,5 +245,6 @@ void plan_make(const struct fleet *f, const struct plan_policy *p,
 void plan_free(struct plan *p)
 {
     free(p->moves);
+    stays_free(&p->stays);
     *p = (struct plan){ 0 };
 }

@@ -20,6 +20,7 @@
 
 #include "engine/cost.h"
 #include "engine/goals.h"
+#include "engine/stays.h"
 
 struct plan_policy {
     struct goals_policy goals;
@@ -57,7 +58,7 @@ struct plan {
     int64_t before[GOALS_N], after[GOALS_N]; /* pain by goal, points */
     int64_t units_before, units_after;       /* of the large request */
     int64_t gain, cost;                      /* points; cost without factor */
-    uint32_t stayed; /* guests that should have moved and cannot */
+    struct stays stays; /* who should have moved, and why not */
 };
 
 /* `f` needs its ranks (fleet_ranks).  Never fails; may be empty. */

@@ -165,6 +165,69 @@ static bool make_room(struct search *s, uint32_t guest)
     return false;
 }
 
+/* ---- groups that leave together ------------------------------------------ */
+
+/* All members of an affinity group to one host, if it takes all; what the
+ * sum changes by. */
+static bool group_to(struct search *s, uint32_t group, uint32_t host,
+                     int64_t *change)
+{
+    struct board *b = s->board;
+    const struct board_group *in = &b->groups[group];
+    uint32_t mark = s->logged;
+    bool all = true;
+    *change = 0;
+    b->leading = group;
+    for (uint32_t i = 0; i < in->n && all; i++) {
+        uint32_t guest = in->members[i];
+        uint8_t cells;
+        all = b->guests[guest].movable && may_add(s, guest) &&
+              board_cells(b, guest, host, &cells) &&
+              board_allows(b, guest, host, cells);
+        if (!all)
+            break;
+        *change += search_change(s, guest, host, cells);
+        search_move(s, guest, host, cells);
+    }
+    b->leading = BOARD_NONE;
+    if (!all)
+        search_back(s, mark);
+    return all;
+}
+
+/* To the best of the hosts that take all of it. */
+static void move_group(struct search *s, uint32_t group)
+{
+    const struct board *b = s->board;
+    uint32_t best = BOARD_NONE, looked = 0;
+    int64_t change, least = 0;
+    if (!board_abandons(b, group, BOARD_NONE))
+        return;
+    for (uint32_t i = 0; i < b->n_hosts && looked < MAKE_ROOM_HOSTS; i++) {
+        uint32_t host = b->fleet->by_rank[i], mark = s->logged;
+        if (b->hosts[host].state != FLEET_UP ||
+            !group_to(s, group, host, &change))
+            continue;
+        search_back(s, mark);
+        looked++;
+        if (best == BOARD_NONE || change < least) {
+            best = host;
+            least = change;
+        }
+    }
+    if (best != BOARD_NONE)
+        group_to(s, group, best, &change);
+}
+
+static bool is_tied(const struct board *b, uint32_t guest)
+{
+    uint32_t group = b->guests[guest].group;
+    return group != BOARD_NONE && b->groups[group].n > 1 &&
+           b->groups[group].rule.policy == REQUEST_AFFINITY;
+}
+
+/* ---- those that must go, all --------------------------------------------- */
+
 static bool must_go(const struct search *s, uint32_t guest)
 {
     const struct board_guest *g = &s->board->guests[guest];
@@ -225,7 +288,9 @@ void search_needed(struct search *s)
         if (!must_go(s, guest) || !may_add(s, guest))
             continue;
         if (!berth_find(s, guest, false, &to))
-            make_room(s, guest);
+            is_tied(s->board, guest)
+                ? move_group(s, s->board->guests[guest].group)
+                : (void)make_room(s, guest);
         else if (mends(s, guest, &to))
             search_move(s, guest, to.host, to.cells);
     }

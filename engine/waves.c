@@ -54,6 +54,7 @@ static bool joins(const struct waving *w, uint32_t i)
                                g->group == w->board->guests[other].group))
             return false;
     }
+    w->board->leading = w->board->guests[guest].group;
     return board_allows(w->board, guest, m->to.host, m->to.cells);
 }
 

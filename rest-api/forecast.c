@@ -248,6 +248,25 @@ static void write_movable(struct jw *w, struct view *v)
     jw_int(w, "movable", movable);
 }
 
+#define STAYS_SHOWN 100
+
+/* Who should have moved, and why not: the first of them. */
+static void write_stays(struct jw *w, struct view *v, const struct stays *s)
+{
+    jw_arr(w, "stays");
+    for (uint32_t i = 0; i < s->n && i < STAYS_SHOWN; i++) {
+        const struct record *rec = view_record(v, s->at[i].guest);
+        if (!rec)
+            continue;
+        jw_obj(w, NULL);
+        jw_str(w, rec->kind->name, rec->id);
+        jw_str(w, "reason", stay_name(s->at[i].reason));
+        jw_str(w, "text", stay_text(s->at[i].reason));
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+}
+
 static void write_plan(struct req *r, struct view *v, const struct plan *plan)
 {
     const struct pool_policy *policy =
@@ -261,7 +280,8 @@ static void write_plan(struct req *r, struct view *v, const struct plan *plan)
     write_movable(&w, v);
     jw_int(&w, "gain", plan->gain);
     jw_int(&w, "cost", plan->cost);
-    jw_int(&w, "stayed", plan->stayed);
+    jw_int(&w, "stayed", plan->stays.n);
+    write_stays(&w, v, &plan->stays);
     write_goals(&w, plan);
     jw_arr(&w, "moves");
     for (uint32_t i = 0; i < plan->n; i++)

@@ -137,9 +137,90 @@ static void test_evacuates(void **state)
     plan_make(f, &plan_careful, &plan);
     apply(f, &plan);
     assert_int_equal(plan.n, 3);
-    assert_int_equal(plan.stayed, 0);
+    assert_int_equal(plan.stays.n, 0);
     assert_int_equal(f->hosts[1].guests, 0);
     assert_int_equal(plan.after[GOAL_EVACUATE], 0);
+    plan_free(&plan);
+    fleet_free(f);
+}
+
+/* All of a group that must be together leave for one host that takes all. */
+static void test_evacuates_groups(void **state)
+{
+    (void)state;
+    struct fleet *f = pool(4);
+    struct plan plan;
+    struct request r = { .demand.need = { 8000, 16384 },
+                         .group = { .id = 9, .policy = REQUEST_AFFINITY } };
+    struct placing at = { .host = 0 };
+    for (uint64_t i = 1; i <= 3; i++)
+        assert_true(fleet_put(f, i, &r, &at));
+    put(f, 10, 1, 16, 0); /* there, only two would find room */
+    put(f, 11, 2, 8, 0);
+    set_state(f, 0, FLEET_DRAINING);
+    plan_make(f, &plan_careful, &plan);
+    assert_int_equal(plan.n, 3);
+    assert_int_equal(plan.stays.n, 0);
+    apply(f, &plan);
+    assert_int_equal(fleet_group_on(fleet_group(f, 9), 2) +
+                         fleet_group_on(fleet_group(f, 9), 3),
+                     3);
+    assert_int_equal(fleet_group(f, 9)->n, 1);
+    plan_free(&plan);
+    fleet_free(f);
+}
+
+static void test_tells_why_they_stay(void **state)
+{
+    (void)state;
+    struct fleet *f = pool(3);
+    struct plan plan;
+    struct request r = { .demand.need = { 8000, 32768 },
+                         .group = { .id = 9,
+                                    .policy = REQUEST_ANTI_AFFINITY } };
+    for (uint32_t h = 0; h < 3; h++)
+        assert_true(fleet_put(f, 1 + h, &r, &(struct placing){ .host = h }));
+    put(f, 10, 0, 2, 0);
+    put(f, 11, 0, 24, 0); /* larger than what the others have left */
+    fleet_guest(f, 10)->movable = false;
+    set_state(f, 0, FLEET_DRAINING);
+    plan_make(f, &plan_careful, &plan);
+    assert_int_equal(plan.n, 0);
+    assert_int_equal(plan.stays.n, 3);
+    assert_int_equal(plan.stays.at[0].reason, STAY_GROUP);
+    assert_int_equal(plan.stays.at[1].reason, STAY_FIXED);
+    assert_int_equal(plan.stays.at[2].reason, STAY_HOST);
+    assert_string_equal(stay_name(plan.stays.at[0].reason), "group");
+    plan_free(&plan);
+    fleet_free(f);
+}
+
+/* A pool so large that not all hosts are tried for each guest. */
+static void test_large_pools(void **state)
+{
+    (void)state;
+    struct fleet *f = pool(600);
+    struct plan plan;
+    for (uint32_t h = 0; h < 600; h++)
+        for (uint64_t i = 0; i < 4; i++)
+            put(f, h * 10 + i + 1, h, 2, h < 8 ? 3900 : 1000);
+    set_state(f, 300, FLEET_DRAINING);
+    plan_make(f, &plan_careful, &plan);
+    apply(f, &plan);
+    assert_int_equal(f->hosts[300].guests, 0);
+    assert_int_equal(plan.after[GOAL_RELIEVE], 0);
+    assert_in_range(plan.n, 4 + 8, 4 + 16);
+    plan_free(&plan);
+    assert_int_equal(plan_size(f, &plan_careful), 0);
+    for (uint32_t h = 0; h < 600; h++) /* nobody has any room */
+        fleet_set_capacity(f, h, FLEET_MEMORY,
+                           f->capacity[FLEET_MEMORY][h] -
+                               f->free[FLEET_MEMORY][h]);
+    set_state(f, 400, FLEET_DRAINING);
+    plan_make(f, &plan_careful, &plan);
+    assert_int_equal(plan.n, 0);
+    assert_int_equal(plan.stays.n, f->hosts[400].guests);
+    assert_int_equal(plan.stays.at[0].reason, STAY_ROOM);
     plan_free(&plan);
     fleet_free(f);
 }
@@ -324,6 +405,20 @@ static struct plan_policy random_policy(struct world_random *r)
     return p;
 }
 
+/* Hosts that have members. */
+static uint32_t spread_of(const struct fleet_group *g)
+{
+    return g ? g->n : 0;
+}
+
+static bool all_must_leave(const struct fleet *f, const struct fleet_group *g)
+{
+    for (uint32_t i = 0; i < spread_of(g); i++)
+        if (f->hosts[g->at[i].host].facts.state != FLEET_DRAINING)
+            return false;
+    return true;
+}
+
 /* The step is what fit.h allows once all before it are done. */
 static void check_step(const struct fleet *f, const struct plan_move *m)
 {
@@ -350,8 +445,10 @@ static void check_step(const struct fleet *f, const struct plan_move *m)
         assert_true(cell->free_memory >=
                     demand_per_cell(&q.demand, FLEET_MEMORY));
     }
-    if (q.group.policy == REQUEST_ANTI_AFFINITY ||
-        q.group.policy == REQUEST_AFFINITY)
+    bool leads = q.group.policy == REQUEST_AFFINITY &&
+                 all_must_leave(c, fleet_group(c, q.group.id));
+    if (!leads && (q.group.policy == REQUEST_ANTI_AFFINITY ||
+                   q.group.policy == REQUEST_AFFINITY))
         assert_int_equal(fit_group(&rules, to), FIT_OK);
     if (q.group.skew)
         assert_int_equal(fleet_domain(c, to, q.group.level),
@@ -376,23 +473,72 @@ static void check_waves(const struct fleet *f, const struct plan *p,
     (void)f;
 }
 
+static void affinity_spread(const struct fleet *f, uint32_t out[WORLD_GROUPS])
+{
+    for (uint32_t i = 0; i < WORLD_GROUPS; i++) {
+        struct request_group g = world_group(i);
+        out[i] =
+            g.policy == REQUEST_AFFINITY ? spread_of(fleet_group(f, g.id)) : 0;
+    }
+}
+
+/* No group that must be together is on more hosts than it was. */
+static void check_spread(const struct fleet *f,
+                         const uint32_t before[WORLD_GROUPS])
+{
+    uint32_t now[WORLD_GROUPS];
+    affinity_spread(f, now);
+    for (uint32_t i = 0; i < WORLD_GROUPS; i++)
+        assert_true(now[i] <= before[i]);
+}
+
+/* Everybody on a draining host is told of. */
+static void check_stays(const struct fleet *f, const struct stays *s,
+                        const struct plan_policy *policy)
+{
+    uint32_t n = 0, told = 0;
+    for (uint32_t h = 0; h < f->n; h++)
+        if (f->hosts[h].facts.state == FLEET_DRAINING &&
+            policy->goals.weight[GOAL_EVACUATE])
+            n += f->hosts[h].guests;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct fleet_guest *g = fleet_guest(f, s->at[i].guest);
+        told += f->hosts[g->at.host].facts.state == FLEET_DRAINING;
+        assert_int_equal(s->at[i].reason == STAY_FIXED, !g->movable);
+        assert_true(i == 0 || s->at[i - 1].guest < s->at[i].guest);
+    }
+    assert_int_equal(told, n);
+}
+
+static bool stays_for_later(const struct stays *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->at[i].reason == STAY_LATER || s->at[i].reason == STAY_GROUP)
+            return true;
+    return false;
+}
+
 static void check_plan(struct fleet *f, const struct plan_policy *policy,
                        uint64_t seed)
 {
     struct plan plan, again;
     plan_make(f, policy, &plan);
     int64_t cost = 0;
+    uint32_t before[WORLD_GROUPS];
+    affinity_spread(f, before);
     for (uint32_t i = 0; i < plan.n; i++) {
         check_step(f, &plan.moves[i]);
         fleet_move(f, plan.moves[i].guest, &plan.moves[i].to);
         cost += plan.moves[i].cost;
     }
+    check_spread(f, before);
+    check_stays(f, &plan.stays, policy);
     assert_true(plan.n <= policy->most);
     assert_int_equal(cost, plan.cost);
     assert_true(plan.gain >= cost * policy->hysteresis / 1000);
     check_waves(f, &plan, policy);
     plan_make(f, policy, &again);
-    if (plan.n + 2 < policy->most && !plan.stayed && again.n)
+    if (plan.n + 2 < policy->most && !stays_for_later(&plan.stays) && again.n)
         fail_msg("seed %u: %u moves after a plan of %u", (unsigned)seed,
                  again.n, plan.n);
     plan_free(&again);
@@ -443,6 +589,9 @@ int main(void)
         cmocka_unit_test(test_relieves_trouble_and_rests),
         cmocka_unit_test(test_noise_moves_nothing),
         cmocka_unit_test(test_evacuates),
+        cmocka_unit_test(test_evacuates_groups),
+        cmocka_unit_test(test_tells_why_they_stay),
+        cmocka_unit_test(test_large_pools),
         cmocka_unit_test(test_makes_room),
         cmocka_unit_test(test_repairs_groups),
         cmocka_unit_test(test_consolidates),
