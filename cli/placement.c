@@ -426,6 +426,27 @@ static char *plan_path(char **args, struct error *err)
                      goals, tail ? tail + !*goals : "");
 }
 
+/* Who should move and stays: the answer has the first of them. */
+static void print_stays(const json_t *stays)
+{
+    struct table t;
+    size_t i;
+    json_t *s;
+    if (!json_array_size(stays))
+        return;
+    table_head(&t, "STAYS", "ID", "WHY", NULL);
+    json_array_foreach((json_t *)stays, i, s)
+    {
+        bool server = *str(s, "server");
+        table_add(&t, "%s", server ? "server" : "volume");
+        table_add(&t, "%s", str(s, server ? "server" : "volume"));
+        table_add(&t, "%s", str(s, "text"));
+    }
+    putchar('\n');
+    table_print(&t);
+    table_free(&t);
+}
+
 bool placement_plan(struct cloud *c, char **args, struct error *err)
 {
     _autofree_ char *path = plan_path(args, err);
@@ -446,6 +467,7 @@ bool placement_plan(struct cloud *c, char **args, struct error *err)
                str(v, "rebalancing"), str(v, "because"));
     print_goals(get(v, "goals"));
     print_moves(get(v, "moves"));
+    print_stays(get(v, "stays"));
     return true;
 }
 
