@@ -54,6 +54,17 @@ static const struct {
     { "SERVERS", "servers", 8 },
 };
 
+/* Of "use", which is measured. */
+static const struct {
+    const char *head, *field;
+    int width;
+} use_columns[] = {
+    { "CPU%", "cpu_percent", 5 },
+    { "WAITING%", "cpu_pressure_percent", 8 },
+    { "STEAL%", "steal_percent", 6 },
+    { "RAM-IN-USE", "ram_mb", 10 },
+};
+
 static bool list_nodes(struct cloud *c, char **args, struct error *err)
 {
     size_t i;
@@ -64,12 +75,21 @@ static bool list_nodes(struct cloud *c, char **args, struct error *err)
         return false;
     for (size_t k = 0; k < ARRAY_SIZE(node_columns); k++)
         printf("%-*s ", node_columns[k].width, node_columns[k].head);
+    for (size_t k = 0; k < ARRAY_SIZE(use_columns); k++)
+        printf("%-*s ", use_columns[k].width, use_columns[k].head);
     putchar('\n');
     json_array_foreach(json_object_get(v, "nodes"), i, node)
     {
         for (size_t k = 0; k < ARRAY_SIZE(node_columns); k++)
             printf("%-*s ", node_columns[k].width,
                    text_of(json_object_get(node, node_columns[k].field), tmp));
+        const json_t *use = json_object_get(node, "use");
+        for (size_t k = 0; k < ARRAY_SIZE(use_columns); k++)
+            printf(
+                "%-*s ", use_columns[k].width,
+                json_is_object(use)
+                    ? text_of(json_object_get(use, use_columns[k].field), tmp)
+                    : "-");
         putchar('\n');
     }
     return true;

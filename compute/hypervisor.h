@@ -128,6 +128,9 @@ struct domain_stats {
     int64_t cpu_ns;    /* used since the start */
     int64_t memory_kb; /* given to the guest now */
     int64_t vcpus;
+    int64_t wait_ns; /* its vCPUs were ready and had no CPU, since the start */
+    int64_t used_kb; /* of the machine's memory */
+    int64_t disk_bytes, net_bytes; /* read and written, since the start */
 };
 
 bool domain_has_disk(const struct domain_info *info, const char *device);

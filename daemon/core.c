@@ -9,6 +9,7 @@
 #include "daemon/ceph_node.h"
 #include "daemon/drivers.h"
 #include "daemon/face_runner.h"
+#include "daemon/measure.h"
 #include "daemon/node.h"
 #include "daemon/node_services.h"
 #include "daemon/peers.h"
@@ -77,6 +78,7 @@ struct core {
     struct rebalancer *rebalancer;
     struct housekeeper *housekeeper;
     struct node_beat *beat;
+    struct measure *measure;
     struct broker broker;
     pthread_mutex_t face_lock; /* face */
     struct face_runner *face;
@@ -426,6 +428,15 @@ static bool start_node(struct core *c, struct error *err)
     c->beat = node_beat_start(&node, err);
     if (!c->beat)
         return false;
+    struct measure_config measure = { .env = c->env,
+                                      .store = c->store,
+                                      .cache = c->cache,
+                                      .hypervisor = c->drivers.hypervisor,
+                                      .node = c->node,
+                                      .proc = "/proc" };
+    c->measure = measure_start(&measure, err);
+    if (!c->measure)
+        return false;
     storage_start(c->storage);
     net_reconcile_start(c->networks);
     server_reconciler_resync(c->servers);
@@ -717,6 +728,7 @@ static void core_stop(struct core *c)
     peers_stop(c->peers);
     pool_duty_stop(duty);
     node_beat_stop(c->beat);
+    measure_stop(c->measure);
     if (c->following)
         cache_unfollow(c->cache);
     scheduler_free(c->scheduler);

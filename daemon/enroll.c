@@ -2,6 +2,7 @@
 
 #include "model/compute.h"
 #include "model/pool.h"
+#include "model/use.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -62,6 +63,7 @@ bool enroll_remove(struct store *store, struct cache *cache,
     _autosnap_ struct snapshot *snap = cache_snapshot(cache);
     const struct member *m = snap_get(snap, &kind_member, node);
     const struct node *n = snap_get(snap, &kind_node, node);
+    const struct node_use *use = snap_get(snap, &kind_node_use, node);
     struct snap_iter servers = snap_by(snap, &kind_server, "node", node);
     _autotxn_ struct txn txn = TXN_INIT;
     if (!m && !n)
@@ -77,5 +79,7 @@ bool enroll_remove(struct store *store, struct cache *cache,
         txn_delete_record(&txn, m);
     if (n)
         txn_delete_record(&txn, n);
+    if (use)
+        txn_delete_record(&txn, use);
     return commit(store, &txn, err);
 }

@@ -230,6 +230,8 @@ bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
                const struct placing *at);
 bool fleet_remove(struct fleet *f, uint64_t id);
 bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to);
+/* What it was measured to use. */
+void fleet_set_use(struct fleet *f, uint64_t id, const struct fleet_use *use);
 /* Borrowed until the next put; NULL: none. */
 struct fleet_guest *fleet_guest(const struct fleet *f, uint64_t id);
 /* Guests of a host: fleet_next(f, h, NULL) is the first.  The order tells of

@@ -280,6 +280,13 @@ bool fleet_remove(struct fleet *f, uint64_t id)
     return true;
 }
 
+void fleet_set_use(struct fleet *f, uint64_t id, const struct fleet_use *use)
+{
+    uint32_t slot = map64_get(&f->guest_ids, id);
+    if (slot != MAP64_NONE)
+        f->guests[slot].use = *use;
+}
+
 bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to)
 {
     uint32_t slot = map64_get(&f->guest_ids, id);

@@ -5,6 +5,7 @@
 #include "engine/mix.h"
 #include "engine/placement.h"
 #include "engine/wish.h"
+#include "model/use.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -134,6 +135,26 @@ static bool is_movable(const struct view *v, const struct server *s)
     return true;
 }
 
+static int32_t narrow(int64_t n)
+{
+    return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : (int32_t)n;
+}
+
+/* One that is not measured any more uses nothing that is known. */
+static void set_use(struct view *v, const struct server *s)
+{
+    const struct node_use *u = snap_get(v->to, &kind_node_use, s->node);
+    const struct guest_use *g = u ? node_use_guest(u, s->rec.id) : NULL;
+    struct fleet_use use = { 0 };
+    if (g)
+        use = (struct fleet_use){ .vcpu = narrow(g->vcpu),
+                                  .memory = narrow(g->memory),
+                                  .steal = narrow(g->steal) };
+    uint64_t n = number_of(v, s->rec.kind, s->rec.id, false);
+    if (n)
+        fleet_set_use(v->fleet, n, &use);
+}
+
 static void put_server(struct view *v, const struct server *s)
 {
     struct request request;
@@ -141,6 +162,7 @@ static void put_server(struct view *v, const struct server *s)
         return;
     wish_of_placed_server(v, s, &request);
     put_guest(v, &s->rec, s->node, &request, is_movable(v, s));
+    set_use(v, s);
 }
 
 static void put_volume(struct view *v, const struct volume *volume)
@@ -185,6 +207,16 @@ static void put_again(struct view *v, struct snap_iter it)
 {
     for (const struct record *r; (r = snap_next(&it));)
         on_guest(v, NULL, r);
+}
+
+static void on_use(void *arg, const struct record *old,
+                   const struct record *now)
+{
+    struct view *v = arg;
+    const struct record *any = now ? now : old;
+    struct snap_iter it = snap_by(v->to, &kind_server, "node", any->id);
+    for (const struct server *s; (s = snap_next(&it));)
+        set_use(v, s);
 }
 
 /* ... and whose server may move now, or no longer. */
@@ -542,6 +574,7 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now)
     follow_kind(v, &kind_server_group, on_group);
     follow_kind(v, &kind_server, on_server);
     follow_kind(v, &kind_volume, on_volume);
+    follow_kind(v, &kind_node_use, on_use);
     look_for_deaths(v, was);
     look_for_words(v);
     if (v->snap != snap) {

@@ -14,6 +14,7 @@
  *   server        a guest of the host it is placed on
  *   volume        a guest too, one that only takes thin GiB and never moves
  *   server_group  of its members
+ *   node_use      what guests are measured to use
  *   policy        the policy of row VIEW_POLICY_POOL; the reserve
  *
  * The servers that come, placed or not, are counted in a mix (mix.h), which

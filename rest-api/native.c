@@ -2,6 +2,7 @@
 
 #include "model/compute.h"
 #include "model/pool.h"
+#include "model/use.h"
 #include "rest-api/advice.h"
 #include "rest-api/forecast.h"
 #include "rest-api/membership.h"
@@ -47,6 +48,43 @@ static struct load load_of(struct req *r, const char *node)
     return l;
 }
 
+static int64_t percent(int64_t thousandths)
+{
+    return (thousandths + 5) / 10;
+}
+
+/* Measured and smoothed; nothing before there are figures. */
+static void write_use(struct jw *w, const struct node_use *u)
+{
+    char when[TIME_TEXT_MAX];
+    if (!u) {
+        jw_null(w, "use");
+        return;
+    }
+    jw_obj(w, "use");
+    jw_str(w, "measured", time_format(u->measured, TIME_Z, when));
+    jw_int(w, "cpu_percent", percent(u->cpu));
+    jw_int(w, "steal_percent", percent(u->steal));
+    jw_int(w, "ram_mb", u->memory);
+    jw_int(w, "cpu_pressure_percent", percent(u->cpu_pressure));
+    jw_int(w, "memory_pressure_percent", percent(u->memory_pressure));
+    jw_int(w, "io_pressure_percent", percent(u->io_pressure));
+    jw_arr(w, "servers");
+    for (size_t i = 0; i < u->guests.n; i++) {
+        const struct guest_use *g = LIST_AT(u->guests, struct guest_use, i);
+        jw_obj(w, NULL);
+        jw_str(w, "id", g->id);
+        jw_int(w, "vcpu_thousandths", g->vcpu);
+        jw_int(w, "steal_percent", percent(g->steal));
+        jw_int(w, "ram_mb", g->memory);
+        jw_int(w, "disk_kib_s", g->disk);
+        jw_int(w, "net_kib_s", g->net);
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+    jw_obj_end(w);
+}
+
 static void write_node(struct req *r, struct jw *w, const struct node *n)
 {
     char when[TIME_TEXT_MAX];
@@ -65,6 +103,7 @@ static void write_node(struct req *r, struct jw *w, const struct node *n)
     jw_int(w, "ram_mb_used", l.ram_mb);
     jw_int(w, "disk_gb", n->disk_gb);
     jw_int(w, "servers", l.servers);
+    write_use(w, snap_get(r->snap, &kind_node_use, n->rec.id));
     jw_str(w, "seen", time_format(n->seen, TIME_Z, when));
     jw_obj_end(w);
 }

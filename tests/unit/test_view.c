@@ -9,6 +9,7 @@
 #include "engine/view.h"
 #include "engine/whatif.h"
 #include "engine/wish.h"
+#include "model/use.h"
 
 #define NODES   8
 #define SERVERS 40
@@ -151,6 +152,19 @@ static struct server_group *random_group(const char *id)
     return g;
 }
 
+static struct node_use *random_use(const char *id)
+{
+    struct node_use *u = record_new(&kind_node_use, id);
+    for (int i = 10; i < SERVERS; i += 1 + roll(5)) { /* ascending as text */
+        struct guest_use *g = list_add(u, &u->guests, sizeof(*g));
+        g->id = rec_strf(u, "s%d", i);
+        g->vcpu = roll(4000);
+        g->memory = roll(4000);
+        g->steal = roll(100);
+    }
+    return u;
+}
+
 static void random_change(void)
 {
     static const struct {
@@ -160,9 +174,9 @@ static void random_change(void)
     } kinds[] = {
         { &kind_server, "s", SERVERS, 24 }, { &kind_node, "n", NODES, 6 },
         { &kind_aggregate, "", 4, 2 },      { &kind_volume, "v", 6, 4 },
-        { &kind_server_group, "g", 3, 1 },
+        { &kind_server_group, "g", 3, 1 },  { &kind_node_use, "n", NODES, 3 },
     };
-    int at = roll(37), k = 0;
+    int at = roll(40), k = 0;
     while (at >= kinds[k].weight)
         at -= kinds[k++].weight;
     const char *id = pick(kinds[k].prefix, kinds[k].n);
@@ -173,7 +187,8 @@ static void random_change(void)
                   : k == 1 ? (void *)random_node(id)
                   : k == 2 ? (void *)random_aggregate(id)
                   : k == 3 ? (void *)random_volume(id)
-                           : (void *)random_group(id));
+                  : k == 4 ? (void *)random_group(id)
+                           : (void *)random_use(id));
     world_time += roll(5) * SECOND_US;
 }
 
@@ -245,6 +260,7 @@ static void same_guests(struct view *a, struct view *b,
             continue;
         const struct fleet_guest *x = fleet_guest(view_fleet(a), m);
         const struct fleet_guest *y = fleet_guest(view_fleet(b), n);
+        assert_memory_equal(&x->use, &y->use, sizeof(x->use));
         assert_string_equal(view_fleet(a)->hosts[x->at.host].name,
                             view_fleet(b)->hosts[y->at.host].name);
         assert_int_equal(x->movable, y->movable);

@@ -1,0 +1,41 @@
+/*
+ * use - what a node and its guests are measured to use: smoothed by the node
+ * (daemon/measure.h), read by the engine.
+ *
+ * A record apart from the node's own, because the two change at different
+ * times.  Bounded: USE_GUESTS guests, the busiest of the node.
+ */
+#ifndef CAIRN_MODEL_USE_H
+#define CAIRN_MODEL_USE_H
+
+#include "model/model.h"
+
+#define USE_GUESTS 512
+
+/* Short names: there are many of them.  Ascending by id. */
+struct guest_use {
+    const char *id; /* of the server */
+    int64_t vcpu;   /* thousandths of a vCPU */
+    int64_t steal;  /* thousandths of the time it wanted to run */
+    int64_t memory; /* MiB of the machine's */
+    int64_t disk;   /* KiB/s */
+    int64_t net;    /* KiB/s */
+};
+
+/* id = node name */
+struct node_use {
+    struct record rec;
+    int64_t measured;
+    int64_t cpu;    /* thousandths of the machine's CPUs */
+    int64_t steal;  /* thousandths of them: taken by a hypervisor below */
+    int64_t memory; /* MiB that are not available */
+    int64_t cpu_pressure, memory_pressure, io_pressure; /* thousandths: PSI's
+                                                           some */
+    struct list guests;                                 /* struct guest_use */
+};
+
+/* NULL: it was not measured. */
+const struct guest_use *node_use_guest(const struct node_use *u,
+                                       const char *id);
+
+#endif
