@@ -190,7 +190,6 @@ static void read_guest(struct guest *g, const struct domain_stats *is,
 }
 
 struct pass {
-    struct measure *m;
     char ids[GUESTS][UUID_SIZE];
     size_t n;
 };
@@ -207,8 +206,7 @@ static void read_guests(struct measure *m, int64_t now)
     struct hypervisor *h = m->c.hypervisor;
     struct error err = { 0 };
     _autofree_ struct pass *p = xcalloc(1, sizeof(*p));
-    p->m = m;
-    if (h && !h->ops->list(h, on_domain, p, &err))
+    if (!h->ops->list(h, on_domain, p, &err))
         log_limited(LOG_WARN, LOG_NAME, "%s", err.text);
     for (size_t i = 0; i < p->n; i++) {
         struct domain_stats stats;

@@ -43,8 +43,12 @@ static bool say_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
 static bool say_stats(struct hypervisor *h, const char *id,
                       struct domain_stats *out, struct error *err)
 {
-    *out = machine.stats[GUESTS_MAX - (id[6] - '0')];
-    return true;
+    for (int i = 0; i < machine.n; i++)
+        if (strcmp(id_of(i), id) == 0) {
+            *out = machine.stats[i];
+            return true;
+        }
+    return error_set(err, ERR_NOT_FOUND, "no domain %s", id);
 }
 
 static const struct hypervisor_ops ops = { .list = say_list,
