@@ -138,7 +138,7 @@ static const struct node_use *get(void)
 
 static void test_figures(void **state)
 {
-    const int ran[] = { 1500, 250 }, waited[] = { 500, 0 };
+    const int ran[GUESTS_MAX] = { 1500, 250 }, waited[GUESTS_MAX] = { 500, 0 };
     for (int i = 0; i < 30; i++)
         tick(ran, waited, 60);
     _autorecord_ const struct node_use *u = get();
@@ -165,8 +165,8 @@ static void test_figures(void **state)
  * often than every half a minute. */
 static void test_writes_seldom(void **state)
 {
-    const int ran[] = { 1000, 1000 }, much[] = { 3000, 1000 },
-              none[] = { 0, 0 };
+    const int ran[GUESTS_MAX] = { 1000, 1000 },
+              much[GUESTS_MAX] = { 3000, 1000 }, none[GUESTS_MAX] = { 0, 0 };
     for (int i = 0; i < 30; i++)
         tick(ran, none, 50);
     int64_t revision = cache_revision(world_cache);
@@ -183,7 +183,8 @@ static void test_writes_seldom(void **state)
 
 static void test_guests_come_and_go(void **state)
 {
-    const int ran[] = { 1000, 1000, 1000 }, none[] = { 0, 0, 0 };
+    const int ran[GUESTS_MAX] = { 1000, 1000, 1000 },
+              none[GUESTS_MAX] = { 0, 0, 0 };
     for (int i = 0; i < 8; i++)
         tick(ran, none, 50);
     machine.state[1] = DOMAIN_OFF;
@@ -215,8 +216,9 @@ static void put_node(const char *name)
  * b is idle: one of them should go there.  What was allocated says nothing. */
 static void test_the_plan_relieves(void **state)
 {
-    const int ran[] = { 2000, 2000 }, waited[] = { 1000, 1000 };
-    const int calm[] = { 200, 200 }, none[] = { 0, 0 };
+    const int ran[GUESTS_MAX] = { 2000, 2000 },
+              waited[GUESTS_MAX] = { 1000, 1000 };
+    const int calm[GUESTS_MAX] = { 200, 200 }, none[GUESTS_MAX] = { 0, 0 };
     for (int i = 0; i < 2; i++) {
         struct server *s = record_new(&kind_server, id_of(i));
         s->vcpus = 3;
