@@ -44,7 +44,7 @@ static bool say_stats(struct hypervisor *h, const char *id,
                       struct domain_stats *out, struct error *err)
 {
     for (int i = 0; i < machine.n; i++)
-        if (strcmp(id_of(i), id) == 0) {
+        if (i < GUESTS_MAX && strcmp(id_of(i), id) == 0) {
             *out = machine.stats[i];
             return true;
         }
@@ -69,7 +69,7 @@ static void tick(const int *ran, const int *waited, int percent)
 {
     char text[256];
     struct error err = { 0 };
-    for (int i = 0; i < machine.n; i++) {
+    for (int i = 0; i < machine.n && i < GUESTS_MAX; i++) {
         machine.stats[i].cpu_ns += ran[i] * INT64_C(10000000);
         machine.stats[i].wait_ns += waited[i] * INT64_C(10000000);
         machine.stats[i].net_bytes += 10 * 1024 * 2048;
