@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROUGH_BITS 6 /* of an amount, that count */
 #define WORTH_BITS 46
 #define FINE_BITS  10 /* of a capacity: shapes differ by a thousandth */
 #define ANY_NUMBER 1000000
@@ -203,12 +204,23 @@ static void price(struct offers *o, const struct pool *p)
 
 /* ---- draws --------------------------------------------------------------- */
 
+int32_t offers_rough(int32_t v)
+{
+    int drop = v > 0 ? 32 - __builtin_clz((unsigned)v) - ROUGH_BITS : 0;
+    return drop > 0 ? v >> drop << drop : v;
+}
+
+/* What a host has free is rough.  Where no devices count, needs are as rough,
+ * or what fits exactly would not: 8 vCPUs into the 7.9 that 8 become. */
 static void translate(const struct offers *o, const struct fleet *f,
                       struct shape *s, const struct demand *d)
 {
     struct offer *to = &s->offers[s->n_offers++];
-    for (int i = 0; i < o->n_resources; i++)
-        to->need[i] = d->need[o->resources[i]];
+    bool devices = f->hosts[s->first].n_devices > 0;
+    for (int i = 0; i < o->n_resources; i++) {
+        int32_t need = d->need[o->resources[i]];
+        to->need[i] = devices ? need : offers_rough(need);
+    }
     for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++) {
         const struct request_device *want = &d->devices[k];
         to->parts[k] = (struct offer_part){

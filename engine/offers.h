@@ -80,6 +80,10 @@ struct offers {
     uint32_t *shape_of; /* by host; MAP64_NONE: vacant */
 };
 
+/* Down to a few significant bits: many more hosts are in equal states, and
+ * what a draw would show of the rest is noise. */
+int32_t offers_rough(int32_t v);
+
 void offers_make(struct offers *o, const struct fleet *f);
 void offers_clear(struct offers *o);
 /* The shape of a host that is not vacant, with its offers. */

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MEMO_BITS  17 /* at least; 16 states a host beyond that */
-#define ROUGH_BITS 6
-#define NEXT_PART  8  /* of what counts: what the very next cannot use */
-#define TOLL_PART  16 /* of a device's worth, at the mean pressure */
-#define NOTHING    UINT64_MAX /* no version */
+#define MEMO_BITS 17         /* at least; 16 states a host beyond that */
+#define NEXT_PART 8          /* of what counts: what the very next cannot use */
+#define TOLL_PART 16         /* of a device's worth, at the mean pressure */
+#define NOTHING   UINT64_MAX /* no version */
 
 /* What counts of a host's state; devices alike are in falling order. */
 struct state {
@@ -330,14 +329,6 @@ static void sort_devices(struct state *s, const struct fleet_host *h)
         }
 }
 
-/* Down to a number of ROUGH_BITS significant bits: many more hosts are in
- * equal states, and what a draw would show of the rest is noise. */
-static int32_t rough(int32_t v)
-{
-    int drop = v > 0 ? 32 - __builtin_clz((unsigned)v) - ROUGH_BITS : 0;
-    return drop > 0 ? v >> drop << drop : v;
-}
-
 /* The host as it is (`d` NULL), or with a guest in this place. */
 static void look(struct outlook *o, const struct fleet *f, uint32_t host,
                  const struct demand *d, const struct placing *at,
@@ -349,7 +340,7 @@ static void look(struct outlook *o, const struct fleet *f, uint32_t host,
     s->n_devices = h->n_devices;
     for (int i = 0; i < o->offers.n_resources; i++) {
         int r = o->offers.resources[i];
-        s->free[i] = rough(f->free[r][host] - (d ? d->need[r] : 0));
+        s->free[i] = offers_rough(f->free[r][host] - (d ? d->need[r] : 0));
     }
     for (int i = 0; i < h->n_devices; i++) {
         s->device[i] = h->devices[i].free;

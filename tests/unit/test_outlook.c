@@ -248,6 +248,22 @@ static void test_memory_is_true(void **state)
     mix_free(mix);
 }
 
+/* Nearly all ask for 8 vCPUs: the host that has just as many is left to them,
+ * and one that is begun takes what is small. */
+static void test_what_fits_exactly(void **state)
+{
+    (void)state;
+    struct world w = new_world();
+    struct request large = asks(8, 1, 0, 0), small = asks(2, 4, 0, 0);
+    add_host(&w, 8, 16, 0, 0);
+    uint32_t begun = add_host(&w, 8, 16, 0, 0);
+    learn(&w, &large, 200);
+    learn(&w, &small, 4);
+    put(&w, &small, begun, 0);
+    assert_int_equal(place(&w, &small).host, begun);
+    end_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_spares_cpus_of_gpus),
         cmocka_unit_test(test_keeps_hosts_whole),
         cmocka_unit_test(test_plain_hosts),
+        cmocka_unit_test(test_what_fits_exactly),
         cmocka_unit_test(test_without_mix),
         cmocka_unit_test(test_memory_is_true),
     };
