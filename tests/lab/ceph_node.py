@@ -86,7 +86,7 @@ def attach(demo, server, volume):
 
 
 def detach(demo, server, volume):
-    demo.compute.delete_volume_attachment(server, volume.id)
+    demo.compute.delete_volume_attachment(volume.id, server)
     until("and taken off again", lambda: is_state(demo, volume, "available"))
 
 
@@ -120,9 +120,10 @@ def plug_in_disks():
 def cut_power(demo, server):
     node("down", "--cut")
     node("up")
-    until("after a power cut the guest runs again", lambda:
-          demo.compute.get_server(server.id).status == "ACTIVE" and
-          "running" in on_node("virsh", "domstate", server.id), 90)
+    until("after a power cut the guest is seen to be off", lambda:
+          demo.compute.get_server(server.id).status == "SHUTOFF")
+    demo.compute.start_server(server.id)
+    until("and starts from its disk", lambda: is_up(demo, server))
 
 
 def main():
