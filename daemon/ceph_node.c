@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define LOOK_US    (15 * SECOND_US)
+#define CLEAN_US   (20 * SECOND_US)
 #define CONNECT_US (10 * SECOND_US)
 #define MON        0
 #define MGR        1
@@ -36,6 +37,7 @@ struct ceph_node {
     struct reconciler *queue; /* NULL before ceph_node_follow */
     struct disk disks[DISKS_MAX];
     size_t n_disks;
+    int64_t began; /* monotonic */
     uint64_t told; /* of which disks the log knows why they are not taken */
 };
 
@@ -373,8 +375,13 @@ static bool found(struct ceph_node *n, struct error *err)
     return true;
 }
 
-static bool pool_is_there(const struct ceph_seen *seen)
+/* Until data is where it should be the cluster knows of no free space; but a
+ * node of a pool that is being repaired does not wait for that. */
+static bool pool_is_there(const struct ceph_node *n,
+                          const struct ceph_seen *seen)
 {
+    if (!seen->facts.clean && env_mono(n->files.env) < n->began + CLEAN_US)
+        return false;
     for (size_t i = 0; i < seen->facts.n_pools; i++)
         if (strcmp(seen->pools[i].name, seen->facts.pool) == 0)
             return seen->pools[i].ready && seen->n_up > 0;
@@ -400,7 +407,7 @@ static bool look(struct ceph_node *n, struct ceph *c, bool *there,
         snprintf(seen.mgrs[0], CEPH_NAME_MAX, "%s", n->files.node);
         seen.facts.n_mgrs = 1;
     }
-    *there = pool_is_there(&seen);
+    *there = pool_is_there(n, &seen);
     n_steps = ceph_plan(&seen.facts, steps);
     ceph_seen_free(&seen);
     while (done < n_steps && do_step(n, c, &steps[done], err))
@@ -432,8 +439,8 @@ bool ceph_node_settle(struct ceph_node *n, struct error *err)
     bool there, ok = settle(n, &there, err);
     if (there && !ok && err->code != ERR_BUSY)
         log_warn("ceph", "%s", err->text);
-    return there || (ok && error_set(err, ERR_BUSY,
-                                     "no disk of this node is in use yet"));
+    return there ||
+           (ok && error_set(err, ERR_BUSY, "its data is not in place yet"));
 }
 
 static enum reconcile_verdict follow(void *self, const char *key,
@@ -474,6 +481,7 @@ struct ceph_node *ceph_node_start(const struct config *config,
                                   struct error *err)
 {
     struct ceph_node *n = xcalloc(1, sizeof(*n));
+    n->began = env_mono(env);
     if (ceph_files_open(&n->files, config, env, node, err) && start(n, err))
         return n;
     ceph_node_free(n);

@@ -540,15 +540,15 @@ static void start_renewal(struct core *c)
 
 /* ---- all together ------------------------------------------------------ */
 
-/* A second; false: we are to stop. */
-static bool wait_a_second(void)
+/* False: we are to stop. */
+static bool wait_a_moment(int ms)
 {
-    static const struct timespec second = { .tv_sec = 1 };
+    const struct timespec moment = { ms / 1000, ms % 1000 * 1000000L };
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    return sigtimedwait(&set, NULL, &second) < 0;
+    return sigtimedwait(&set, NULL, &moment) < 0;
 }
 
 /* Until enough of etcd's members answer: when a pool is switched on, they
@@ -564,7 +564,7 @@ static bool open_store(struct core *c, struct error *err)
         if (err->code != ERR_UNAVAILABLE && err->code != ERR_UNKNOWN)
             return false;
         log_limited(LOG_WARN, "core", "no state yet: %s", err->text);
-        if (!wait_a_second())
+        if (!wait_a_moment(1000))
             return false;
     }
     return true;
@@ -593,7 +593,7 @@ static bool enter_pool(struct core *c, struct error *err)
     while (!peers_join(&c->pool, c->config, c->env, c->node, own_address(c),
                        err)) {
         log_limited(LOG_WARN, "core", "not in a pool yet: %s", err->text);
-        if (!wait_a_second())
+        if (!wait_a_moment(1000))
             return false;
     }
     log_info("core", "joined the pool %s (%s)", c->pool.pool_name,
@@ -683,7 +683,7 @@ static bool start_ceph(struct core *c, struct error *err)
         return false;
     while (!ceph_node_settle(c->ceph, err)) {
         log_limited(LOG_WARN, "core", "no volumes yet: %s", err->text);
-        if (err->code != ERR_BUSY && !wait_a_second())
+        if (!wait_a_moment(err->code == ERR_BUSY ? 100 : 1000))
             return false;
     }
     ceph_node_follow(c->ceph);
