@@ -220,8 +220,11 @@ static void read_answer(const struct cluster *c, const char *log,
 void mip_solve(const struct cluster *c, int migrations, int deadline,
                struct mip_answer *out)
 {
-    char folder[] = "/tmp/rebalance-XXXXXX", program[64], log[64], seconds[16];
+    const char *base = getenv("TMPDIR");
+    char folder[256], program[272], log[272], seconds[16];
     *out = (struct mip_answer){ 0 };
+    snprintf(folder, sizeof(folder), "%.200s/rebalance-XXXXXX",
+             base ? base : "/tmp");
     if (!installed("cbc") || !mkdtemp(folder))
         return;
     snprintf(program, sizeof(program), "%s/program.lp", folder);

@@ -1,5 +1,7 @@
 /* The RBD driver against a real Ceph cluster; tests/lab/rbd starts one and
  * runs this in it. CEPH_CONF names the cluster. */
+#include "shell.h"
+#include "tempdir.h"
 #include "test.h"
 
 #include "common/alloc.h"
@@ -12,12 +14,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #define MIB INT64_C(1048576)
 
 struct fixture {
-    char dir[64];
+    char dir[TEMPDIR_MAX];
     struct ceph *ceph;
     rados_ioctx_t io;
     struct volumes *v;
@@ -37,28 +38,13 @@ static void refused(bool ok, enum error_code code)
     assert_string_equal(error_code_name(err.code), error_code_name(code));
 }
 
-/* Runs a shell command in the test's directory; its exit code. */
-static int __attribute__((format(printf, 2, 3)))
-shell(const struct fixture *f, const char *fmt, ...)
-{
-    char command[2048];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = snprintf(command, sizeof(command), "cd %s && ", f->dir);
-    vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
-    va_end(ap);
-    int status = system(command); /* NOLINT: a test's own command */
-    return WEXITSTATUS(status);
-}
-
 static int setup(void **state)
 {
     struct fixture *f = xcalloc(1, sizeof(*f));
     const struct ceph_config ceph = { .conf = getenv("CEPH_CONF"),
                                       .client = "admin" };
-    strcpy(f->dir, "/tmp/cairn-test-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
-    shell(f, "chmod 755 .");
+    tempdir_make(f->dir);
+    shell_in(f->dir, "chmod 755 .");
     must((f->ceph = ceph_connect(&ceph, &err)) != NULL);
     must((f->io = ceph_pool(f->ceph, "rbd", &err)) != NULL);
     const struct rbd_config config = { .ceph = f->ceph,
@@ -82,11 +68,12 @@ static int teardown(void **state)
     must(rbd_image_each(f->io, remove_one, f, &err));
     for (int i = 0; i < 16; i++) /* clones of clones: the youngest first */
         must(f->v->ops->tidy(f->v, &err));
-    assert_int_equal(shell(f, "test -z \"$(rbd ls; rbd trash ls -a)\""), 0);
+    assert_int_equal(shell_in(f->dir, "test -z \"$(rbd ls; rbd trash ls -a)\""),
+                     0);
     f->v->ops->close(f->v);
     rados_ioctx_destroy(f->io);
     ceph_free(f->ceph);
-    shell(f, "rm -rf %s", f->dir);
+    shell_in(f->dir, "rm -rf %s", f->dir);
     free(f);
     return 0;
 }
@@ -99,32 +86,34 @@ static bool upload(struct fixture *f, const char *file, const char *id,
     int fd = f->v->ops->image_open_write(f->v, id, &err);
     must(fd >= 0);
     close(fd);
-    assert_int_equal(shell(f, "cat %s > uploads/%s", file, id), 0);
+    assert_int_equal(shell_in(f->dir, "cat %s > uploads/%s", file, id), 0);
     return f->v->ops->image_commit(f->v, id, format, info, &err);
 }
 
 /* 8 MiB whose first holds 'A', as blob "img.qcow2". */
 static void base_image(struct fixture *f, struct image_info *info)
 {
-    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
-                              "qemu-io -c 'write -q -P 65 0 1M' src"),
+    assert_int_equal(shell_in(f->dir, "qemu-img create -q -f qcow2 src 8M && "
+                                      "qemu-io -c 'write -q -P 65 0 1M' src"),
                      0);
     must(upload(f, "src", "img", "qcow2", info));
 }
 
 static void fill(struct fixture *f, const char *path, int byte, int mib)
 {
-    assert_int_equal(shell(f, "qemu-io -f raw -c 'write -q -P %d %dM 1M' %s",
-                           byte, mib, path),
+    assert_int_equal(shell_in(f->dir,
+                              "qemu-io -f raw -c 'write -q -P %d %dM 1M' %s",
+                              byte, mib, path),
                      0);
 }
 
 static bool holds(struct fixture *f, const char *path, int byte, int mib)
 {
-    return shell(f,
-                 "qemu-io -r -f raw -c 'read -q -P %d %dM 1M' %s >out 2>&1 && "
-                 "! grep -q failed out",
-                 byte, mib, path) == 0;
+    return shell_in(
+               f->dir,
+               "qemu-io -r -f raw -c 'read -q -P %d %dM 1M' %s >out 2>&1 && "
+               "! grep -q failed out",
+               byte, mib, path) == 0;
 }
 
 static void volume(struct fixture *f, const char *id, enum volume_source from,
@@ -138,7 +127,8 @@ static void download(struct fixture *f, const char *blob, const char *as)
 {
     int fd = f->v->ops->image_open_read(f->v, blob, &err);
     must(fd >= 0);
-    assert_int_equal(shell(f, "cat /proc/%d/fd/%d > %s", getpid(), fd, as), 0);
+    assert_int_equal(
+        shell_in(f->dir, "cat /proc/%d/fd/%d > %s", getpid(), fd, as), 0);
     close(fd);
 }
 
@@ -160,7 +150,7 @@ static void test_upload_boot_download(void **state)
     assert_true(holds(f, path, 'A', 0));
     assert_true(holds(f, path, 0, 15));
     download(f, info.blob, "back");
-    assert_int_equal(shell(f, "cmp src back"), 0);
+    assert_int_equal(shell_in(f->dir, "cmp src back"), 0);
     must(f->v->ops->image_delete(f->v, info.blob, &err));
     assert_true(holds(f, path, 'A', 0)); /* from the trash */
     refused(f->v->ops->disk_create(f->v, "s2", info.blob, 0, path, &err),
@@ -171,27 +161,28 @@ static void test_raw_is_kept_once(void **state)
 {
     struct fixture *f = *state;
     struct image_info info;
-    assert_int_equal(shell(f, "head -c 3000000 /dev/urandom > src && "
-                              "truncate -s 5000000 src"),
+    assert_int_equal(shell_in(f->dir, "head -c 3000000 /dev/urandom > src && "
+                                      "truncate -s 5000000 src"),
                      0);
     must(upload(f, "src", "r", "raw", &info));
     assert_int_equal(info.size, 5000000);
     assert_int_equal(info.virtual_size % 512, 0);
     download(f, info.blob, "back");
-    assert_int_equal(shell(f, "cmp src back"), 0);
-    assert_int_equal(shell(f, "test \"$(rbd ls)\" = image.r"), 0);
+    assert_int_equal(shell_in(f->dir, "cmp src back"), 0);
+    assert_int_equal(shell_in(f->dir, "test \"$(rbd ls)\" = image.r"), 0);
 }
 
 static void test_hostile_image(void **state)
 {
     struct fixture *f = *state;
     struct image_info info;
-    assert_int_equal(shell(f, "qemu-img create -q -f raw secret 1M && qemu-img "
+    assert_int_equal(shell_in(f->dir,
+                              "qemu-img create -q -f raw secret 1M && qemu-img "
                               "create -q -f qcow2 -b secret -F raw src"),
                      0);
     refused(upload(f, "src", "bad", "qcow2", &info), ERR_INVALID);
     must(f->v->ops->image_discard(f->v, "bad", &err));
-    assert_int_equal(shell(f, "test -z \"$(rbd ls)\""), 0);
+    assert_int_equal(shell_in(f->dir, "test -z \"$(rbd ls)\""), 0);
 }
 
 /* A crash in the middle of an import left an image without its seal. */
@@ -262,10 +253,10 @@ static void test_in_use(void **state)
     assert_int_equal(rbd_write(guest, 0, 3, "xyz"), 3);
     rbd_close(guest);
     must(f->v->ops->volume_extend(f->v, "one", 32 * MIB, &err));
-    assert_int_equal(shell(f,
-                           "qemu-img convert -f raw -O raw %s f && "
-                           "test \"$(head -c 3 f)\" = abc",
-                           path),
+    assert_int_equal(shell_in(f->dir,
+                              "qemu-img convert -f raw -O raw %s f && "
+                              "test \"$(head -c 3 f)\" = abc",
+                              path),
                      0);
 }
 
@@ -364,8 +355,8 @@ static void test_commands(void **state)
 static void test_no_cluster(void **state)
 {
     struct fixture *f = *state;
-    assert_int_equal(shell(f, "sed 's/:3300/:3999/; s/:6789/:3998/' "
-                              "$CEPH_CONF > conf"),
+    assert_int_equal(shell_in(f->dir, "sed 's/:3300/:3999/; s/:6789/:3998/' "
+                                      "$CEPH_CONF > conf"),
                      0);
     _autofree_ char *conf = xasprintf("%s/conf", f->dir);
     const struct ceph_config config = { conf, "admin", 2 * SECOND_US };

@@ -1,3 +1,4 @@
+#include "shell.h"
 #include "tempdir.h"
 #include "test.h"
 
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #define MIB (1 << 20)
 
@@ -20,20 +20,6 @@ struct fixture {
     struct local_config config;
     struct volumes *v;
 };
-
-/* Runs a shell command on the driver's files; its exit code. */
-static int __attribute__((format(printf, 2, 3)))
-shell(const struct fixture *f, const char *fmt, ...)
-{
-    char command[2048];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = snprintf(command, sizeof(command), "cd %s && ", f->dir);
-    vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
-    va_end(ap);
-    int status = system(command); /* NOLINT: a test's own command */
-    return WEXITSTATUS(status);
-}
 
 static void open_driver(struct fixture *f)
 {
@@ -57,7 +43,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     f->v->ops->close(f->v);
-    shell(f, "rm -rf %s", f->dir);
+    shell_in(f->dir, "rm -rf %s", f->dir);
     free(f);
     return 0;
 }
@@ -70,7 +56,7 @@ static bool upload(struct fixture *f, const char *file, const char *id,
     int to = f->v->ops->image_open_write(f->v, id, err);
     assert_true(to >= 0);
     close(to);
-    assert_int_equal(shell(f, "cat %s > uploads/%s", file, id), 0);
+    assert_int_equal(shell_in(f->dir, "cat %s > uploads/%s", file, id), 0);
     return f->v->ops->image_commit(f->v, id, disk_format, info, err);
 }
 
@@ -84,8 +70,8 @@ static void must(bool ok, const struct error *err)
 static void base_image(struct fixture *f, struct image_info *info)
 {
     struct error err = { 0 };
-    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
-                              "qemu-io -c 'write -q -P 65 0 1M' src"),
+    assert_int_equal(shell_in(f->dir, "qemu-img create -q -f qcow2 src 8M && "
+                                      "qemu-io -c 'write -q -P 65 0 1M' src"),
                      0);
     must(upload(f, "src", "img", "qcow2", info, &err), &err);
 }
@@ -93,16 +79,17 @@ static void base_image(struct fixture *f, struct image_info *info)
 static bool holds(struct fixture *f, const char *path, int byte, int from_mib,
                   int mib)
 {
-    return shell(f,
-                 "qemu-io -r -f qcow2 -c 'read -q -P %d %dM %dM' %s "
-                 ">out 2>&1 && ! grep -q failed out",
-                 byte, from_mib, mib, path) == 0;
+    return shell_in(f->dir,
+                    "qemu-io -r -f qcow2 -c 'read -q -P %d %dM %dM' %s "
+                    ">out 2>&1 && ! grep -q failed out",
+                    byte, from_mib, mib, path) == 0;
 }
 
 static void fill(struct fixture *f, const char *path, int byte, int mib)
 {
-    assert_int_equal(shell(f, "qemu-io -f qcow2 -c 'write -q -P %d %dM 1M' %s",
-                           byte, mib, path),
+    assert_int_equal(shell_in(f->dir,
+                              "qemu-io -f qcow2 -c 'write -q -P %d %dM 1M' %s",
+                              byte, mib, path),
                      0);
 }
 
@@ -110,7 +97,7 @@ static int files_in(struct fixture *f, const char *place)
 {
     char cmd[64];
     snprintf(cmd, sizeof(cmd), "exit $(ls %s | wc -l)", place);
-    return shell(f, "%s", cmd);
+    return shell_in(f->dir, "%s", cmd);
 }
 
 static void image_becomes_blob(void **state)
@@ -123,7 +110,7 @@ static void image_becomes_blob(void **state)
     assert_int_equal(info.virtual_size, 8 * MIB);
     assert_string_equal(info.md5, "");
     assert_int_equal(files_in(f, "uploads"), 0);
-    assert_int_equal(shell(f, "cmp src images/img.qcow2"), 0);
+    assert_int_equal(shell_in(f->dir, "cmp src images/img.qcow2"), 0);
     /* Again: the answer got lost. */
     struct image_info again;
     struct error err;
@@ -163,11 +150,12 @@ static void raw_image_is_sparse(void **state)
     struct image_info info;
     struct stat st;
     char path[TEMPDIR_MAX + 32];
-    assert_int_equal(shell(f, "head -c 8M /dev/zero > r && echo x >> r"), 0);
+    assert_int_equal(
+        shell_in(f->dir, "head -c 8M /dev/zero > r && echo x >> r"), 0);
     must(upload(f, "r", "r", "raw", &info, &err), &err);
     assert_string_equal(info.blob, "r.raw");
     assert_int_equal(info.size, 8 * MIB + 2);
-    assert_int_equal(shell(f, "cmp r images/r.raw"), 0);
+    assert_int_equal(shell_in(f->dir, "cmp r images/r.raw"), 0);
     snprintf(path, sizeof(path), "%s/images/r.raw", f->dir);
     assert_int_equal(stat(path, &st), 0);
     assert_true(st.st_blocks * 512 < MIB);
@@ -183,14 +171,15 @@ static void conversions(void **state)
     };
     struct fixture *f = *state;
     struct error err;
-    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 s 8M && "
-                              "qemu-io -c 'write -q -P 66 1M 1M' s"),
+    assert_int_equal(shell_in(f->dir, "qemu-img create -q -f qcow2 s 8M && "
+                                      "qemu-io -c 'write -q -P 66 1M 1M' s"),
                      0);
     for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
         struct image_info info, again;
         char md5[DIGEST_MD5_SIZE], sha512[DIGEST_SHA512_SIZE];
         assert_int_equal(
-            shell(f, "qemu-img convert -q -O %s s t", formats[i][0]), 0);
+            shell_in(f->dir, "qemu-img convert -q -O %s s t", formats[i][0]),
+            0);
         must(upload(f, "t", "c", formats[i][1], &info, &err), &err);
         assert_string_equal(info.format, "qcow2");
         assert_true(holds(f, "images/c.qcow2", 66, 1, 1));
@@ -235,7 +224,7 @@ static void refusals_leave_nothing(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct image_info info;
         struct error err = { 0 };
-        assert_int_equal(shell(f, "rm -f t d && %s", bad[i][0]), 0);
+        assert_int_equal(shell_in(f->dir, "rm -f t d && %s", bad[i][0]), 0);
         if (upload(f, "t", "bad", bad[i][1], &info, &err))
             fail_msg("taken: %s", bad[i][0]);
         if (!strstr(err.text, bad[i][2]))
@@ -411,7 +400,8 @@ static void volume_in_use(void **state)
     char path[STORAGE_PATH_MAX];
     struct image_info info;
     create(f, "v", SOURCE_EMPTY, NULL, 4);
-    assert_int_equal(shell(f, "mkfifo in && (qemu-io -f qcow2 "
+    assert_int_equal(shell_in(f->dir,
+                              "mkfifo in && (qemu-io -f qcow2 "
                               "volumes/v.qcow2 <in >io.log 2>&1 &) && "
                               "exec 7>in && echo 'write -P 5 0 64k' >&7 && "
                               "sleep 1 && (sleep 8 & echo $! >pid) >&7"),
@@ -425,7 +415,7 @@ static void volume_in_use(void **state)
                                             "raw", &info, &err));
     assert_int_equal(err.code, ERR_CONFLICT);
     assert_int_equal(files_in(f, "tmp") + files_in(f, "base"), 0);
-    assert_int_equal(shell(f, "kill $(cat pid); sleep 0.3"), 0);
+    assert_int_equal(shell_in(f->dir, "kill $(cat pid); sleep 0.3"), 0);
     must(f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "v", path, &err),
          &err);
 }
@@ -540,7 +530,7 @@ static void half_moved_is_removed(void **state)
     must(begin(f, "s", false, path, &err), &err);
     int guest = guest_opens(path);
     must(begin(f, "s", true, path, &err), &err);
-    assert_int_equal(shell(f, "ln -sfn v.qcow2 heads/*"), 0);
+    assert_int_equal(shell_in(f->dir, "ln -sfn v.qcow2 heads/*"), 0);
     close(guest);
     must(f->v->ops->volume_delete(f->v, "v", &err), &err);
     must(f->v->ops->snapshot_delete(f->v, "s", &err), &err);
@@ -568,11 +558,11 @@ static void volume_as_image(void **state)
     create(f, "w", SOURCE_IMAGE, "u2.qcow2", 4);
     assert_true(holds(f, "volumes/w.qcow2", 9, 1, 1));
     /* A guest wrote a qcow2 header on its disk: not a raw image. */
-    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 t 1M && "
-                              "qemu-img convert -n -f raw -O qcow2 t "
-                              "volumes/v.qcow2 2>/dev/null; "
-                              "qemu-img convert -f raw -O qcow2 t "
-                              "volumes/v.qcow2"),
+    assert_int_equal(shell_in(f->dir, "qemu-img create -q -f qcow2 t 1M && "
+                                      "qemu-img convert -n -f raw -O qcow2 t "
+                                      "volumes/v.qcow2 2>/dev/null; "
+                                      "qemu-img convert -f raw -O qcow2 t "
+                                      "volumes/v.qcow2"),
                      0);
     assert_false(f->v->ops->volume_to_image(f->v, SOURCE_VOLUME, "v", "u3",
                                             "raw", &info, &err));
@@ -773,15 +763,15 @@ static void killed_at_any_step(void **state)
                                         "disks/d",      "snapshots/z",
                                         "volumes/m~ms", "snapshots/ms" };
     struct error err;
-    assert_int_equal(shell(f, "qemu-img create -q -f qcow2 src 8M && "
-                              "qemu-io -c 'write -q -P 65 0 1M' src && "
-                              "qemu-img convert -O vmdk src src.vmdk"),
+    assert_int_equal(shell_in(f->dir, "qemu-img create -q -f qcow2 src 8M && "
+                                      "qemu-io -c 'write -q -P 65 0 1M' src && "
+                                      "qemu-img convert -O vmdk src src.vmdk"),
                      0);
     bool over = false;
     int n = 0;
     for (; !over; n++) {
         close(f->v->ops->image_open_write(f->v, "img", &err));
-        assert_int_equal(shell(f, "cat src.vmdk > uploads/img"), 0);
+        assert_int_equal(shell_in(f->dir, "cat src.vmdk > uploads/img"), 0);
         over = survives(f, story, n);
         f->v->ops->close(f->v);
         open_driver(f);
@@ -822,15 +812,15 @@ static void full_disk(void **state)
     struct error err;
     char path[STORAGE_PATH_MAX];
     struct volume_spec spec = { 4 * MIB, SOURCE_EMPTY, NULL };
-    if (shell(f, "mount -t tmpfs -o size=3m none . 2>/dev/null") != 0)
+    if (shell_in(f->dir, "mount -t tmpfs -o size=3m none . 2>/dev/null") != 0)
         skip();
     f->v->ops->close(f->v);
     open_driver(f);
-    shell(f, "head -c 4M /dev/zero > full 2>/dev/null");
+    shell_in(f->dir, "head -c 4M /dev/zero > full 2>/dev/null");
     bool made = f->v->ops->volume_create(f->v, "v", &spec, path, &err) &&
                 f->v->ops->volume_create(f->v, "v2", &spec, path, &err);
     int left = files_in(f, "tmp") + files_in(f, "base");
-    shell(f, "cd / && umount -l %s", f->dir);
+    shell_in(f->dir, "cd / && umount -l %s", f->dir);
     f->v->ops->close(f->v);
     open_driver(f);
     assert_false(made);

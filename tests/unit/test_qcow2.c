@@ -1,13 +1,13 @@
 #include "test.h"
 
 #include "common/cleanup.h"
+#include "shell.h"
 #include "storage/inspect.h"
 #include "storage/qcow2.h"
 #include "tempdir.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #define MIB (INT64_C(1) << 20)
 #define GIB (INT64_C(1) << 30)
@@ -27,17 +27,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static int __attribute__((format(printf, 1, 2))) shell(const char *fmt, ...)
-{
-    char command[2048];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = snprintf(command, sizeof(command), "cd %s && ", dir);
-    vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
-    va_end(ap);
-    return WEXITSTATUS(system(command)); /* NOLINT: a test's own command */
-}
-
 static void make(const char *name, int64_t size, const char *backing,
                  const char *driver)
 {
@@ -53,12 +42,13 @@ static void make(const char *name, int64_t size, const char *backing,
 /* What qemu-img says of ours and of its own differs in names and times. */
 static void same_as_qemu(const char *ours, const char *theirs)
 {
-    assert_int_equal(shell("qemu-img check -q %s", ours), 0);
+    assert_int_equal(shell_in(dir, "qemu-img check -q %s", ours), 0);
     assert_int_equal(
-        shell("for f in %s %s; do qemu-img info --output=json $f |"
-              " grep -v -e '\"filename\"' -e actual-size >$f.info; done;"
-              " cmp %s.info %s.info",
-              ours, theirs, ours, theirs),
+        shell_in(dir,
+                 "for f in %s %s; do qemu-img info --output=json $f |"
+                 " grep -v -e '\"filename\"' -e actual-size >$f.info; done;"
+                 " cmp %s.info %s.info",
+                 ours, theirs, ours, theirs),
         0);
 }
 
@@ -67,30 +57,34 @@ static void empty_disks_of_all_sizes(void **state)
     const int64_t sizes[] = { 512, 100 * MIB, 512 * MIB, 512 * MIB + 512,
                               GIB, 3 * TIB,   64 * TIB };
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-        shell("rm -f *");
+        shell_in(dir, "rm -f *");
         make("ours", sizes[i], NULL, NULL);
-        assert_int_equal(shell("qemu-img create -q -f qcow2 theirs %lld",
-                               (long long)sizes[i]),
+        assert_int_equal(shell_in(dir,
+                                  "qemu-img create -q -f qcow2 theirs %lld",
+                                  (long long)sizes[i]),
                          0);
         same_as_qemu("ours", "theirs");
     }
-    shell("rm -f *");
+    shell_in(dir, "rm -f *");
 }
 
 static void overlay_shows_what_is_below(void **state)
 {
     struct qcow2_head head = { 0 };
     struct error err = { 0 };
-    assert_int_equal(shell("qemu-img create -q -f qcow2 low 8M && qemu-io -c "
-                           "'write -q -P 65 1M 1M' low >/dev/null"),
-                     0);
+    assert_int_equal(
+        shell_in(dir, "qemu-img create -q -f qcow2 low 8M && qemu-io -c "
+                      "'write -q -P 65 1M 1M' low >/dev/null"),
+        0);
     make("ours", 700 * MIB, "low", "qcow2");
-    assert_int_equal(shell("qemu-img create -q -f qcow2 -b low -F qcow2 "
-                           "theirs 700M"),
+    assert_int_equal(shell_in(dir,
+                              "qemu-img create -q -f qcow2 -b low -F qcow2 "
+                              "theirs 700M"),
                      0);
     same_as_qemu("ours", "theirs");
-    assert_int_equal(shell("qemu-img convert -O raw ours a && "
-                           "qemu-img convert -O raw theirs b && cmp a b"),
+    assert_int_equal(shell_in(dir,
+                              "qemu-img convert -O raw ours a && "
+                              "qemu-img convert -O raw theirs b && cmp a b"),
                      0);
     char path[TEMPDIR_MAX + 32];
     snprintf(path, sizeof(path), "%s/ours", dir);
@@ -103,14 +97,15 @@ static void overlay_shows_what_is_below(void **state)
 /* Written to at its ends, extended and written to again. */
 static void overlay_can_be_used(void **state)
 {
-    assert_int_equal(shell("truncate -s 4M raw"), 0);
+    assert_int_equal(shell_in(dir, "truncate -s 4M raw"), 0);
     make("used", 2 * GIB, "raw", "raw");
     assert_int_equal(
-        shell("qemu-io -c 'write -q -P 7 0 64k' -c 'write -q -P 8 2047M 1M' "
-              "-c 'read -q -P 8 2047M 1M' used && "
-              "qemu-img resize -q used 40G && "
-              "qemu-io -c 'write -q -P 9 39G 1M' -c 'read -q -P 7 0 64k' "
-              "-c 'read -q -P 0 64k 1M' used && qemu-img check -q used"),
+        shell_in(dir,
+                 "qemu-io -c 'write -q -P 7 0 64k' -c 'write -q -P 8 2047M 1M' "
+                 "-c 'read -q -P 8 2047M 1M' used && "
+                 "qemu-img resize -q used 40G && "
+                 "qemu-io -c 'write -q -P 9 39G 1M' -c 'read -q -P 7 0 64k' "
+                 "-c 'read -q -P 0 64k 1M' used && qemu-img check -q used"),
         0);
 }
 

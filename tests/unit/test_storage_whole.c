@@ -1,5 +1,6 @@
 /* The reconcilers with their threads, the real driver, a real store: what a
  * node does from an upload to the last delete. */
+#include "shell.h"
 #include "tempdir.h"
 #include "test.h"
 
@@ -19,17 +20,6 @@ static struct volumes *volumes;
 static struct store *store;
 static struct cache *cache;
 static struct storage *storage;
-
-static int __attribute__((format(printf, 1, 2))) shell(const char *fmt, ...)
-{
-    char command[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    int n = snprintf(command, sizeof(command), "cd %s && ", dir);
-    vsnprintf(command + n, sizeof(command) - (size_t)n, fmt, ap);
-    va_end(ap);
-    return system(command); /* NOLINT: a test's own command */
-}
 
 static void start(void)
 {
@@ -73,7 +63,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     stop();
-    shell("rm -rf %s", dir);
+    shell_in(dir, "rm -rf %s", dir);
     return 0;
 }
 
@@ -112,7 +102,7 @@ static void upload(const char *id, const char *file, const char *disk_format)
     im->disk_format = disk_format;
     im->upload_id = id;
     close(volumes->ops->image_open_write(volumes, id, &err));
-    assert_int_equal(shell("cat %s > files/uploads/%s", file, id), 0);
+    assert_int_equal(shell_in(dir, "cat %s > files/uploads/%s", file, id), 0);
     im->status = IMAGE_CHECKING;
     put(im);
 }
@@ -141,8 +131,8 @@ static void set_status(const struct kind *kind, const char *id,
 static void from_upload_to_the_last_delete(void **state)
 {
     char id[16];
-    assert_int_equal(shell("qemu-img create -q -f qcow2 src 64M && "
-                           "qemu-io -c 'write -q -P 65 0 1M' src"),
+    assert_int_equal(shell_in(dir, "qemu-img create -q -f qcow2 src 64M && "
+                                   "qemu-io -c 'write -q -P 65 0 1M' src"),
                      0);
     upload("img", "src", "qcow2");
     _autorecord_ const struct image *im =
@@ -167,9 +157,10 @@ static void from_upload_to_the_last_delete(void **state)
     start();
     set_status(&kind_image, "img", "status", IMAGE_DELETED);
     WAIT(kind_image, "img", "status", -1);
-    assert_int_equal(shell("qemu-io -r -f qcow2 -c 'read -q -P 65 0 1M' "
-                           "files/disks/s7.qcow2 > out && "
-                           "! grep -q failed out"),
+    assert_int_equal(shell_in(dir,
+                              "qemu-io -r -f qcow2 -c 'read -q -P 65 0 1M' "
+                              "files/disks/s7.qcow2 > out && "
+                              "! grep -q failed out"),
                      0);
     for (int i = 0; i < 8; i++) {
         snprintf(id, sizeof(id), "s%d", i);
@@ -181,15 +172,16 @@ static void from_upload_to_the_last_delete(void **state)
         WAIT(kind_disk, id, "state", -1);
         WAIT(kind_volume, id, "status", -1);
     }
-    assert_int_equal(shell("test -z \"$(find files -type f)\""), 0);
+    assert_int_equal(shell_in(dir, "test -z \"$(find files -type f)\""), 0);
     _autosnap_ struct snapshot *s = cache_snapshot(cache);
     assert_int_equal(quota_used(s, "volume", "p", "volumes"), -8);
 }
 
 static void hostile_upload(void **state)
 {
-    assert_int_equal(shell("qemu-img create -q -f qcow2 -u -b /etc/passwd "
-                           "-F raw bad 8M"),
+    assert_int_equal(shell_in(dir,
+                              "qemu-img create -q -f qcow2 -u -b /etc/passwd "
+                              "-F raw bad 8M"),
                      0);
     upload("bad", "bad", "qcow2");
     _autorecord_ const struct image *im =
@@ -199,7 +191,7 @@ static void hostile_upload(void **state)
     _autorecord_ const struct image *lie =
         wait_for(&kind_image, "worse", "status", IMAGE_QUEUED);
     assert_non_null(strstr(lie->fault, "content is qcow2"));
-    assert_int_equal(shell("test -z \"$(find files -type f)\""), 0);
+    assert_int_equal(shell_in(dir, "test -z \"$(find files -type f)\""), 0);
 }
 
 int main(void)
