@@ -83,10 +83,12 @@ static inline uint32_t world_host(struct world_random *r, struct fleet *f,
         fleet_set_cells(f, h, cells, n * 1000 / (int32_t)cells,
                         n * 4096 / (int32_t)cells);
     if (world_chance(r, 40))
-        for (uint32_t i = 1 + world_draw(r, 8); i; i--)
-            fleet_add_device(f, h, (uint8_t)world_draw(r, WORLD_KINDS),
-                             (uint8_t)world_draw(r, WORLD_MODELS),
-                             (uint8_t)(i % cells));
+        for (uint32_t i = 1 + world_draw(r, 8); i; i--) {
+            /* One a statement: else compilers draw in other orders. */
+            uint8_t model = (uint8_t)world_draw(r, WORLD_MODELS);
+            uint8_t kind = (uint8_t)world_draw(r, WORLD_KINDS);
+            fleet_add_device(f, h, kind, model, (uint8_t)(i % cells));
+        }
     world_facts(r, f, h);
     return h;
 }
