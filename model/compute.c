@@ -2,11 +2,15 @@
 
 #include "model/table.h"
 
+#include <stdio.h>
+#include <string.h>
+
 const char *const server_goal_names[] = { "running",   "stopped", "paused",
                                           "suspended", "deleted", NULL };
-const char *const vm_state_names[] = { "building", "active",    "stopped",
-                                       "paused",   "suspended", "error",
-                                       NULL };
+const char *const vm_state_names[] = {
+    "building", "active",  "stopped",           "paused",  "suspended", "error",
+    "resized",  "shelved", "shelved_offloaded", "rescued", NULL
+};
 const char *const task_state_names[] = { "",
                                          "scheduling",
                                          "networking",
@@ -21,6 +25,26 @@ const char *const task_state_names[] = { "",
                                          "suspending",
                                          "resuming",
                                          "deleting",
+                                         "migrating",
+                                         "resize_prep",
+                                         "resize_migrating",
+                                         "resize_migrated",
+                                         "resize_finish",
+                                         "resize_reverting",
+                                         "resize_confirming",
+                                         "rebuilding",
+                                         "rebuild_block_device_mapping",
+                                         "rebuild_spawning",
+                                         "shelving",
+                                         "shelving_image_pending_upload",
+                                         "shelving_image_uploading",
+                                         "shelving_offloading",
+                                         "unshelving",
+                                         "image_snapshot",
+                                         "image_pending_upload",
+                                         "image_uploading",
+                                         "rescuing",
+                                         "unrescuing",
                                          NULL };
 const char *const reboot_type_names[] = { "soft", "hard", NULL };
 const char *const attach_state_names[] = { "attaching", "attached", "detaching",
@@ -163,6 +187,7 @@ static const struct field server_fields[] = {
     FIELD_L(T, volumes, server_volume_schema),
     FIELD_L(T, ports, server_port_schema),
     FIELD(T, node, F_STR),
+    FIELD(T, migration_id, F_STR),
     FIELD(T, zone, F_STR),
     FIELD_E(T, vm_state, vm_state_names),
     FIELD_E(T, task_state, task_state_names),
@@ -191,6 +216,7 @@ KIND(kind_server, KIND_SERVER, "server", struct server, server_fields,
 static const struct field disk_fields[] = {
     FIELD(T, project_id, F_STR),
     FIELD(T, image_id, F_STR),
+    FIELD(T, migration_id, F_STR),
     FIELD(T, node, F_STR),
     FIELD(T, size_gb, F_INT),
     FIELD(T, size_mb, F_INT),
@@ -205,19 +231,57 @@ KIND(kind_disk, KIND_DISK, "disk", struct disk, disk_fields,
      INDEXES({ "image_id" }, { "node" }));
 
 /* Nova's table: vm_state, refined by the task that runs (API reference,
- * "Server concepts"). */
+ * "Server concepts"; _STATE_MAP of nova/api/openstack/common.py). */
+static const struct {
+    unsigned vm_states; /* bits */
+    int task;
+    const char *status;
+} refined[] = {
+#define IN(state) (1u << (state))
+#define OFF_ON    (IN(VM_ACTIVE) | IN(VM_STOPPED))
+#define REBUILDS  (OFF_ON | IN(VM_ERROR))
+    { IN(VM_ACTIVE), TASK_REBOOTING, "REBOOT" },
+    { ~IN(VM_BUILDING), TASK_REBOOTING_HARD, "HARD_REBOOT" },
+    { IN(VM_ACTIVE) | IN(VM_PAUSED), TASK_MIGRATING, "MIGRATING" },
+    { OFF_ON, TASK_RESIZE_PREP, "RESIZE" },
+    { OFF_ON, TASK_RESIZE_MIGRATING, "RESIZE" },
+    { OFF_ON, TASK_RESIZE_MIGRATED, "RESIZE" },
+    { OFF_ON, TASK_RESIZE_FINISH, "RESIZE" },
+    { IN(VM_RESIZED), TASK_RESIZE_REVERTING, "REVERT_RESIZE" },
+    { REBUILDS, TASK_REBUILDING, "REBUILD" },
+    { REBUILDS, TASK_REBUILD_BLOCK_DEVICE_MAPPING, "REBUILD" },
+    { REBUILDS, TASK_REBUILD_SPAWNING, "REBUILD" },
+#undef REBUILDS
+#undef OFF_ON
+#undef IN
+};
+
 const char *server_status(const struct server *s)
 {
     static const char *const plain[] = {
-        [VM_BUILDING] = "BUILD",      [VM_ACTIVE] = "ACTIVE",
-        [VM_STOPPED] = "SHUTOFF",     [VM_PAUSED] = "PAUSED",
-        [VM_SUSPENDED] = "SUSPENDED", [VM_ERROR] = "ERROR",
+        [VM_BUILDING] = "BUILD",
+        [VM_ACTIVE] = "ACTIVE",
+        [VM_STOPPED] = "SHUTOFF",
+        [VM_PAUSED] = "PAUSED",
+        [VM_SUSPENDED] = "SUSPENDED",
+        [VM_ERROR] = "ERROR",
+        [VM_RESIZED] = "VERIFY_RESIZE",
+        [VM_SHELVED] = "SHELVED",
+        [VM_SHELVED_OFFLOADED] = "SHELVED_OFFLOADED",
+        [VM_RESCUED] = "RESCUE",
     };
-    if (s->vm_state == VM_ACTIVE && s->task_state == TASK_REBOOTING)
-        return "REBOOT";
-    if (s->task_state == TASK_REBOOTING_HARD && s->vm_state != VM_BUILDING)
-        return "HARD_REBOOT";
+    for (size_t i = 0; i < ARRAY_SIZE(refined); i++)
+        if (s->task_state == refined[i].task &&
+            refined[i].vm_states >> s->vm_state & 1)
+            return refined[i].status;
     return plain[s->vm_state];
+}
+
+char *disk_file_id(char out[STORE_KEY_MAX], const struct disk *d)
+{
+    snprintf(out, STORE_KEY_MAX, "%.*s", (int)strcspn(d->rec.id, "@"),
+             d->rec.id);
+    return out;
 }
 
 size_t server_local_disks(const struct server *s,

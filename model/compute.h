@@ -23,6 +23,8 @@
 #include "common/env.h"
 #include "model/model.h"
 
+#include <string.h>
+
 struct flavor {
     struct record rec; /* id = nova's flavor id, chosen by the creator */
     const char *name;
@@ -88,6 +90,10 @@ enum vm_state {
     VM_PAUSED,
     VM_SUSPENDED,
     VM_ERROR,
+    VM_RESIZED,           /* on its new flavor or node, to be confirmed */
+    VM_SHELVED,           /* off, an image of it is kept, still on its node */
+    VM_SHELVED_OFFLOADED, /* the same, on no node */
+    VM_RESCUED,
 };
 extern const char *const vm_state_names[];
 
@@ -107,6 +113,26 @@ enum task_state {
     TASK_SUSPENDING,
     TASK_RESUMING,
     TASK_DELETING,
+    TASK_MIGRATING,
+    TASK_RESIZE_PREP,
+    TASK_RESIZE_MIGRATING,
+    TASK_RESIZE_MIGRATED,
+    TASK_RESIZE_FINISH,
+    TASK_RESIZE_REVERTING,
+    TASK_RESIZE_CONFIRMING,
+    TASK_REBUILDING,
+    TASK_REBUILD_BLOCK_DEVICE_MAPPING,
+    TASK_REBUILD_SPAWNING,
+    TASK_SHELVING,
+    TASK_SHELVING_IMAGE_PENDING_UPLOAD,
+    TASK_SHELVING_IMAGE_UPLOADING,
+    TASK_SHELVING_OFFLOADING,
+    TASK_UNSHELVING,
+    TASK_IMAGE_SNAPSHOT,
+    TASK_IMAGE_PENDING_UPLOAD,
+    TASK_IMAGE_UPLOADING,
+    TASK_RESCUING,
+    TASK_UNRESCUING,
 };
 extern const char *const task_state_names[];
 
@@ -207,14 +233,15 @@ struct server {
     struct list ports;   /* struct server_port */
 
     /* What is. */
-    const char *node;        /* node it is placed on; NULL: not placed */
-    const char *zone;        /* availability zone of that node */
-    int vm_state;            /* enum vm_state */
-    int task_state;          /* enum task_state */
-    int64_t power_state;     /* enum power_state */
-    int64_t reboots_done;    /* of `reboot` */
-    const char *domain_name; /* libvirt's: "instance-<first of id>" */
-    const char *root_device; /* "/dev/vda" */
+    const char *node;         /* node it is placed on; NULL: not placed */
+    const char *migration_id; /* the one under way (migration.h); NULL */
+    const char *zone;         /* availability zone of that node */
+    int vm_state;             /* enum vm_state */
+    int task_state;           /* enum task_state */
+    int64_t power_state;      /* enum power_state */
+    int64_t reboots_done;     /* of `reboot` */
+    const char *domain_name;  /* libvirt's: "instance-<first of id>" */
+    const char *root_device;  /* "/dev/vda" */
     const char *vnc_host;
     int64_t vnc_port;       /* 0: none */
     const char *serial_log; /* path of the console log on the node */
@@ -233,12 +260,13 @@ struct disk {
     struct record rec;
     const char *project_id;
     const char *image_id;
-    const char *node; /* where; written by placement */
-    int64_t size_gb;  /* 0: as large as the image */
-    int64_t size_mb;  /* of one without an image */
-    bool swap;        /* it begins as a swap area */
-    int state;        /* enum disk_state */
-    const char *path; /* file on the node */
+    const char *migration_id; /* made for it, at its dest; see migration.h */
+    const char *node;         /* where; written by placement */
+    int64_t size_gb;          /* 0: as large as the image */
+    int64_t size_mb;          /* of one without an image */
+    bool swap;                /* it begins as a swap area */
+    int state;                /* enum disk_state */
+    const char *path;         /* file on the node */
     const char *fault;
 };
 
@@ -251,6 +279,15 @@ struct local_disk {
     int64_t size_mb;
     bool swap;
 };
+/* Is it where every node reaches it? */
+static inline bool disk_is_shared(const struct disk *d)
+{
+    return d->path && strncmp(d->path, "rbd:", 4) == 0;
+}
+/* The name of a disk's file: its id, but for one that is made at the dest of
+ * a migration that of the disk at the source.  On one node there is only one
+ * of them at a time. */
+char *disk_file_id(char out[STORE_KEY_MAX], const struct disk *d);
 /* How many; in the order of their devices, which come right after the
  * root's.  They are the guest's as long as it is there. */
 size_t server_local_disks(const struct server *s,

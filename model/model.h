@@ -2,10 +2,10 @@
  * model - everything Cairn remembers, kind by kind.
  *
  * One struct and one field table a kind.  The structs stand in the header of
- * their part of the house (identity.h, compute.h, decision.h, image.h,
- * network.h, volume.h, pool.h), the tables in the .c beside it; here is the
- * list of all. See state/record.h for what a field table gives and who owns a
- * record.
+ * their part of the house (identity.h, compute.h, migration.h, decision.h,
+ * image.h, network.h, volume.h, pool.h), the tables in the .c beside it; here
+ * is the list of all. See state/record.h for what a field table gives and who
+ * owns a record.
  *
  * What should be and what is stand in the same record, in fields of their
  * own: a `goal` is written by the API or the leader, a `status` by whoever
@@ -48,6 +48,7 @@
     X(KIND_SERVER_GROUP, kind_server_group)                                    \
     X(KIND_AGGREGATE, kind_aggregate)                                          \
     X(KIND_SERVER, kind_server)                                                \
+    X(KIND_MIGRATION, kind_migration)                                          \
     X(KIND_DECISION, kind_decision)                                            \
     X(KIND_DISK, kind_disk)                                                    \
     X(KIND_VOLUME_TYPE, kind_volume_type)                                      \

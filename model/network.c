@@ -102,6 +102,7 @@ static const struct field port_fields[] = {
     FIELD_L(T, address_pairs, address_pair_schema),
     FIELD(T, vnic_type, F_STR),
     FIELD(T, node, F_STR),
+    FIELD(T, migrating_to, F_STR),
     FIELD(T, tags, F_STRS),
     FIELD_E(T, status, net_status_names),
     FIELD(T, created, F_TIME),

@@ -94,6 +94,7 @@ struct port {
     struct list address_pairs; /* struct address_pair */
     const char *vnic_type;     /* normal */
     const char *node;          /* binding:host_id */
+    const char *migrating_to;  /* node it is bound to as well; NULL: none */
     struct strs tags;
     int status; /* enum net_status */
     int64_t created, updated;

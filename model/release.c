@@ -1,6 +1,7 @@
 #include "model/release.h"
 
 #include "model/decision.h"
+#include "model/migration.h"
 #include "model/pool.h"
 
 #include <string.h>
@@ -236,6 +237,7 @@ bool server_release(struct txn *t, const struct snapshot *s,
         txn_delete_record(t, why);
     release_volumes(t, s, server, now);
     release_disks(t, s, server);
+    migration_forget(t, s, server, now);
     return release_ports(t, s, server, now, err) &&
            quota_charge(t, s, "compute", server->project_id, less,
                         ARRAY_SIZE(less), err);
