@@ -322,9 +322,10 @@ static void read_facts(struct view *v, const struct node *n,
                        struct fleet_facts *facts)
 {
     *facts = (struct fleet_facts){ .state = FLEET_DISABLED };
-    facts->state = n->disabled                  ? FLEET_DISABLED
-                   : placement_alive(n, v->now) ? FLEET_UP
-                                                : FLEET_DEAD;
+    facts->state = n->health != HEALTH_UP          ? FLEET_DEAD
+                   : n->disabled || n->maintenance ? FLEET_DISABLED
+                   : placement_alive(n, v->now)    ? FLEET_UP
+                                                   : FLEET_DEAD;
     facts->zone = (uint32_t)fleet_name(v->fleet, FLEET_NAME_ZONE,
                                        placement_zone(v->to, n));
     facts->rack =

@@ -189,6 +189,8 @@ static const struct field server_fields[] = {
     FIELD(T, node, F_STR),
     FIELD(T, migration_id, F_STR),
     FIELD(T, zone, F_STR),
+    FIELD(T, generation, F_INT),
+    FIELD(T, stranded, F_BOOL),
     FIELD_E(T, vm_state, vm_state_names),
     FIELD_E(T, task_state, task_state_names),
     FIELD(T, power_state, F_INT),

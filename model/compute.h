@@ -236,12 +236,16 @@ struct server {
     const char *node;         /* node it is placed on; NULL: not placed */
     const char *migration_id; /* the one under way (migration.h); NULL */
     const char *zone;         /* availability zone of that node */
-    int vm_state;             /* enum vm_state */
-    int task_state;           /* enum task_state */
-    int64_t power_state;      /* enum power_state */
-    int64_t reboots_done;     /* of `reboot` */
-    const char *domain_name;  /* libvirt's: "instance-<first of id>" */
-    const char *root_device;  /* "/dev/vda" */
+    /* How often it was decided that it starts anew because of its node: on
+     * another one, or there again (engine/recovery.h). */
+    int64_t generation;
+    bool stranded;           /* ERROR: its node has failed; starts with it */
+    int vm_state;            /* enum vm_state */
+    int task_state;          /* enum task_state */
+    int64_t power_state;     /* enum power_state */
+    int64_t reboots_done;    /* of `reboot` */
+    const char *domain_name; /* libvirt's: "instance-<first of id>" */
+    const char *root_device; /* "/dev/vda" */
     const char *vnc_host;
     int64_t vnc_port;       /* 0: none */
     const char *serial_log; /* path of the console log on the node */

@@ -8,6 +8,8 @@
 
 const char *const placement_policy_names[] = { "spread", "pack",
                                                "fragmentation", NULL };
+const char *const node_health_names[] = { "up", "fencing", "fenced",
+                                          "quarantined", NULL };
 const char *const rebalancing_names[] = { "on", "advise", "off", NULL };
 
 #define T struct pool
@@ -66,6 +68,14 @@ static const struct field node_fields[] = {
     FIELD(T, kvm_reason, F_STR),
     FIELD(T, disabled, F_BOOL),
     FIELD(T, disabled_reason, F_STR),
+    FIELD(T, maintenance, F_BOOL),
+    FIELD_E(T, health, node_health_names),
+    FIELD(T, health_since, F_TIME),
+    FIELD(T, health_why, F_STR),
+    FIELD(T, fence, F_INT),
+    FIELD(T, cleaned, F_INT),
+    FIELD(T, storage_lost, F_TIME),
+    FIELD(T, stopped, F_TIME),
     FIELD(T, booted, F_TIME),
     FIELD(T, started, F_TIME),
     FIELD(T, seen, F_TIME),

@@ -38,6 +38,15 @@ struct pool_policy {
     int64_t reserve; /* node failures that are kept room for */
 };
 
+/* What the pool thinks of a node: the states of engine/recovery.h. */
+enum node_health {
+    HEALTH_UP,
+    HEALTH_FENCING,     /* it has failed; its storage is being taken from it */
+    HEALTH_FENCED,      /* none of its guests can write any more */
+    HEALTH_QUARANTINED, /* it is back and must stop its stale guests */
+};
+extern const char *const node_health_names[]; /* "up" .. */
+
 /* id = node name */
 struct node {
     struct record rec;
@@ -62,9 +71,20 @@ struct node {
     const char *kvm_reason;
     bool disabled; /* takes no new servers */
     const char *disabled_reason;
-    int64_t booted;  /* the machine itself, to the second or two */
-    int64_t started; /* of its daemon */
-    int64_t seen;    /* last sign of life */
+    bool maintenance; /* may be switched off when it has no guests */
+    /* Of the pool's leader, in one transaction each (engine/recovery.h). */
+    int health; /* enum node_health */
+    int64_t health_since;
+    const char *health_why; /* of the last time that it was not UP */
+    int64_t fence;          /* how often it was fenced: grows with each */
+    /* Of the node itself. */
+    int64_t cleaned;      /* the `fence` whose stale guests are gone */
+    int64_t storage_lost; /* since when its storage does not answer; 0: it
+                             does */
+    int64_t stopped;      /* when its daemon stopped on purpose; 0: it works */
+    int64_t booted;       /* the machine itself, to the second or two */
+    int64_t started;      /* of its daemon */
+    int64_t seen;         /* last sign of life */
     int64_t created;
 };
 
