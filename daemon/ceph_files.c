@@ -4,8 +4,10 @@
 #include "common/cleanup.h"
 #include "daemon/command.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <openssl/crypto.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -55,17 +57,71 @@ static bool give_away(const char *path, struct error *err)
 
 /* ---- the places -------------------------------------------------------- */
 
+static char *in_dir(const char *dir, const char *name)
+{
+    return xasprintf("%s/%s", dir, name);
+}
+
+/* The first IPv4 address of a network device; "": none. */
+static void address_of(const char *nic, char out[CEPH_NAME_MAX])
+{
+    struct ifaddrs *all = NULL;
+    out[0] = '\0';
+    if (getifaddrs(&all) != 0)
+        return;
+    for (const struct ifaddrs *i = all; i && !*out; i = i->ifa_next)
+        if (i->ifa_addr && i->ifa_addr->sa_family == AF_INET &&
+            strcmp(i->ifa_name, nic) == 0)
+            inet_ntop(AF_INET,
+                      &((const struct sockaddr_in *)i->ifa_addr)->sin_addr, out,
+                      CEPH_NAME_MAX);
+    freeifaddrs(all);
+}
+
+static void find_address(struct ceph_files *f)
+{
+    _autofree_ char *kept = in_dir(f->dir, "address");
+    if (get(kept, f->address, sizeof(f->address)))
+        return;
+    address_of(f->config->storage_nic, f->address);
+    if (!*f->address)
+        snprintf(f->address, sizeof(f->address), "%.*s",
+                 (int)strcspn(f->config->address, "/"), f->config->address);
+}
+
+static void load_mons(struct ceph_files *f)
+{
+    _autofree_ char *path = in_dir(f->dir, "mons");
+    _autofile_ FILE *in = fopen(path, "re");
+    while (in && f->n_mons < CEPH_PLACES_MAX &&
+           fscanf(in, "%63s %63s", f->mons[f->n_mons].name,
+                  f->mons[f->n_mons].address) == 2)
+        f->n_mons++;
+}
+
+static bool save_mons(const struct ceph_files *f, const char *dir,
+                      struct error *err)
+{
+    struct buf text = BUF_INIT(4096);
+    _autofree_ char *path = in_dir(dir, "mons");
+    for (size_t i = 0; i < f->n_mons; i++)
+        buf_addf(&text, "%s %s\n", f->mons[i].name, f->mons[i].address);
+    bool ok = put(path, buf_str(&text), 0644, err);
+    buf_free(&text);
+    return ok;
+}
+
 bool ceph_files_open(struct ceph_files *f, const struct config *config,
                      const struct env *env, const char *node, struct error *err)
 {
     *f = (struct ceph_files){ .config = config, .env = env };
     snprintf(f->node, sizeof(f->node), "%s", node);
-    snprintf(f->address, sizeof(f->address), "%.*s",
-             (int)strcspn(config->address, "/"), config->address);
     f->dir = xasprintf("%s/ceph", config->state_dir);
     f->log_dir = xasprintf("%s/ceph", config->log_dir);
-    _autofree_ char *path = xasprintf("%s/fsid", f->dir);
+    _autofree_ char *path = in_dir(f->dir, "fsid");
     get(path, f->fsid, sizeof(f->fsid));
+    find_address(f);
+    load_mons(f);
     return *f->address || error_set(err, ERR_INVALID,
                                     "volumes = ceph with services = on needs "
                                     "this node's address");
@@ -93,13 +149,10 @@ bool ceph_files_founded(const struct ceph_files *f)
 bool ceph_files_conf(const struct ceph_files *f, struct error *err)
 {
     struct buf text = BUF_INIT(64 * 1024);
-    struct ceph_place self;
-    snprintf(self.name, sizeof(self.name), "%s", f->node);
-    snprintf(self.address, sizeof(self.address), "%s", f->address);
     const struct ceph_conf conf = {
         .fsid = f->fsid,
-        .mons = &self,
-        .n_mons = 1,
+        .mons = f->mons,
+        .n_mons = f->n_mons,
         .node = f->node,
         .rack = "",
         .address = f->address,
@@ -116,6 +169,26 @@ bool ceph_files_conf(const struct ceph_files *f, struct error *err)
     return ok;
 }
 
+static bool same_mons(const struct ceph_files *f, const struct ceph_place *mons,
+                      size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (i >= f->n_mons || strcmp(f->mons[i].name, mons[i].name) != 0 ||
+            strcmp(f->mons[i].address, mons[i].address) != 0)
+            return false;
+    return f->n_mons == n;
+}
+
+bool ceph_files_mons(struct ceph_files *f, const struct ceph_place *mons,
+                     size_t n, struct error *err)
+{
+    if (!n || n > CEPH_PLACES_MAX || same_mons(f, mons, n))
+        return true;
+    memcpy(f->mons, mons, n * sizeof(*mons));
+    f->n_mons = n;
+    return save_mons(f, f->dir, err) && ceph_files_conf(f, err);
+}
+
 /* ---- founding ---------------------------------------------------------- */
 
 static const char *const caps_admin[] = { "mon", "allow *", "osd", "allow *",
@@ -125,22 +198,42 @@ static const char *const caps_rbd[] = {
     "mon", "profile rbd", "osd", "profile rbd", "mgr", "profile rbd", NULL
 };
 
+static char *client_ring(const char *dir, const char *name)
+{
+    return xasprintf("%s/client.%s.keyring", dir, name);
+}
+
+/* A keyring of one. */
+static bool put_key(const char *path, const char *entity, const char *key,
+                    const char *const *caps, struct error *err)
+{
+    struct buf ring = BUF_INIT(4096);
+    ceph_conf_key(&ring, entity, key, caps);
+    bool ok = put(path, buf_str(&ring), 0600, err);
+    OPENSSL_cleanse(ring.data, ring.len);
+    buf_free(&ring);
+    return ok;
+}
+
+static bool put_client(const char *dir, const char *name, const char *key,
+                       struct error *err)
+{
+    _autofree_ char *path = client_ring(dir, name);
+    _autofree_ char *entity = xasprintf("client.%s", name);
+    return put_key(path, entity, key, NULL, err);
+}
+
 /* A client's key: in the monitor's first keyring, and in a file. */
 static bool add_client(const struct ceph_files *f, const char *dir,
                        const char *name, const char *const *caps,
                        struct buf *ring, struct error *err)
 {
     char key[CEPH_SECRET_MAX];
-    struct buf own = BUF_INIT(4096);
     _autofree_ char *entity = xasprintf("client.%s", name);
-    _autofree_ char *path = xasprintf("%s/%s.keyring", dir, entity);
     ceph_conf_secret(f->env, key);
     ceph_conf_key(ring, entity, key, caps);
-    ceph_conf_key(&own, entity, key, NULL);
-    bool ok = put(path, buf_str(&own), 0600, err);
+    bool ok = put_client(dir, name, key, err);
     OPENSSL_cleanse(key, sizeof(key));
-    OPENSSL_cleanse(own.data, own.len);
-    buf_free(&own);
     return ok;
 }
 
@@ -164,24 +257,32 @@ static bool make_keys(const struct ceph_files *f, const char *dir,
     return ok;
 }
 
-static bool make_monmap(const struct ceph_files *f, const char *dir,
+static bool make_monmap(const struct ceph_files *f, const char *map,
                         struct error *err)
 {
-    _autofree_ char *map = xasprintf("%s/monmap", dir);
-    _autofree_ char *at =
-        xasprintf("[v2:%s:3300,v1:%s:6789]", f->address, f->address);
-    return command_do(err, "monmaptool", "--create", "--clobber", "--fsid",
-                      f->fsid, "--enable-all-features", "--addv", f->node, at,
-                      map, NULL);
+    _autowords_ struct words w = WORDS_INIT;
+    words_add(&w, "monmaptool");
+    words_add(&w, "--create");
+    words_add(&w, "--clobber");
+    words_add(&w, "--fsid");
+    words_add(&w, "%s", f->fsid);
+    words_add(&w, "--enable-all-features");
+    for (size_t i = 0; i < f->n_mons; i++) {
+        const char *at = f->mons[i].address;
+        words_add(&w, "--addv");
+        words_add(&w, "%s", f->mons[i].name);
+        words_add(&w, "[v2:%s:3300,v1:%s:6789]", at, at);
+    }
+    words_add(&w, "%s", map);
+    return command_run(&w, MKFS_MS, NULL, err);
 }
 
-static bool make_monitor(const struct ceph_files *f, const char *dir,
-                         struct error *err)
+/* In `data`; `ring` becomes its keyring. */
+static bool make_monitor(const struct ceph_files *f, const char *data,
+                         const char *ring, struct error *err)
 {
-    _autofree_ char *data = xasprintf("%s/mon-%s", dir, f->node);
-    _autofree_ char *ring = xasprintf("%s/first.keyring", dir);
-    _autofree_ char *kept = xasprintf("%s/keyring", data);
-    _autofree_ char *map = xasprintf("%s/monmap", dir);
+    _autofree_ char *kept = in_dir(data, "keyring");
+    _autofree_ char *map = xasprintf("%s.monmap", data);
     _autowords_ struct words w = WORDS_INIT;
     words_add(&w, "ceph-mon");
     words_add(&w, "--mkfs");
@@ -191,7 +292,8 @@ static bool make_monitor(const struct ceph_files *f, const char *dir,
     words_add(&w, "--monmap=%s", map);
     words_add(&w, "--keyring=%s", ring);
     words_add(&w, "--log-file=/dev/null");
-    if (!make_dir(data, 0750, err) || !command_run(&w, MKFS_MS, NULL, err) ||
+    if (!make_dir(data, 0750, err) || !make_monmap(f, map, err) ||
+        !command_run(&w, MKFS_MS, NULL, err) ||
         (rename(ring, kept) != 0 &&
          !error_errno(err, ERR_INTERNAL, errno, "%s", kept)))
         return false;
@@ -199,24 +301,96 @@ static bool make_monitor(const struct ceph_files *f, const char *dir,
     return give_away(data, err);
 }
 
+static bool move_to(const char *from, const char *to, struct error *err)
+{
+    return rename(from, to) == 0 ||
+           error_errno(err, ERR_INTERNAL, errno, "%s", to);
+}
+
+/* What every node of a cluster has, in `new`; ceph.conf too. */
+static bool make_place(const struct ceph_files *f, const char *new,
+                       struct error *err)
+{
+    _autofree_ char *id = in_dir(new, "fsid");
+    _autofree_ char *at = in_dir(new, "address");
+    _autofree_ char *run = in_dir(new, "run");
+    _autofree_ char *crash = in_dir(new, "crash");
+    return command_do(err, "rm", "-rf", new, NULL) &&
+           make_dir(new, 0711, err) && make_dir(run, 0755, err) &&
+           make_dir(crash, 0755, err) && give_away(run, err) &&
+           give_away(crash, err) && put(id, f->fsid, 0644, err) &&
+           put(at, f->address, 0644, err) && save_mons(f, new, err) &&
+           ceph_files_conf(f, err);
+}
+
+static bool make_first(const struct ceph_files *f, const char *new,
+                       struct error *err)
+{
+    _autofree_ char *mon = xasprintf("%s/mon-%s", new, f->node);
+    _autofree_ char *ring = in_dir(new, "first.keyring");
+    return make_place(f, new, err) && make_keys(f, new, err) &&
+           make_monitor(f, mon, ring, err);
+}
+
 /* Beside its place, so that there is never half of it there. */
 bool ceph_files_found(struct ceph_files *f, struct error *err)
 {
     _autofree_ char *new = xasprintf("%s.new", f->dir);
-    _autofree_ char *id = xasprintf("%s/fsid", new);
-    _autofree_ char *run = xasprintf("%s/run", new);
-    _autofree_ char *crash = xasprintf("%s/crash", new);
-    char fsid[UUID_SIZE];
-    env_uuid(f->env, fsid);
-    memcpy(f->fsid, fsid, sizeof(fsid));
-    bool ok = command_do(err, "rm", "-rf", new, NULL) &&
-              make_dir(new, 0711, err) && make_dir(run, 0755, err) &&
-              make_dir(crash, 0755, err) && give_away(run, err) &&
-              give_away(crash, err) && put(id, fsid, 0644, err) &&
-              ceph_files_conf(f, err) && make_keys(f, new, err) &&
-              make_monmap(f, new, err) && make_monitor(f, new, err) &&
-              (rename(new, f->dir) == 0 ||
-               error_errno(err, ERR_INTERNAL, errno, "%s", f->dir));
+    env_uuid(f->env, f->fsid);
+    snprintf(f->mons[0].name, CEPH_NAME_MAX, "%s", f->node);
+    snprintf(f->mons[0].address, CEPH_NAME_MAX, "%s", f->address);
+    f->n_mons = 1;
+    bool ok = make_first(f, new, err) && move_to(new, f->dir, err);
+    if (!ok)
+        f->fsid[0] = '\0';
+    return ok;
+}
+
+/* ---- from member to member ----------------------------------------------- */
+
+/* The key in a keyring of one. */
+static bool read_ring(const char *path, char key[CEPH_SECRET_MAX])
+{
+    char line[256] = "";
+    _autofile_ FILE *f = fopen(path, "re");
+    bool found = false;
+    while (f && !found && fgets(line, sizeof(line), f))
+        found = sscanf(line, " key = %63s", key) == 1;
+    OPENSSL_cleanse(line, sizeof(line));
+    return found;
+}
+
+bool ceph_files_share(const struct ceph_files *f, struct ceph_share *s,
+                      struct error *err)
+{
+    _autofree_ char *admin = client_ring(f->dir, "admin");
+    _autofree_ char *client = client_ring(f->dir, f->config->ceph_client);
+    *s = (struct ceph_share){ .n_mons = f->n_mons };
+    if (!ceph_files_founded(f) || !read_ring(admin, s->admin_key) ||
+        !read_ring(client, s->client_key))
+        return error_set(err, ERR_UNAVAILABLE, "there is no Ceph here yet");
+    memcpy(s->fsid, f->fsid, sizeof(s->fsid));
+    memcpy(s->mons, f->mons, sizeof(s->mons));
+    snprintf(s->client, sizeof(s->client), "%.63s", f->config->ceph_client);
+    return true;
+}
+
+bool ceph_files_accept(struct ceph_files *f, const struct ceph_share *s,
+                       struct error *err)
+{
+    _autofree_ char *new = xasprintf("%s.new", f->dir);
+    if (strcmp(s->client, f->config->ceph_client) != 0)
+        return error_set(err, ERR_INVALID,
+                         "the pool's volumes are client.%s's: ceph_client",
+                         s->client);
+    memcpy(f->fsid, s->fsid, sizeof(f->fsid));
+    memcpy(f->mons, s->mons, sizeof(f->mons));
+    f->n_mons = s->n_mons;
+    bool ok = make_place(f, new, err) &&
+              put_client(new, "admin", s->admin_key, err) &&
+              (strcmp(s->client, "admin") == 0 ||
+               put_client(new, s->client, s->client_key, err)) &&
+              move_to(new, f->dir, err);
     if (!ok)
         f->fsid[0] = '\0';
     return ok;
@@ -234,16 +408,29 @@ bool ceph_files_has(const struct ceph_files *f, const char *kind)
 bool ceph_files_keep(const struct ceph_files *f, const char *kind,
                      const char *key, struct error *err)
 {
-    struct buf ring = BUF_INIT(4096);
     _autofree_ char *dir = xasprintf("%s/%s-%s", f->dir, kind, f->node);
-    _autofree_ char *path = xasprintf("%s/keyring", dir);
+    _autofree_ char *path = in_dir(dir, "keyring");
     _autofree_ char *entity = xasprintf("%s.%s", kind, f->node);
-    ceph_conf_key(&ring, entity, key, NULL);
-    bool ok = make_dir(dir, 0750, err) &&
-              put(path, buf_str(&ring), 0600, err) && give_away(dir, err);
-    OPENSSL_cleanse(ring.data, ring.len);
-    buf_free(&ring);
-    return ok;
+    return make_dir(dir, 0750, err) && put_key(path, entity, key, NULL, err) &&
+           give_away(dir, err);
+}
+
+bool ceph_files_add_mon(const struct ceph_files *f, const char *key,
+                        struct error *err)
+{
+    _autofree_ char *data = xasprintf("%s/mon-%s", f->dir, f->node);
+    _autofree_ char *new = xasprintf("%s.new", data);
+    _autofree_ char *ring = xasprintf("%s.keyring", new);
+    return command_do(err, "rm", "-rf", new, data, NULL) &&
+           put_key(ring, "mon.", key, caps_mon, err) &&
+           make_monitor(f, new, ring, err) && move_to(new, data, err);
+}
+
+bool ceph_files_drop(const struct ceph_files *f, const char *kind,
+                     struct error *err)
+{
+    _autofree_ char *data = xasprintf("%s/%s-%s", f->dir, kind, f->node);
+    return command_do(err, "rm", "-rf", data, NULL);
 }
 
 /* ---- OSDs -------------------------------------------------------------- */
@@ -317,16 +504,12 @@ static bool keep_key(const struct ceph_files *f, const struct ceph_slot *slot,
                      int osd, struct error *err)
 {
     char key[CEPH_SECRET_MAX];
-    struct buf ring = BUF_INIT(4096);
     _autofree_ char *path = in_slot(f, slot->n, "keyring");
     _autofree_ char *entity = xasprintf("osd.%d", osd);
     if (!ceph_slot_secret(f, slot, key, err))
         return false;
-    ceph_conf_key(&ring, entity, key, NULL);
-    bool ok = put(path, buf_str(&ring), 0600, err);
+    bool ok = put_key(path, entity, key, NULL, err);
     OPENSSL_cleanse(key, sizeof(key));
-    OPENSSL_cleanse(ring.data, ring.len);
-    buf_free(&ring);
     return ok;
 }
 

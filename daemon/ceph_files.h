@@ -2,6 +2,8 @@
  * ceph_files - what a node keeps for its Ceph daemons.
  *
  *   STATE/ceph/fsid                   the cluster's id
+ *   STATE/ceph/address                where this node's daemons are
+ *   STATE/ceph/mons                   "name address" of the monitors
  *   STATE/ceph/client.NAME.keyring    admin, for us; cairn, for volumes
  *   STATE/ceph/mon-NODE, mgr-NODE     a daemon's data and its key
  *   STATE/ceph/disk-N/                an OSD's data:
@@ -9,9 +11,12 @@
  *       secret  its key, until it is made
  *       osd     its number, written last of all
  *
- * A founding or a new OSD that was interrupted begins anew or goes on: the
- * former is made beside its place and moved there, the latter has its uuid
- * and key before the cluster hears of it.
+ * A founding, a new monitor or a new OSD that was interrupted begins anew or
+ * goes on: the former are made beside their place and moved there, the latter
+ * has its uuid and key before the cluster hears of it.
+ *
+ * The address is that of the storage network, where there is one, and stays
+ * what it was at first: monitors are known by theirs.
  *
  * Threads: one at a time, but for reading a slot that is ready.
  */
@@ -19,6 +24,7 @@
 #define CAIRN_DAEMON_CEPH_FILES_H
 
 #include "common/env.h"
+#include "daemon/ceph_share.h"
 #include "daemon/config.h"
 #include "storage/ceph_conf.h"
 #include "storage/disks.h"
@@ -31,6 +37,8 @@ struct ceph_files {
     const struct config *config;
     const struct env *env;
     char node[CEPH_NAME_MAX], address[CEPH_NAME_MAX], fsid[UUID_SIZE];
+    struct ceph_place mons[CEPH_PLACES_MAX];
+    size_t n_mons;
     char *dir, *log_dir;
 };
 
@@ -56,12 +64,28 @@ bool ceph_files_founded(const struct ceph_files *f);
 bool ceph_files_found(struct ceph_files *f, struct error *err);
 /* Writes ceph.conf. */
 bool ceph_files_conf(const struct ceph_files *f, struct error *err);
+/* The same for those monitors, if that is news. */
+bool ceph_files_mons(struct ceph_files *f, const struct ceph_place *mons,
+                     size_t n, struct error *err);
+
+/* What another member needs; the caller wipes it. */
+bool ceph_files_share(const struct ceph_files *f, struct ceph_share *s,
+                      struct error *err);
+/* The cluster that another member told of. */
+bool ceph_files_accept(struct ceph_files *f, const struct ceph_share *s,
+                       struct error *err);
 
 /* Does this node have that daemon's key ("mon", "mgr")? */
 bool ceph_files_has(const struct ceph_files *f, const char *kind);
 /* Keeps one: its directory is made. */
 bool ceph_files_keep(const struct ceph_files *f, const char *kind,
                      const char *key, struct error *err);
+/* A monitor beside those that are there; `key`: the monitors' own. */
+bool ceph_files_add_mon(const struct ceph_files *f, const char *key,
+                        struct error *err);
+/* Its daemon has ended: what a daemon kept goes. */
+bool ceph_files_drop(const struct ceph_files *f, const char *kind,
+                     struct error *err);
 
 /* STATE/ceph/disk-N */
 char *ceph_slot_dir(const struct ceph_files *f, int n);

@@ -4,18 +4,26 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/ceph_files.h"
+#include "daemon/ceph_share.h"
 #include "daemon/drivers.h"
+#include "daemon/peers.h"
 #include "daemon/supervisor.h"
+#include "model/pool.h"
 #include "state/reconcile.h"
 #include "storage/ceph/module.h"
 #include "storage/ceph_facts.h"
 
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #define LOOK_US    (15 * SECOND_US)
+#define EARLY_US   (2 * SECOND_US) /* between looks while the pool grows */
+#define GROWING_US (60 * SECOND_US)
 #define CLEAN_US   (20 * SECOND_US)
+#define SILENT_US  (45 * SECOND_US)  /* a node that gives no sign of life */
+#define STRANGE_US (120 * SECOND_US) /* a monitor that nobody knows */
 #define CONNECT_US (10 * SECOND_US)
 #define MON        0
 #define MGR        1
@@ -29,7 +37,15 @@ struct slot_service {
 };
 
 struct ceph_node {
+    struct ceph_node_config c;
     struct ceph_files files;
+    pthread_mutex_t lock; /* files.mons, for those who ask */
+    struct cache *cache;  /* NULL before ceph_node_follow, as all here */
+    bool (*leads)(void *arg);
+    void *leads_arg;
+    size_t n_members;
+    int64_t grown;   /* when that was another number */
+    int64_t strange; /* since when no monitor knows ours; 0: it does */
     const struct ceph_module *module;
     struct slot_service slots[CEPH_SLOTS];
     struct service_spec table[ROWS];
@@ -222,6 +238,27 @@ static bool command(struct ceph_node *n, struct ceph *c, json_t *what,
     return n->module->command(c, what, NULL, NULL, err);
 }
 
+static const char *key_of(const json_t *reply)
+{
+    return json_string_value(json_object_get(json_array_get(reply, 0), "key"));
+}
+
+static bool add_mon(struct ceph_node *n, struct ceph *c, struct error *err)
+{
+    _autojson_ json_t *reply = NULL;
+    if (!n->module->command(
+            c, json_pack("{ss ss}", "prefix", "auth get", "entity", "mon."),
+            NULL, &reply, err))
+        return false;
+    if (!key_of(reply))
+        return error_set(err, ERR_INTERNAL, "no key for monitors");
+    if (!ceph_files_add_mon(&n->files, key_of(reply), err))
+        return false;
+    n->strange = env_mono(n->files.env);
+    supervisor_want(n->supervisor, "ceph-mon", true);
+    return true;
+}
+
 /* First it is told to leave the disks' health alone: the monitor would run
  * smartctl by sudo for it and stand still meanwhile. */
 static bool add_mgr(struct ceph_node *n, struct ceph *c, struct error *err)
@@ -240,11 +277,9 @@ static bool add_mgr(struct ceph_node *n, struct ceph *c, struct error *err)
                                       "allow *", "mds", "allow *"),
                             NULL, &reply, err))
         return false;
-    const char *key =
-        json_string_value(json_object_get(json_array_get(reply, 0), "key"));
-    if (!key)
+    if (!key_of(reply))
         return error_set(err, ERR_INTERNAL, "no key for %s", entity);
-    if (!ceph_files_keep(&n->files, "mgr", key, err))
+    if (!ceph_files_keep(&n->files, "mgr", key_of(reply), err))
         return false;
     supervisor_want(n->supervisor, "ceph-mgr", true);
     return true;
@@ -344,6 +379,8 @@ static json_t *pool_step(const struct ceph_node *n, const struct ceph_step *s)
         return set_pool(n, "size", size);
     case CEPH_SET_MINIMUM:
         return set_pool(n, "min_size", least);
+    case CEPH_REMOVE_MON:
+        return json_pack("{ss ss}", "prefix", "mon rm", "name", s->node);
     default:
         return NULL;
     }
@@ -357,6 +394,8 @@ static bool do_step(struct ceph_node *n, struct ceph *c,
              *s->node ? s->node : n->files.config->ceph_pool);
     if (what)
         return command(n, c, what, err);
+    if (s->kind == CEPH_ADD_MON)
+        return add_mon(n, c, err);
     if (s->kind == CEPH_ADD_MGR)
         return add_mgr(n, c, err);
     if (s->kind == CEPH_ADD_OSDS)
@@ -364,7 +403,7 @@ static bool do_step(struct ceph_node *n, struct ceph *c,
     return error_set(err, ERR_NOT_IMPLEMENTED, "%s", ceph_step_name(s->kind));
 }
 
-/* ---- one look ---------------------------------------------------------- */
+/* ---- beginning --------------------------------------------------------- */
 
 static bool found(struct ceph_node *n, struct error *err)
 {
@@ -374,6 +413,125 @@ static bool found(struct ceph_node *n, struct error *err)
     supervisor_want(n->supervisor, "ceph-mon", true);
     return true;
 }
+
+/* The pool has a cluster: another member knows its keys. */
+static bool enter(struct ceph_node *n, struct error *err)
+{
+    struct ceph_share share;
+    struct buf text = BUF_INIT(16384);
+    bool ok = peers_ask_ceph(n->c.pool, n->c.config, n->c.pki, &text, err) &&
+              ceph_share_read(&share, text.data, text.len, err);
+    if (ok) {
+        ok = ceph_files_accept(&n->files, &share, err);
+        ceph_share_wipe(&share);
+    }
+    if (text.data)
+        OPENSSL_cleanse(text.data, text.len);
+    buf_free(&text);
+    if (ok)
+        log_info("ceph", "this node is at %s in the cluster %s",
+                 n->files.address, n->files.fsid);
+    return ok;
+}
+
+static bool begin(struct ceph_node *n, struct error *err)
+{
+    pthread_mutex_lock(&n->lock);
+    bool ok = ceph_files_founded(&n->files) ||
+              (n->c.pool->founder ? found(n, err) : enter(n, err));
+    pthread_mutex_unlock(&n->lock);
+    return ok;
+}
+
+/* ---- who there is ------------------------------------------------------ */
+
+/* This node's own monitor and manager are seen in the cluster seconds after
+ * they were started; until then they count all the same. */
+static void count_own(struct ceph_node *n, struct ceph_seen *seen)
+{
+    struct ceph_facts *f = &seen->facts;
+    bool mon = false, mgr = false;
+    for (size_t i = 0; i < f->n_mons; i++)
+        mon |= strcmp(f->mons[i].name, n->files.node) == 0;
+    for (size_t i = 0; i < f->n_mgrs; i++)
+        mgr |= strcmp(f->mgrs[i], n->files.node) == 0;
+    if (!mgr && ceph_files_has(&n->files, "mgr") && f->n_mgrs < CEPH_MGRS_MAX)
+        snprintf(seen->mgrs[f->n_mgrs++], CEPH_NAME_MAX, "%s", n->files.node);
+    if (mon || !ceph_files_has(&n->files, "mon"))
+        n->strange = 0;
+    else if (f->n_mons < CEPH_MONS_SEEN)
+        snprintf(seen->mons[f->n_mons++].name, CEPH_NAME_MAX, "%s",
+                 n->files.node);
+    if (!mon && ceph_files_has(&n->files, "mon") && !n->strange)
+        n->strange = env_mono(n->files.env);
+}
+
+/* One that was removed while it was away would ask for ever to be let in. */
+static bool drop_strange(struct ceph_node *n, struct error *err)
+{
+    if (!n->strange || env_mono(n->files.env) < n->strange + STRANGE_US)
+        return true;
+    log_info("ceph", "the cluster does not know this node's monitor: it goes");
+    n->strange = 0;
+    supervisor_want(n->supervisor, "ceph-mon", false);
+    return ceph_files_drop(&n->files, "mon", err);
+}
+
+static void fill_own(const struct ceph_node *n, int free_disks,
+                     struct ceph_node_facts *out)
+{
+    snprintf(out->name, CEPH_NAME_MAX, "%s", n->files.node);
+    out->live = true;
+    out->free_disks = free_disks;
+}
+
+/* The members, in the same order on each of them, so that all see the same
+ * node's turn; this one alone before there are records. */
+static struct ceph_node_facts *list_nodes(struct ceph_node *n, int free_disks,
+                                          size_t *count)
+{
+    int64_t since = env_now(n->files.env) - SILENT_US;
+    struct ceph_node_facts *all = xcalloc(1, sizeof(*all));
+    fill_own(n, free_disks, all);
+    *count = 1;
+    if (!n->cache)
+        return all;
+    _autosnap_ struct snapshot *snap = cache_snapshot(n->cache);
+    size_t most = snap_count(snap, &kind_member), i = 0;
+    struct snap_iter it = snap_all(snap, &kind_member);
+    all = xrealloc(all, (most + 1) * sizeof(*all));
+    memset(all, 0, (most + 1) * sizeof(*all));
+    for (const struct member *m; (m = snap_next(&it)) && i < most; i++) {
+        const struct node *node = snap_get(snap, &kind_node, m->rec.id);
+        snprintf(all[i].name, CEPH_NAME_MAX, "%s", m->rec.id);
+        snprintf(all[i].rack, CEPH_NAME_MAX, "%s",
+                 node && node->rack ? node->rack : "");
+        all[i].live = node && node->seen >= since;
+        if (strcmp(m->rec.id, n->files.node) == 0)
+            fill_own(n, free_disks, &all[i]);
+    }
+    *count = i;
+    return all;
+}
+
+static bool keep_mons(struct ceph_node *n, const struct ceph_seen *seen,
+                      struct error *err)
+{
+    struct ceph_place mons[CEPH_PLACES_MAX];
+    size_t k = 0;
+    for (size_t i = 0; i < seen->facts.n_mons && k < CEPH_PLACES_MAX; i++) {
+        if (!*seen->mons[i].address)
+            continue;
+        memcpy(mons[k].name, seen->mons[i].name, CEPH_NAME_MAX);
+        memcpy(mons[k++].address, seen->mons[i].address, CEPH_NAME_MAX);
+    }
+    pthread_mutex_lock(&n->lock);
+    bool ok = ceph_files_mons(&n->files, mons, k, err);
+    pthread_mutex_unlock(&n->lock);
+    return ok;
+}
+
+/* ---- one look ---------------------------------------------------------- */
 
 /* Until data is where it should be the cluster knows of no free space; but a
  * node of a pool that is being repaired does not wait for that. */
@@ -388,31 +546,58 @@ static bool pool_is_there(const struct ceph_node *n,
     return false;
 }
 
+/* What a node adds is its own; the rest is done by one.  Before the members
+ * are known that is the founder, until the volumes have their place. */
+static bool is_for_us(const struct ceph_node *n, const struct ceph_step *s,
+                      bool there)
+{
+    if (!n->cache && !n->c.pool->founder && s->kind != CEPH_ADD_OSDS)
+        return false;
+    if (s->kind == CEPH_ADD_MON || s->kind == CEPH_ADD_MGR ||
+        s->kind == CEPH_ADD_OSDS)
+        return strcmp(s->node, n->files.node) == 0;
+    if (n->cache)
+        return n->leads(n->leads_arg);
+    return n->c.pool->founder && !there && s->kind != CEPH_REMOVE_MON;
+}
+
+static size_t plan(struct ceph_node *n, struct ceph_seen *seen, bool *there,
+                   struct ceph_step steps[CEPH_STEPS_MAX])
+{
+    size_t n_steps, kept = 0;
+    struct ceph_node_facts *nodes =
+        list_nodes(n, look_at_disks(n), &seen->facts.n_nodes);
+    if (seen->facts.n_nodes != n->n_members)
+        n->grown = env_mono(n->files.env);
+    n->n_members = seen->facts.n_nodes;
+    seen->facts.nodes = nodes;
+    *there = pool_is_there(n, seen);
+    n_steps = ceph_plan(&seen->facts, steps);
+    for (size_t i = 0; i < n_steps; i++)
+        if (is_for_us(n, &steps[i], *there))
+            steps[kept++] = steps[i];
+    free(nodes);
+    return kept;
+}
+
 /* True if there was nothing to do. */
 static bool look(struct ceph_node *n, struct ceph *c, bool *there,
                  struct error *err)
 {
     struct ceph_seen seen = { 0 };
     struct ceph_step steps[CEPH_STEPS_MAX];
-    struct ceph_node_facts self = { .live = true };
-    size_t done = 0, n_steps;
+    size_t done = 0, n_steps = 0;
     if (!ask(n, c, &seen, err))
         return false;
-    snprintf(self.name, sizeof(self.name), "%s", n->files.node);
-    self.free_disks = look_at_disks(n);
-    seen.facts.nodes = &self;
-    seen.facts.n_nodes = 1;
-    /* It shows itself in the cluster seconds after it is started. */
-    if (!seen.facts.n_mgrs && ceph_files_has(&n->files, "mgr")) {
-        snprintf(seen.mgrs[0], CEPH_NAME_MAX, "%s", n->files.node);
-        seen.facts.n_mgrs = 1;
-    }
-    *there = pool_is_there(n, &seen);
-    n_steps = ceph_plan(&seen.facts, steps);
+    bool ok = keep_mons(n, &seen, err);
+    count_own(n, &seen);
+    if (ok)
+        n_steps = plan(n, &seen, there, steps);
     ceph_seen_free(&seen);
-    while (done < n_steps && do_step(n, c, &steps[done], err))
+    ok = ok && drop_strange(n, err);
+    while (ok && done < n_steps && do_step(n, c, &steps[done], err))
         done++;
-    return done == n_steps &&
+    return ok && done == n_steps &&
            (!n_steps || error_set(err, ERR_BUSY, "more may follow"));
 }
 
@@ -422,7 +607,7 @@ static bool settle(struct ceph_node *n, bool *there, struct error *err)
                                         .client = "admin",
                                         .timeout_us = CONNECT_US };
     *there = false;
-    if (!ceph_files_founded(&n->files) && !found(n, err))
+    if (!begin(n, err))
         return false;
     struct ceph *c = n->module->connect(&config, err);
     if (!c)
@@ -449,7 +634,9 @@ static enum reconcile_verdict follow(void *self, const char *key,
     bool there;
     if (!settle(self, &there, err) && err->code != ERR_BUSY)
         return RECONCILE_RETRY;
-    *delay_us = err->code == ERR_BUSY ? SECOND_US : LOOK_US;
+    struct ceph_node *n = self;
+    bool early = env_mono(n->files.env) < n->grown + GROWING_US;
+    *delay_us = err->code == ERR_BUSY ? SECOND_US : early ? EARLY_US : LOOK_US;
     return RECONCILE_AGAIN;
 }
 
@@ -476,22 +663,46 @@ static bool start(struct ceph_node *n, struct error *err)
     return n->supervisor != NULL;
 }
 
-struct ceph_node *ceph_node_start(const struct config *config,
-                                  const struct env *env, const char *node,
+struct ceph_node *ceph_node_start(const struct ceph_node_config *config,
                                   struct error *err)
 {
     struct ceph_node *n = xcalloc(1, sizeof(*n));
-    n->began = env_mono(env);
-    if (ceph_files_open(&n->files, config, env, node, err) && start(n, err))
+    n->c = *config;
+    n->began = env_mono(config->env);
+    pthread_mutex_init(&n->lock, NULL);
+    if (ceph_files_open(&n->files, config->config, config->env, config->node,
+                        err) &&
+        start(n, err))
         return n;
     ceph_node_free(n);
     return NULL;
 }
 
-void ceph_node_follow(struct ceph_node *n)
+void ceph_node_follow(struct ceph_node *n, struct cache *cache,
+                      bool (*leads)(void *), void *arg)
 {
+    n->cache = cache;
+    n->leads = leads;
+    n->leads_arg = arg;
     n->queue = reconciler_new("ceph", follow, n, n->files.env, 1);
-    reconciler_add_after(n->queue, "ceph", LOOK_US);
+    reconciler_add_after(n->queue, "ceph", SECOND_US);
+}
+
+const char *ceph_node_address(const struct ceph_node *n)
+{
+    return n->files.address;
+}
+
+bool ceph_node_share(struct ceph_node *n, struct buf *out, struct error *err)
+{
+    struct ceph_share share;
+    pthread_mutex_lock(&n->lock);
+    bool ok = ceph_files_share(&n->files, &share, err);
+    pthread_mutex_unlock(&n->lock);
+    if (ok)
+        ceph_share_write(&share, out);
+    ceph_share_wipe(&share);
+    return ok;
 }
 
 void ceph_node_free(struct ceph_node *n)
@@ -502,5 +713,6 @@ void ceph_node_free(struct ceph_node *n)
         reconciler_stop(n->queue);
     supervisor_free(n->supervisor, false);
     ceph_files_close(&n->files);
+    pthread_mutex_destroy(&n->lock);
     free(n);
 }

@@ -7,8 +7,11 @@
  *
  *   ceph-mon, ceph-mgr, ceph-disk-1 .. ceph-disk-16: the OSD of a disk
  *
- * One node so far: the cluster's monitor and its manager are on the founder,
- * and the disks of other members are not taken.
+ * Every member runs its own OSDs; monitors (one, three or five) and managers
+ * (two) are on the members that ceph_plan names, each of which adds its own.
+ * What is done once for all (rules, copies, a monitor whose node has left) is
+ * the leader's.  A node that has joined asks another member for the keys
+ * (ceph_share.h).
  *
  * Threads: one of its own after ceph_node_follow, and the supervisor's.
  */
@@ -17,22 +20,38 @@
 
 #include "common/env.h"
 #include "daemon/config.h"
+#include "daemon/membership.h"
+#include "rest-api/pki.h"
+#include "state/cache.h"
 
 struct ceph_node;
 
 /* The volumes are in a cluster that cairnd runs itself. */
 bool ceph_node_wanted(const struct config *config);
 
-/* Daemons that were here before are started; `config` is borrowed. */
-struct ceph_node *ceph_node_start(const struct config *config,
-                                  const struct env *env, const char *node,
+struct ceph_node_config {
+    const struct config *config;
+    const struct env *env;
+    const char *node;
+    const struct membership *pool; /* its founder founds the cluster */
+    const struct pki *pki;
+};
+
+/* Daemons that were here before are started; copies nothing. */
+struct ceph_node *ceph_node_start(const struct ceph_node_config *config,
                                   struct error *err);
 /* One look and what follows from it.  True: the pool of volumes is there;
  * BUSY: not yet, call again. */
 bool ceph_node_settle(struct ceph_node *n, struct error *err);
-/* From now on it looks by itself. */
-void ceph_node_follow(struct ceph_node *n);
-/* The daemons go on.  NULL is fine. */
+/* From now on it looks by itself, and sees the other members.  `leads`: this
+ * node does what is done once for all. */
+void ceph_node_follow(struct ceph_node *n, struct cache *cache,
+                      bool (*leads)(void *), void *arg);
+/* Where this node's daemons and clients are in the storage network. */
+const char *ceph_node_address(const struct ceph_node *n);
+/* What another member needs (ceph_share.h); the caller wipes it. */
+bool ceph_node_share(struct ceph_node *n, struct buf *out, struct error *err);
+/* The daemons go on.  NULL is fine.  Before the cache and the leadership. */
 void ceph_node_free(struct ceph_node *n);
 
 #endif

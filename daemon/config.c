@@ -203,6 +203,8 @@ static const struct key {
       "Ceph pool of images, disks and volumes" },
     { KEY(disks), "auto", is_disks, KEY_TEXT, "auto, or paths with commas",
       "which empty disks become the pool's (patterns are fine); auto: all" },
+    { KEY(storage_nic), "st0", is_name, KEY_TEXT, "a name",
+      "network device of Ceph, where it is there; else Ceph is at `address`" },
     { KEY(ovn_nb), "unix:/run/ovn/ovnnb_db.sock", is_database, KEY_TEXT,
       "unix:/path", "OVN's northbound database" },
     { KEY(ovs_db), "unix:/run/openvswitch/db.sock", is_database, KEY_TEXT,

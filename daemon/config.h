@@ -49,6 +49,7 @@ struct config {
     const char *volumes;                        /* "local" or "ceph" */
     const char *ceph_conf, *ceph_client, *ceph_pool;
     const char *disks;           /* patterns of paths, or "auto" */
+    const char *storage_nic;     /* Ceph's, where it is there */
     const char *ovn_nb, *ovs_db; /* "unix:/path" */
     bool join;                   /* a pool that is there; else: found one */
     const char *join_secret_file;

@@ -626,6 +626,13 @@ static bool make_room(void *arg, struct error *err)
     return pool_duty_make_room(atomic_load(&c->duty), err);
 }
 
+static bool share(void *arg, struct buf *out, struct error *err)
+{
+    struct core *c = arg;
+    return c->ceph ? ceph_node_share(c->ceph, out, err)
+                   : error_set(err, ERR_UNAVAILABLE, "this node runs no Ceph");
+}
+
 static bool open_peers(struct core *c, struct error *err)
 {
     struct peers_config config = {
@@ -638,6 +645,7 @@ static bool open_peers(struct core *c, struct error *err)
         .cache = c->cache,
         .state_dir = c->config->state_dir,
         .make_room = make_room,
+        .share = share,
         .arg = c,
     };
     if (!c->config->tls) /* without a CA there is no pool of many */
@@ -675,10 +683,12 @@ static bool start_ceph(struct core *c, struct error *err)
 {
     if (!ceph_node_wanted(c->config))
         return true;
-    if (!c->pool.founder)
-        return error_set(err, ERR_NOT_IMPLEMENTED,
-                         "volumes = ceph: only the founder runs Ceph so far");
-    c->ceph = ceph_node_start(c->config, c->env, c->node, err);
+    c->ceph = ceph_node_start(&(struct ceph_node_config){ .config = c->config,
+                                                          .env = c->env,
+                                                          .node = c->node,
+                                                          .pool = &c->pool,
+                                                          .pki = &c->pki },
+                              err);
     if (!c->ceph)
         return false;
     while (!ceph_node_settle(c->ceph, err)) {
@@ -686,7 +696,6 @@ static bool start_ceph(struct core *c, struct error *err)
         if (!wait_a_moment(err->code == ERR_BUSY ? 100 : 1000))
             return false;
     }
-    ceph_node_follow(c->ceph);
     return true;
 }
 
@@ -708,6 +717,8 @@ static bool core_start(struct core *c, struct error *err)
     if (!follow(c, err) || !open_duty(c, err) ||
         (c->pool.founder && !make_content(c, err)) || !open_peers(c, err))
         return false;
+    if (c->ceph)
+        ceph_node_follow(c->ceph, c->cache, leads, c);
     if (c->members)
         service_watch_start(c->members);
     /* The API answers before the node is at work, whatever that waits for. */
@@ -729,6 +740,7 @@ static void core_stop(struct core *c)
     pool_duty_stop(duty);
     node_beat_stop(c->beat);
     measure_stop(c->measure);
+    ceph_node_free(c->ceph);
     if (c->following)
         cache_unfollow(c->cache);
     scheduler_free(c->scheduler);
@@ -744,7 +756,6 @@ static void core_stop(struct core *c)
     cache_free(c->cache);
     store_close(c->store);
     service_watch_free(c->members);
-    ceph_node_free(c->ceph);
     node_services_free(c->services);
     pki_close(&c->pki);
     free(c->public_url);

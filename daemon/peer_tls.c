@@ -66,7 +66,7 @@ static int choose_purpose(SSL *ssl, const unsigned char **out,
                           unsigned char *out_len, const unsigned char *in,
                           unsigned in_len, void *arg)
 {
-    static const unsigned char ours[] = "\x0c" PEER_JOIN;
+    static const unsigned char ours[] = "\x0c" PEER_JOIN "\x0c" PEER_CEPH;
     int rc = SSL_select_next_proto((unsigned char **)out, out_len, ours,
                                    sizeof(ours) - 1, in, in_len);
     return rc == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK
@@ -177,6 +177,14 @@ bool peer_is_for(const struct peer *p, const char *purpose)
     unsigned len = 0;
     SSL_get0_alpn_selected(p->ssl, &name, &len);
     return name && len == strlen(purpose) && memcmp(name, purpose, len) == 0;
+}
+
+bool peer_is_member(const struct peer *p)
+{
+    X509 *shown = SSL_get_peer_certificate(p->ssl);
+    bool ok = shown && SSL_get_verify_result(p->ssl) == X509_V_OK;
+    X509_free(shown);
+    return ok;
 }
 
 bool peer_binding(const struct peer *p, const char *label, unsigned char *out,

@@ -3,6 +3,8 @@
  *
  * TLS 1.3 on the pool's own port.  What a connection is for is said by ALPN:
  *   cairn-join/1    a stranger wants in (join.h); shows no certificate
+ *   cairn-ceph/1    a member wants the keys of the pool's Ceph cluster
+ *                   (ceph_share.h); both sides show certificates
  *
  * A struct peer is one connection, used by one thread at a time; each read
  * and write has a deadline.
@@ -18,6 +20,7 @@
 #include <stdbool.h>
 
 #define PEER_JOIN       "cairn-join/1"
+#define PEER_CEPH       "cairn-ceph/1"
 #define PEER_TIMEOUT_S  10
 #define PEER_CONNECT_MS 2000
 
@@ -40,6 +43,8 @@ void peer_close(struct peer *p);
 
 /* What ALPN chose; "" when nothing. */
 bool peer_is_for(const struct peer *p, const char *purpose);
+/* The other side has shown a certificate of our CA. */
+bool peer_is_member(const struct peer *p);
 bool peer_binding(const struct peer *p, const char *label, unsigned char *out,
                   size_t size);
 

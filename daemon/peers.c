@@ -17,8 +17,9 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
-#define CALL_MAX 1200 /* bytes of a datagram */
-#define TRIES    10
+#define CALL_MAX       1200 /* bytes of a datagram */
+#define TRIES          10
+#define PEERS_CEPH_MAX 16384 /* bytes of what let_know says */
 
 struct peers {
     struct peers_config c;
@@ -199,6 +200,26 @@ static void let_join(struct peers *p, struct peer *peer, const char *from)
     join_member_wipe(&j);
 }
 
+/* ---- a member's questions ------------------------------------------------ */
+
+/* Its certificate says that it is one: every member has the CA's key, so this
+ * gives nothing away that it could not take. */
+static void let_know(struct peers *p, struct peer *peer, const char *from)
+{
+    struct error err = { 0 };
+    struct buf message = BUF_INIT(PEERS_CEPH_MAX);
+    if (!peer_is_member(peer))
+        error_set(&err, ERR_FORBIDDEN, "it shows no certificate of the pool");
+    else if (p->c.share(p->c.arg, &message, &err))
+        peer_send(peer, &message, &err);
+    if (err.code != ERR_NONE)
+        log_limited(LOG_WARN, "peers", "%s asks for Ceph's keys: %s", from,
+                    err.text);
+    if (message.data)
+        OPENSSL_cleanse(message.data, message.len);
+    buf_free(&message);
+}
+
 /* ---- visits ------------------------------------------------------------ */
 
 static void *serve(void *arg)
@@ -211,6 +232,8 @@ static void *serve(void *arg)
         log_limited(LOG_WARN, "peers", "%s: %s", v->from, err.text);
     else if (peer_is_for(&peer, PEER_JOIN))
         let_join(p, &peer, v->from);
+    else if (peer_is_for(&peer, PEER_CEPH))
+        let_know(p, &peer, v->from);
     peer_close(&peer);
     free(v);
     pthread_mutex_lock(&p->lock);
@@ -576,4 +599,27 @@ bool peers_join(struct membership *m, const struct config *config,
     ok = membership_accept(m, &welcome, config->state_dir, err);
     join_welcome_wipe(&welcome);
     return ok;
+}
+
+/* ---- a member ---------------------------------------------------------- */
+
+static bool ask_ceph(const char *where, const struct config *config,
+                     const struct pki *pki, struct buf *out, struct error *err)
+{
+    struct peer peer;
+    if (!peer_connect(&peer, where, config->peer_port, PEER_CEPH, pki, err))
+        return error_prefix(err, "%s", where);
+    bool ok = peer_receive(&peer, out, err);
+    peer_close(&peer);
+    return ok || error_prefix(err, "%s", where);
+}
+
+bool peers_ask_ceph(const struct membership *m, const struct config *config,
+                    const struct pki *pki, struct buf *out, struct error *err)
+{
+    error_set(err, ERR_UNAVAILABLE, "no other member is known");
+    for (size_t i = 0; i < m->n_members; i++)
+        if (ask_ceph(m->members[i], config, pki, out, err))
+            return true;
+    return false;
 }

@@ -2,8 +2,9 @@
  * peers - where the nodes of a pool meet.
  *
  * Every member listens on peer_port: over TCP for nodes that want to join
- * (join.h, peer_tls.h); over UDP, also by multicast (PEERS_GROUP), it answers
- * nodes that look for a pool.
+ * (join.h, peer_tls.h) and for members that need the keys of the pool's Ceph
+ * cluster (ceph_share.h); over UDP, also by multicast (PEERS_GROUP), it
+ * answers nodes that look for a pool.
  *
  * Threads: one that listens, one a connection (PEERS_MAX at most).
  */
@@ -31,6 +32,8 @@ struct peers_config {
     const char *state_dir;
     /* Before a node is let in: the state must be where it can reach it. */
     bool (*make_room)(void *arg, struct error *err);
+    /* What a member may know of the Ceph cluster; false: why not. */
+    bool (*share)(void *arg, struct buf *out, struct error *err);
     void *arg;
 };
 
@@ -57,5 +60,12 @@ bool peers_enroll(struct store *store, struct cache *cache,
 bool peers_join(struct membership *m, const struct config *config,
                 const struct env *env, const char *node, const char *address,
                 struct error *err);
+
+/* ---- a member ---------------------------------------------------------- */
+
+/* Asks one member after the other for what PEER_CEPH gives, until one answers;
+ * the caller wipes it. */
+bool peers_ask_ceph(const struct membership *m, const struct config *config,
+                    const struct pki *pki, struct buf *out, struct error *err);
 
 #endif

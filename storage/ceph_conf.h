@@ -13,6 +13,9 @@
 #define CEPH_SECRET_MAX 64 /* base64, with its end */
 #define CEPH_CONF_MARK  "# Written by cairnd."
 
+#define CEPH_PLACES_MAX 16
+
+/* A monitor and where it is. */
 struct ceph_place {
     char name[CEPH_NAME_MAX], address[CEPH_NAME_MAX];
 };

@@ -42,6 +42,17 @@ static bool names_has(const json_t *names, const char *name)
     return false;
 }
 
+/* "172.25.0.2" of "172.25.0.2:3300"; of the first address it has. */
+static void read_place(const json_t *mon, char out[CEPH_NAME_MAX])
+{
+    const json_t *all =
+        json_object_get(json_object_get(mon, "public_addrs"), "addrvec");
+    copy_name(out, text_of(json_array_get(all, 0), "addr"));
+    char *colon = strrchr(out, ':');
+    if (colon)
+        *colon = '\0';
+}
+
 static void read_mons(struct ceph_seen *s, const json_t *quorum)
 {
     const json_t *in = json_object_get(quorum, "quorum_names");
@@ -54,6 +65,7 @@ static void read_mons(struct ceph_seen *s, const json_t *quorum)
             break;
         struct ceph_mon_facts *m = &s->mons[s->facts.n_mons++];
         copy_name(m->name, text_of(mon, "name"));
+        read_place(mon, m->address);
         m->in_quorum = names_has(in, m->name);
     }
     s->facts.mons = s->mons;

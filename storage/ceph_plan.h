@@ -43,6 +43,7 @@ struct ceph_node_facts {
 
 struct ceph_mon_facts {
     char name[CEPH_NAME_MAX]; /* its node's */
+    char address[CEPH_NAME_MAX];
     bool in_quorum;
 };
 
