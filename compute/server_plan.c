@@ -46,11 +46,24 @@ static size_t n_ports(const struct server *s)
     return at_most(s->ports.n, DOMAIN_NICS_MAX);
 }
 
+static void find_others(struct server_view *v, const struct snapshot *s)
+{
+    struct snap_iter it =
+        snap_by(s, &kind_disk, "server_id", v->server->rec.id);
+    v->n_others = 0;
+    for (const struct disk *d; (d = snap_next(&it));)
+        if (d->generation != v->server->disks && !d->migration_id &&
+            d->state != DISK_LEAVING && v->n_others < OTHER_DISKS_MAX)
+            v->others[v->n_others++] = d;
+}
+
 void server_view_init(struct server_view *v, const struct snapshot *s,
                       const struct server *server)
 {
+    char id[DISK_ID_SIZE];
     v->server = server;
-    v->disk = snap_get(s, &kind_disk, server->rec.id);
+    v->disk = snap_get(s, &kind_disk, server_disk_id(server, id));
+    find_others(v, s);
     v->n_local = server_local_disks(server, v->local);
     for (size_t i = 0; i < v->n_local; i++)
         v->local_disks[i] = snap_get(s, &kind_disk, v->local[i].id);
@@ -292,7 +305,7 @@ static struct server_plan to_goal(const struct server_view *v)
     case REST:
         break;
     }
-    return PLAN(NONE);
+    return s->task_state == TASK_REBUILDING ? parts(v) : PLAN(NONE);
 }
 
 /* What brings the domain to where it should be; NONE: it is there. */
@@ -352,6 +365,33 @@ static struct server_plan devices(const struct server_view *v)
     for (size_t i = 0; p.step == STEP_NONE && i < n_ports(v->server); i++)
         p = plan_port(v, i);
     return p.step == STEP_NONE ? moved(v, p) : p;
+}
+
+/* ---- disks it had -------------------------------------------------------- */
+
+static bool has_file(const struct domain_info *d, const char *path)
+{
+    for (size_t i = 0; path && i < d->n_disks; i++)
+        if (strcmp(d->paths[i], path) == 0)
+            return true;
+    return false;
+}
+
+/* Saved memory goes on with the files it had. */
+static bool is_open(const struct server_view *v, const struct disk *d)
+{
+    return (domain_active(&v->domain) || v->domain.state == DOMAIN_SAVED) &&
+           has_file(&v->domain, d->path);
+}
+
+static struct server_plan old_disks(const struct server_view *v)
+{
+    if (parts_root(v).step != STEP_NONE || parts_local(v).step != STEP_NONE)
+        return PLAN(NONE);
+    for (size_t i = 0; i < v->n_others; i++)
+        if (!is_open(v, v->others[i]))
+            return PLAN(DROP_DISK, .i = i);
+    return PLAN(NONE);
 }
 
 /* ---- what the record should say ---------------------------------------- */
@@ -527,6 +567,8 @@ struct server_plan server_plan(const struct server_view *v)
         return p;
     if (record_differs(v))
         return PLAN(RECORD);
+    if (p.step == STEP_NONE)
+        p = old_disks(v);
     if (p.step == STEP_NONE)
         p = devices(v);
     return p.step == STEP_NONE ? wake(v) : p;

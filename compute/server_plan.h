@@ -10,6 +10,7 @@
  *   goal DELETED            destroy, then release all
  *   vm_state ERROR, no task  rest (until somebody asks for something)
  *   BUILDING                wait for disk, volumes and ports; start
+ *   REBUILDING              wait for the new disks, as a reboot or at rest
  *   a reboot is asked for   off (asked nicely if soft), then start
  *   else                    bring the domain to the goal:
  *
@@ -22,7 +23,9 @@
  *   then the record is brought up to date, then devices are plugged, then
  *   disks whose records name another file than the domain has are moved to
  *   that (a snapshot is being taken, storage/heads.h): before a SAVE, too,
- *   which would keep the old one.
+ *   which would keep the old one.  Disks of another generation
+ *   (model/compute.h) are given up as soon as the server's own are there and
+ *   no guest has them.
  *
  *   (1) what was paused on purpose; and a guest that stalled because the
  *       disk is full is told to go on now and then: it tries again what it
@@ -50,6 +53,8 @@ struct patience {
     int64_t woken; /* when a stalled guest was last told to go on; 0: never */
 };
 
+#define OTHER_DISKS_MAX 8
+
 struct server_view {
     const struct server *server;
     const struct disk *disk; /* NULL: none */
@@ -57,6 +62,9 @@ struct server_view {
     struct local_disk local[LOCAL_DISKS_MAX];
     const struct disk *local_disks[LOCAL_DISKS_MAX];
     size_t n_local;
+    /* those of other generations, but for what is LEAVING */
+    const struct disk *others[OTHER_DISKS_MAX];
+    size_t n_others;
     /* beside server->volumes and ->ports; NULL: the record is gone */
     const struct volume *volumes[DOMAIN_DISKS_MAX];
     const struct port *ports[DOMAIN_NICS_MAX];
@@ -83,6 +91,7 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
     X(DETACH_DISK, "detach a volume")                                          \
     X(RESIZE_DISK, "extend a volume")                                          \
     X(MOVE_DISK, "take a snapshot of a volume")                                \
+    X(DROP_DISK, "remove a disk it had")                                       \
     X(ATTACH_NIC, "attach a port")                                             \
     X(DETACH_NIC, "detach a port")                                             \
     X(KEEP_DISK, "give up detaching a volume")                                 \
@@ -100,7 +109,7 @@ extern const char *const server_step_names[N_STEPS]; /* the texts */
 
 struct server_plan {
     enum server_step step;
-    size_t i;         /* which of server->volumes or ->ports */
+    size_t i;         /* which of server->volumes, ->ports, view->others */
     int64_t after_us; /* WAIT: look again then; 0: when records change */
     const char *text; /* FAIL: the fault, static or borrowed */
 };

@@ -287,6 +287,14 @@ static enum reconcile_verdict do_release(struct run *run)
     return verdict;
 }
 
+static enum reconcile_verdict drop_disk(struct run *run, size_t i)
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_expect_record(&t, run->view.server);
+    disk_release(&t, run->view.others[i]);
+    return commit(run, &t);
+}
+
 /* ---- steps that act ---------------------------------------------------- */
 
 static bool do_start(struct run *run)
@@ -479,6 +487,9 @@ static bool carry_out(struct run *run, const struct server_plan *p,
         return false;
     case STEP_KEEP_NIC:
         *verdict = set_port(run, p->i, ATTACH_DONE);
+        return false;
+    case STEP_DROP_DISK:
+        *verdict = drop_disk(run, p->i);
         return false;
     case STEP_RELEASE:
         *verdict = do_release(run);

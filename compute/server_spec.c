@@ -165,7 +165,8 @@ static void add_disks(struct arena *a, struct domain_spec *spec,
                       const struct snapshot *s, const struct server *v)
 {
     const struct server_volume *boot = server_boot_volume(v);
-    const struct disk *disk = snap_get(s, &kind_disk, v->rec.id);
+    char id[DISK_ID_SIZE];
+    const struct disk *disk = snap_get(s, &kind_disk, server_disk_id(v, id));
     spec->disks = arena_alloc(a, (v->volumes.n + 1 + LOCAL_DISKS_MAX) *
                                      sizeof(*spec->disks));
     if (boot)

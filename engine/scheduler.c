@@ -92,23 +92,18 @@ static void place_ports(struct deciding *d, const struct server *server,
     }
 }
 
-static void place_disk(struct deciding *d, const char *id, const char *node)
-{
-    const struct disk *disk = snap_get(d->snap, &kind_disk, id);
-    if (!disk)
-        return;
-    _autorecord_ struct disk *draft = record_copy(disk);
-    draft->node = rec_str(draft, node);
-    txn_change_record(&d->txn, draft);
-}
-
 static void place_disks(struct deciding *d, const struct server *server,
                         const char *node)
 {
-    struct local_disk more[LOCAL_DISKS_MAX];
-    place_disk(d, server->rec.id, node);
-    for (size_t i = server_local_disks(server, more); i-- > 0;)
-        place_disk(d, more[i].id, node);
+    struct snap_iter it =
+        snap_by(d->snap, &kind_disk, "server_id", server->rec.id);
+    for (const struct disk *disk; (disk = snap_next(&it));) {
+        if (disk->node)
+            continue;
+        _autorecord_ struct disk *draft = record_copy(disk);
+        draft->node = rec_str(draft, node);
+        txn_change_record(&d->txn, draft);
+    }
 }
 
 static void place(struct deciding *d, const struct server *server,

@@ -162,6 +162,7 @@ static const struct field server_fields[] = {
     FIELD(T, swap_mb, F_INT),
     FIELD(T, extra_specs, F_MAP),
     FIELD(T, image_id, F_STR),
+    FIELD(T, disks, F_INT),
     FIELD(T, key_name, F_STR),
     FIELD(T, key_public, F_STR),
     FIELD_S(T, user_data, F_STR),
@@ -217,6 +218,8 @@ KIND(kind_server, KIND_SERVER, "server", struct server, server_fields,
 #define T struct disk
 static const struct field disk_fields[] = {
     FIELD(T, project_id, F_STR),
+    FIELD(T, server_id, F_STR),
+    FIELD(T, generation, F_INT),
     FIELD(T, image_id, F_STR),
     FIELD(T, migration_id, F_STR),
     FIELD(T, node, F_STR),
@@ -230,7 +233,7 @@ static const struct field disk_fields[] = {
 };
 #undef T
 KIND(kind_disk, KIND_DISK, "disk", struct disk, disk_fields,
-     INDEXES({ "image_id" }, { "node" }));
+     INDEXES({ "server_id" }, { "image_id" }, { "node" }));
 
 /* Nova's table: vm_state, refined by the task that runs (API reference,
  * "Server concepts"; _STATE_MAP of nova/api/openstack/common.py). */
@@ -279,6 +282,24 @@ const char *server_status(const struct server *s)
     return plain[s->vm_state];
 }
 
+/* ---- local disks -------------------------------------------------------- */
+
+static const char *disk_id(const struct server *s, const char *name,
+                           char out[DISK_ID_SIZE])
+{
+    char number[24] = "";
+    if (s->disks)
+        snprintf(number, sizeof(number), ".%lld", (long long)s->disks);
+    snprintf(out, DISK_ID_SIZE, "%.36s%s%.12s%s", s->rec.id, *name ? "." : "",
+             name, number);
+    return out;
+}
+
+const char *server_disk_id(const struct server *s, char out[DISK_ID_SIZE])
+{
+    return disk_id(s, "", out);
+}
+
 char *disk_file_id(char out[STORE_KEY_MAX], const struct disk *d)
 {
     snprintf(out, STORE_KEY_MAX, "%.*s", (int)strcspn(d->rec.id, "@"),
@@ -300,8 +321,46 @@ size_t server_local_disks(const struct server *s,
             continue;
         out[n] = all[i];
         out[n].device = devices[n];
-        snprintf(out[n].id, sizeof(out[n].id), "%s.%s", s->rec.id, all[i].name);
+        disk_id(s, all[i].name, out[n].id);
         n++;
     }
     return n;
+}
+
+int64_t server_next_disks(const struct snapshot *snap, const struct server *s)
+{
+    int64_t most = s->disks;
+    struct snap_iter it = snap_by(snap, &kind_disk, "server_id", s->rec.id);
+    for (const struct disk *d; (d = snap_next(&it));)
+        most = d->generation > most ? d->generation : most;
+    return most + 1;
+}
+
+static struct disk *new_disk(const struct server *s, const char *id)
+{
+    struct disk *d = record_new(&kind_disk, id);
+    d->project_id = rec_str(d, s->project_id);
+    d->server_id = rec_str(d, s->rec.id);
+    d->node = rec_str(d, s->node);
+    d->generation = s->disks;
+    d->state = DISK_WANTED;
+    return d;
+}
+
+void server_make_disks(struct txn *t, const struct server *s)
+{
+    char id[DISK_ID_SIZE];
+    struct local_disk more[LOCAL_DISKS_MAX];
+    if (s->image_id) {
+        _autorecord_ struct disk *root = new_disk(s, server_disk_id(s, id));
+        root->image_id = rec_str(root, s->image_id);
+        root->size_gb = s->disk_gb;
+        txn_change_record(t, root);
+    }
+    for (size_t i = server_local_disks(s, more); i-- > 0;) {
+        _autorecord_ struct disk *d = new_disk(s, more[i].id);
+        d->size_mb = more[i].size_mb;
+        d->swap = more[i].swap;
+        txn_change_record(t, d);
+    }
 }

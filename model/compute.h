@@ -205,6 +205,7 @@ struct server {
     struct map extra_specs;
 
     const char *image_id; /* NULL: booted from a volume */
+    int64_t disks;        /* which generation of its local disks it has */
     const char *key_name;
     const char *key_public;
     const char *user_data;       /* base64, at most 65535 bytes */
@@ -255,14 +256,23 @@ struct server {
     int64_t created, updated, launched, terminated;
 };
 
-/* A local disk of a server; id = the server's for its root disk (when it
- * boots from an image), else that of struct local_disk. */
+/*
+ * A local disk of a server.  A server's disks come in generations: those it
+ * was made with are 0; whatever gives it others (a rebuild, a resize) makes
+ * records of the next, and `server.disks` says which it has.  The others
+ * become LEAVING when no guest has them and nobody may want them back, so a
+ * file never is replaced under its name.
+ *
+ *   id "<server id>" or "<server id>.swap", and from 1 on ".<generation>"
+ */
 enum disk_state { DISK_WANTED, DISK_READY, DISK_FAILED, DISK_LEAVING };
 extern const char *const disk_state_names[];
 
 struct disk {
     struct record rec;
     const char *project_id;
+    const char *server_id;
+    int64_t generation;
     const char *image_id;
     const char *migration_id; /* made for it, at its dest; see migration.h */
     const char *node;         /* where; written by placement */
@@ -274,12 +284,16 @@ struct disk {
     const char *fault;
 };
 
+#define DISK_ID_SIZE (UUID_SIZE + 32)
+/* Of the root disk, when it boots from an image. */
+const char *server_disk_id(const struct server *s, char out[DISK_ID_SIZE]);
+
 /* The local disks that a flavor gives beside the root: empty, and swap. */
 #define LOCAL_DISKS_MAX 2
 struct local_disk {
-    char id[UUID_SIZE + 12]; /* of its record: "<server id>.swap" */
-    const char *name;        /* "ephemeral0" or "swap" */
-    const char *device;      /* "/dev/vdb" .. */
+    char id[DISK_ID_SIZE]; /* of its record */
+    const char *name;      /* "ephemeral0" or "swap" */
+    const char *device;    /* "/dev/vdb" .. */
     int64_t size_mb;
     bool swap;
 };
@@ -296,6 +310,12 @@ char *disk_file_id(char out[STORE_KEY_MAX], const struct disk *d);
  * root's.  They are the guest's as long as it is there. */
 size_t server_local_disks(const struct server *s,
                           struct local_disk out[LOCAL_DISKS_MAX]);
+
+/* A number that none of the server's disks has yet. */
+int64_t server_next_disks(const struct snapshot *snap, const struct server *s);
+/* Puts the records of the disks of generation `s->disks` that a server with
+ * this image and flavor begins with: WANTED, on its node if it has one. */
+void server_make_disks(struct txn *t, const struct server *s);
 
 /* Nova's status text ("ACTIVE", "BUILD", "REBOOT" ...) of a server. */
 const char *server_status(const struct server *s);

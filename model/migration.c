@@ -232,9 +232,11 @@ static void each_disk(struct txn *t, const struct snapshot *s,
                       const struct migration *m, const struct server *server,
                       disk_fn *fn)
 {
+    char id[DISK_ID_SIZE];
     struct local_disk more[LOCAL_DISKS_MAX];
     size_t n = server_local_disks(server, more);
-    const struct disk *disk = snap_get(s, &kind_disk, server->rec.id);
+    const struct disk *disk =
+        snap_get(s, &kind_disk, server_disk_id(server, id));
     if (disk)
         fn(t, s, m, disk);
     for (size_t i = 0; i < n; i++) {
@@ -253,6 +255,8 @@ static void make_disk(struct txn *t, const struct snapshot *s,
     _autorecord_ struct disk *d =
         record_new(&kind_disk, migration_disk_id(id, m, disk->rec.id));
     d->project_id = rec_str(d, disk->project_id);
+    d->server_id = rec_str(d, disk->server_id);
+    d->generation = disk->generation;
     d->image_id = rec_str(d, disk->image_id);
     d->migration_id = rec_str(d, m->rec.id);
     d->node = rec_str(d, m->dest);
@@ -385,7 +389,6 @@ void migration_forget(struct txn *t, const struct snapshot *s,
     if (!m)
         return;
     _autorecord_ struct migration *draft = record_copy(m);
-    each_disk(t, s, m, server, drop_disk);
     migration_end(t, s, draft, NULL, MIGRATION_ERROR, "The server was deleted",
                   now);
     txn_change_record(t, draft);

@@ -129,6 +129,17 @@ void volume_release(struct txn *t, const struct volume *v,
 
 /* ---- servers ----------------------------------------------------------- */
 
+void disk_release(struct txn *t, const struct disk *disk)
+{
+    if (!disk->node) {
+        txn_delete_record(t, disk);
+        return;
+    }
+    _autorecord_ struct disk *draft = record_copy(disk);
+    draft->state = DISK_LEAVING;
+    txn_change_record(t, draft);
+}
+
 static bool made_for_server(const struct server *server, const char *port_id)
 {
     for (size_t i = 0; i < server->ports.n; i++) {
@@ -199,28 +210,12 @@ static void release_volumes(struct txn *t, const struct snapshot *s,
     }
 }
 
-static void release_disk(struct txn *t, const struct snapshot *s,
-                         const char *id)
-{
-    const struct disk *disk = snap_get(s, &kind_disk, id);
-    if (!disk)
-        return;
-    if (!disk->node) {
-        txn_delete_record(t, disk);
-        return;
-    }
-    _autorecord_ struct disk *draft = record_copy(disk);
-    draft->state = DISK_LEAVING;
-    txn_change_record(t, draft);
-}
-
 static void release_disks(struct txn *t, const struct snapshot *s,
                           const struct server *server)
 {
-    struct local_disk more[LOCAL_DISKS_MAX];
-    release_disk(t, s, server->rec.id);
-    for (size_t i = server_local_disks(server, more); i-- > 0;)
-        release_disk(t, s, more[i].id);
+    struct snap_iter it = snap_by(s, &kind_disk, "server_id", server->rec.id);
+    for (const struct disk *disk; (disk = snap_next(&it));)
+        disk_release(t, disk);
 }
 
 bool server_release(struct txn *t, const struct snapshot *s,

@@ -40,6 +40,10 @@ void port_unbind(struct txn *t, const struct port *p, int64_t now);
 void volume_release(struct txn *t, const struct volume *v,
                     const char *server_id, bool also_delete, int64_t now);
 
+/* A local disk that nobody has open any more goes: LEAVING, or at once when
+ * it was never placed. */
+void disk_release(struct txn *t, const struct disk *disk);
+
 /* Everything a deleted server leaves: its record, why it was placed where
  * it was, the ports nova made for it (others are unbound), its volumes, its
  * disk (LEAVING; the record goes at once when it was never placed) and the

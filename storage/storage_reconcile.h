@@ -5,11 +5,13 @@
  *             QUEUED with an upload_id -> the upload is thrown away;
  *             DELETED -> the blob goes, then the record
  *   disk      WANTED on this node -> READY with a path | FAILED;
+ *             READY with an upload_image_id -> the image ACTIVE, or gone;
  *             LEAVING -> the file goes, then the record
  *   volume    CREATING -> AVAILABLE | ERROR; EXTENDING (unless a running
- *             guest has it) -> AVAILABLE or IN_USE | ERROR_EXTENDING; UPLOADING
- * -> the image ACTIVE; DELETING -> the file, then record and quota |
- * ERROR_DELETING snapshot  CREATING -> AVAILABLE | ERROR; DELETING as a volume
+ *             guest has it) -> AVAILABLE or IN_USE | ERROR_EXTENDING;
+ *             UPLOADING -> the image ACTIVE; DELETING -> the file, then
+ *             record and quota | ERROR_DELETING
+ *   snapshot  CREATING -> AVAILABLE | ERROR; DELETING as a volume
  *
  * What has been done is written in one transaction that compares the record
  * with what was read; when it has changed meanwhile, all is looked at again.

@@ -38,6 +38,11 @@ bool server_unlocked(struct req *r, const struct server *s);
 /* accessIPv4 and accessIPv6 of a body into the draft. */
 bool server_read_access(struct req *r, struct server *draft,
                         const json_t *body);
+/* user_data of a body, base64, into the draft (server_create.c) */
+bool server_read_user_data(struct req *r, struct server *draft,
+                           const json_t *body);
+/* The image and what it says of the hardware, into a draft that has none. */
+void server_take_image(struct server *draft, const struct image *image);
 /* Notes down in the draft what is asked of it (server_events.c). */
 void server_note(struct req *r, struct server *draft, const char *action);
 /* Its ports, in the order of its cards; returns how many. */

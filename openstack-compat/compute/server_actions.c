@@ -1,6 +1,6 @@
 /* What can be done to a server: delete, update, and POST .../action. */
+#include "openstack-compat/compute/server_actions.h"
 #include "common/ip.h"
-#include "openstack-compat/compute/nova.h"
 
 #include <string.h>
 
@@ -85,9 +85,6 @@ enum outcome server_update(struct req *r)
 
 /* ---- actions ----------------------------------------------------------- */
 
-#define IN(state) (1u << (state))
-#define IN_ANY    ~0u
-
 /* An action that changes what should be: a row. */
 struct change {
     const char *name;
@@ -119,7 +116,7 @@ static bool is_placed(struct req *r, const struct server *s)
                                 "Instance %s is not ready", s->rec.id);
 }
 
-static bool may_start(struct req *r, const struct server *s, unsigned from,
+bool action_may_start(struct req *r, const struct server *s, unsigned from,
                       const char *action)
 {
     if (!server_unlocked(r, s))
@@ -140,7 +137,7 @@ static bool may_start(struct req *r, const struct server *s, unsigned from,
 static enum outcome change_goal(struct req *r, const struct server *was,
                                 const struct change *c)
 {
-    if (!may_start(r, was, c->from, c->name))
+    if (!action_may_start(r, was, c->from, c->name))
         return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
     s->goal = c->goal;
@@ -150,9 +147,6 @@ static enum outcome change_goal(struct req *r, const struct server *was,
     txn_change_record(&r->txn, s);
     return req_reply(r, 202);
 }
-
-typedef enum outcome action_fn(struct req *r, const struct server *s,
-                               const json_t *arg);
 
 static enum outcome reboot(struct req *r, const struct server *was,
                            const json_t *arg)
@@ -167,7 +161,7 @@ static enum outcome reboot(struct req *r, const struct server *was,
         return req_fail(r, ERR_INVALID,
                         "Invalid input for field/attribute type: HARD or SOFT "
                         "is expected.");
-    if (!may_start(r, was, from, "reboot"))
+    if (!action_may_start(r, was, from, "reboot"))
         return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
     s->reboot++;
@@ -416,7 +410,7 @@ static const struct {
     { "resize", not_built },
     { "confirmResize", not_built },
     { "revertResize", not_built },
-    { "rebuild", not_built },
+    { "rebuild", action_rebuild },
     { "createImage", not_built },
     { "migrate", not_built },
     { "os-migrateLive", not_built },

@@ -40,6 +40,12 @@ static void copy_map(void *record, struct map *to, const struct map *from,
     }
 }
 
+void server_take_image(struct server *s, const struct image *image)
+{
+    s->image_id = rec_str(s, image->rec.id);
+    copy_map(s, &s->image_properties, &image->properties, true);
+}
+
 static void fill_from_plan(struct req *r, struct server *s,
                            const struct plan *p)
 {
@@ -54,10 +60,8 @@ static void fill_from_plan(struct req *r, struct server *s,
     s->ephemeral_gb = f->ephemeral_gb;
     s->swap_mb = f->swap_mb;
     copy_map(s, &s->extra_specs, &f->extra_specs, false);
-    if (p->image) {
-        s->image_id = rec_str(s, p->image->rec.id);
-        copy_map(s, &s->image_properties, &p->image->properties, true);
-    }
+    if (p->image)
+        server_take_image(s, p->image);
     if (p->keypair) {
         s->key_name = rec_str(s, p->keypair->name);
         s->key_public = rec_str(s, p->keypair->public_key);
@@ -73,7 +77,7 @@ static void fill_from_plan(struct req *r, struct server *s,
     s->created = s->updated = r->now;
 }
 
-static bool read_user_data(struct req *r, struct server *s, const json_t *body)
+bool server_read_user_data(struct req *r, struct server *s, const json_t *body)
 {
     const char *text;
     if (!nova_string(r, body, "user_data", 0, USER_DATA_MAX, &text))
@@ -135,7 +139,7 @@ static bool fill_from_body(struct req *r, struct server *s,
     const char *description, *hostname;
     if (!nova_string(r, body, "description", 0, 255, &description) ||
         !nova_string(r, body, "hostname", 1, 63, &hostname) ||
-        !read_user_data(r, s, body) || !read_config_drive(r, s, body) ||
+        !server_read_user_data(r, s, body) || !read_config_drive(r, s, body) ||
         !read_tags(r, s, body) || !no_personality(r, body))
         return false;
     if (description && r->mv < MV(2, 19))
@@ -261,34 +265,6 @@ static bool make_volumes(struct req *r, struct server *s, const struct plan *p)
     return true;
 }
 
-static void make_disk(struct req *r, const struct server *s,
-                      const struct plan *p)
-{
-    if (!p->image)
-        return;
-    _autorecord_ struct disk *d = record_new(&kind_disk, s->rec.id);
-    d->project_id = rec_str(d, s->project_id);
-    d->image_id = rec_str(d, s->image_id);
-    d->size_gb = s->disk_gb;
-    d->state = DISK_WANTED;
-    txn_change_record(&r->txn, d);
-    txn_expect_record(&r->txn, p->image); /* not deleted meanwhile */
-}
-
-static void make_local_disks(struct req *r, const struct server *s)
-{
-    struct local_disk more[LOCAL_DISKS_MAX];
-    size_t n = server_local_disks(s, more);
-    for (size_t i = 0; i < n; i++) {
-        _autorecord_ struct disk *d = record_new(&kind_disk, more[i].id);
-        d->project_id = rec_str(d, s->project_id);
-        d->size_mb = more[i].size_mb;
-        d->swap = more[i].swap;
-        d->state = DISK_WANTED;
-        txn_change_record(&r->txn, d);
-    }
-}
-
 static struct server *make_server(struct req *r, const struct plan *p,
                                   int64_t index)
 {
@@ -307,8 +283,9 @@ static struct server *make_server(struct req *r, const struct plan *p,
         record_unref(s);
         return NULL;
     }
-    make_disk(r, s, p);
-    make_local_disks(r, s);
+    server_make_disks(&r->txn, s);
+    if (p->image)
+        txn_expect_record(&r->txn, p->image); /* not deleted meanwhile */
     txn_change_record(&r->txn, s);
     return s;
 }

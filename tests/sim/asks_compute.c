@@ -115,12 +115,22 @@ static bool server_do(struct make *m)
         "{\"os-getConsoleOutput\": {}}",
         "{\"os-resetState\": {\"state\": \"active\"}}",
         "{\"os-resetState\": {\"state\": \"error\"}}",
-        "{\"rebuild\": {\"imageRef\": \"x\"}}",
         "{\"nonsense\": {}}",
     };
     const char *id = ask_an_id(m, &kind_server);
     return id && ask(m, "POST", ask_text(m, NOVA "/servers/%s/action", id),
                      actions[chance(m->w, ARRAY_SIZE(actions))]);
+}
+
+static bool server_rebuild(struct make *m)
+{
+    const char *id = ask_an_id(m, &kind_server), *image = ask_an_image(m);
+    mv(m, "compute 2.60");
+    return id && ask(m, "POST", ask_text(m, NOVA "/servers/%s/action", id),
+                     ask_text(m,
+                              "{\"rebuild\": {\"imageRef\": \"%s\","
+                              " \"name\": \"%s\"}}",
+                              image ? image : "none", ask_a_name(m, "r")));
 }
 
 static bool server_end(struct make *m)
@@ -277,6 +287,7 @@ static bool compute_quota(struct make *m)
 const struct ask_row asks_compute[] = {
     { "server new", 34, ANY, server_new },
     { "server do", 44, ANY, server_do },
+    { "server rebuild", 12, ANY, server_rebuild },
     { "server end", 16, ANY, server_end },
     { "server rename", 4, ANY, server_rename },
     { "server attach", 16, ANY, server_attach },

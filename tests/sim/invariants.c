@@ -343,6 +343,20 @@ static bool in_state(const struct server *s, enum domain_state d)
     }
 }
 
+/* The guest runs from the disk that the server has, not from an older one. */
+static void check_root(struct look *l, const struct server *s,
+                       const struct guest *g)
+{
+    char id[DISK_ID_SIZE];
+    const struct disk *d = snap_get(l->s, &kind_disk, server_disk_id(s, id));
+    const char *dev = s->root_device ? s->root_device + strlen("/dev/") : "?";
+    if (s->image_id && g && guest_active(g) &&
+        !is(domain_disk_path(&g->info, dev), d ? d->path : NULL))
+        world_broken(l->w, "quiet: guest %s runs from %s, not from %s",
+                     s->rec.id, domain_disk_path(&g->info, dev),
+                     d ? d->path : "(nothing)");
+}
+
 static void check_server_devices(struct look *l, const struct server *s,
                                  const struct guest *g)
 {
@@ -414,8 +428,10 @@ static void check_server(struct look *l, const struct server *s)
                      g ? (int)g->info.state : -1);
     else if (s->vm_state == VM_ACTIVE && s->reboots_done < s->reboot)
         world_broken(l->w, "quiet: server %s has not been rebooted", s->rec.id);
-    else if (s->vm_state != VM_ERROR && s->vm_state != VM_SUSPENDED)
+    else if (s->vm_state != VM_ERROR && s->vm_state != VM_SUSPENDED) {
         check_server_devices(l, s, g);
+        check_root(l, s, g);
+    }
 }
 
 static void check_servers(struct look *l)
@@ -551,12 +567,12 @@ static void check_volume(struct look *l, const struct volume *v)
     check_attachments(l, v);
 }
 
+/* A disk of another generation stays only where the server's own could not
+ * be made. */
 static void check_disk(struct look *l, const struct disk *d)
 {
-    char id[UUID_SIZE]; /* disks beside the root have longer names */
-    snprintf(id, sizeof(id), "%.36s", d->rec.id);
-    const struct server *s = snap_get(l->s, &kind_server, id);
-    if (!s)
+    const struct server *s = snap_get(l->s, &kind_server, d->server_id);
+    if (!s || (d->generation != s->disks && s->vm_state != VM_ERROR))
         world_broken(l->w, "quiet: disk %s leaks", d->rec.id);
     else if (d->state == DISK_READY)
         need_file(l, STORED_DISK, d->rec.id, d->size_gb);

@@ -131,6 +131,7 @@ static inline struct server_port *with_port(struct server *s, const char *id,
 static inline struct disk *a_disk(int state)
 {
     struct disk *d = record_new(&kind_disk, SERVER_ID);
+    d->server_id = rec_str(d, SERVER_ID);
     d->node = rec_str(d, "node1");
     d->state = state;
     d->path = state == DISK_READY ? rec_str(d, DISK_PATH) : NULL;
