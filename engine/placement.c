@@ -185,19 +185,42 @@ static bool decide(struct placer *p, const struct wish *w, const char *what,
     return true;
 }
 
+static void begin_reasons(struct decision *why, const struct snapshot *s,
+                          const struct server *server, int64_t now)
+{
+    if (!why)
+        return;
+    why->project_id = rec_str(why, server->project_id);
+    why->decided = now;
+    why->revision = snapshot_revision(s);
+}
+
 bool placer_server(struct placer *p, struct snapshot *s,
                    const struct server *server, int64_t now, const char **node,
                    struct decision *why, struct error *err)
 {
     struct wish w;
     view_follow(p->view, s, now);
-    if (why) {
-        why->project_id = rec_str(why, server->project_id);
-        why->decided = now;
-        why->revision = snapshot_revision(s);
-    }
+    begin_reasons(why, s, server, now);
     bool ok = wish_of_server(p->view, server, &w, err) &&
               decide(p, &w, server->rec.id, node, why, err);
+    wish_free(&w);
+    return ok;
+}
+
+bool placer_move(struct placer *p, struct snapshot *s,
+                 const struct migration *m, const struct server *server,
+                 int64_t now, const char **node, struct decision *why,
+                 struct error *err)
+{
+    struct wish w;
+    view_follow(p->view, s, now);
+    begin_reasons(why, s, server, now);
+    bool ok = wish_of_move(p->view, m, server, &w, err);
+    if (ok && m->type != MIGRATION_RESIZE)
+        view_hide(p->view, &server->rec);
+    ok = ok && decide(p, &w, server->rec.id, node, why, err);
+    view_unhide(p->view, &server->rec);
     wish_free(&w);
     return ok;
 }

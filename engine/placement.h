@@ -20,6 +20,7 @@
 #include "common/env.h"
 #include "model/compute.h"
 #include "model/decision.h"
+#include "model/migration.h"
 #include "model/pool.h"
 #include "model/volume.h"
 #include "state/cache.h"
@@ -50,6 +51,12 @@ void placer_free(struct placer *p); /* NULL is fine */
 bool placer_server(struct placer *p, struct snapshot *s,
                    const struct server *server, int64_t now, const char **node,
                    struct decision *why, struct error *err);
+/* The dest of a move that has none yet; for the choice its server is taken out
+ * of the pool, unless it may stay where it is.  As placer_server. */
+bool placer_move(struct placer *p, struct snapshot *s,
+                 const struct migration *m, const struct server *server,
+                 int64_t now, const char **node, struct decision *why,
+                 struct error *err);
 /* What placer_server answered last counts as taken from now on, until
  * placer_forget: for several decisions that are committed together. */
 void placer_hold(struct placer *p);

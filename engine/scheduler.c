@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "model/migration.h"
 #include "model/network.h"
 #include "model/release.h"
 
@@ -258,6 +259,65 @@ static enum reconcile_verdict do_server(struct deciding *d, const char *id)
                                            : RECONCILE_DONE;
 }
 
+/* ---- a server that moves --------------------------------------------------
+ */
+
+static enum reconcile_verdict end_move(struct deciding *d,
+                                       struct migration *draft,
+                                       const struct server *server,
+                                       enum migration_status status,
+                                       const char *why)
+{
+    _autorecord_ struct server *s = server ? record_copy(server) : NULL;
+    _autofree_ char *fault =
+        why ? xasprintf("No valid host was found. %s.", why) : NULL;
+    migration_end(&d->txn, d->snap, draft, s, status, fault, d->now);
+    txn_change_record(&d->txn, draft);
+    if (s)
+        txn_change_record(&d->txn, s);
+    return commit(d);
+}
+
+static enum reconcile_verdict send(struct deciding *d, struct migration *draft,
+                                   const struct server *server,
+                                   const char *node, const struct decision *why)
+{
+    guard(d);
+    draft->dest = rec_str(draft, node);
+    migration_place(&d->txn, d->snap, draft, server, d->now);
+    txn_change_record(&d->txn, draft);
+    txn_change_record(&d->txn, why);
+    txn_expect_record(&d->txn, server);
+    txn_expect_record(&d->txn, snap_get(d->snap, &kind_node, node));
+    return commit(d);
+}
+
+static enum reconcile_verdict do_move(struct deciding *d, const char *id)
+{
+    const struct migration *m = snap_get(d->snap, &kind_migration, id);
+    const char *node;
+    struct error err = { 0 };
+    if (!m || m->status != MIGRATION_QUEUED)
+        return RECONCILE_DONE;
+    const struct server *server = snap_get(d->snap, &kind_server, m->server_id);
+    _autorecord_ struct migration *draft = record_copy(m);
+    if (!server || !server->migration_id ||
+        strcmp(server->migration_id, id) != 0)
+        return end_move(d, draft, NULL, MIGRATION_ERROR, NULL);
+    if (m->abort || server->goal == GOAL_DELETED)
+        return end_move(d, draft, server, MIGRATION_CANCELLED, NULL);
+    _autorecord_ struct decision *why = new_reasons(d, server);
+    if (placer_move(d->s->placer, d->snap, m, server, d->now, &node, why, &err))
+        return send(d, draft, server, node, why);
+    if (worth_waiting(d->s, &err)) {
+        *d->delay_us = SILENT_US;
+        return RECONCILE_AGAIN;
+    }
+    log_limited(LOG_WARN, LOG_NAME, "server %s cannot move: %s", server->rec.id,
+                err.text);
+    return end_move(d, draft, server, MIGRATION_ERROR, err.text);
+}
+
 /* ---- a volume ------------------------------------------------------------ */
 
 /* One whose server has yet to be placed goes where that goes. */
@@ -339,7 +399,9 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     if (s->c.guard && !s->c.guard(s->c.guard_arg, &d.txn))
         return RECONCILE_DONE; /* who leads next looks at everything */
     enum reconcile_verdict verdict =
-        strncmp(key, "server/", 7) == 0 ? do_server(&d, id) : do_volume(&d, id);
+        strncmp(key, "server/", 7) == 0       ? do_server(&d, id)
+        : strncmp(key, "migration/", 10) == 0 ? do_move(&d, id)
+                                              : do_volume(&d, id);
     txn_reset(&d.txn);
     return verdict;
 }
@@ -368,6 +430,9 @@ static void on_record(void *arg, const struct record *old,
         if (now && !((const struct server *)now)->node)
             add(s, "server", now->id);
         add_volumes(s, (const struct server *)any);
+    } else if (any->kind == &kind_migration) {
+        if (now && ((const struct migration *)now)->status == MIGRATION_QUEUED)
+            add(s, "migration", now->id);
     } else if (any->kind == &kind_volume) {
         const struct volume *v = (const struct volume *)now;
         if (v && !v->node && v->status == VOLUME_CREATING)
@@ -394,6 +459,9 @@ void scheduler_start(struct scheduler *s)
 {
     _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
     struct snap_iter it = snap_all(snap, &kind_server);
+    for (const struct record *r; (r = snap_next(&it));)
+        on_record(s, NULL, r);
+    it = snap_by(snap, &kind_migration, "status", "queued");
     for (const struct record *r; (r = snap_next(&it));)
         on_record(s, NULL, r);
     it = snap_all(snap, &kind_volume);

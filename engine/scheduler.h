@@ -3,7 +3,8 @@
  *
  * It looks at every server without a node: one that is being built is placed
  * (placement.h), one that is to be deleted is released.  A volume that is
- * being made and belongs to no such server gets a node too.  A decision is
+ * being made and belongs to no such server gets a node too, and so does a
+ * server that is to move (model/migration.h, QUEUED).  A decision is
  * ONE transaction: node and zone of the server, node of its disk, its ports
  * and its new volumes, and why (model/decision.h).  Each rewrites the claim
  * "scheduler/placement" that it has read, so that two decisions, by two leaders

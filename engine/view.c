@@ -5,6 +5,7 @@
 #include "engine/mix.h"
 #include "engine/placement.h"
 #include "engine/wish.h"
+#include "model/migration.h"
 #include "model/use.h"
 
 #include <limits.h>
@@ -120,10 +121,11 @@ const struct record *view_record(const struct view *v, uint64_t guest)
 
 /* ---- servers and volumes ------------------------------------------------- */
 
-/* Local disks stay where they are, and so does who has one. */
+/* A running one whose volumes are where every node reaches them, and that is
+ * not on its way already. */
 static bool is_movable(const struct view *v, const struct server *s)
 {
-    if (s->image_id || wish_local_disk_gb(s) || s->vm_state == VM_ERROR)
+    if (!migration_may_begin(s))
         return false;
     for (size_t i = 0; i < s->volumes.n; i++) {
         const struct volume *volume =
@@ -165,6 +167,16 @@ static void put_server(struct view *v, const struct server *s)
     set_use(v, s);
 }
 
+/* What a server's move holds beside it. */
+static void put_move(struct view *v, const struct migration *m)
+{
+    struct request request;
+    const struct server *s = snap_get(v->to, &kind_server, m->server_id);
+    const char *node = s ? wish_of_move_beside(v, m, s, &request) : NULL;
+    if (node)
+        put_guest(v, &m->rec, node, &request, false);
+}
+
 static void put_volume(struct view *v, const struct volume *volume)
 {
     struct request request;
@@ -185,8 +197,30 @@ static void on_guest(void *arg, const struct record *old,
     remove_guest(v, now); /* its node has come back with it */
     if (now->kind == &kind_server)
         put_server(v, (const struct server *)now);
-    else
+    else if (now->kind == &kind_volume)
         put_volume(v, (const struct volume *)now);
+    else
+        put_move(v, (const struct migration *)now);
+}
+
+/* What it holds goes by the server's record as well. */
+static void on_move(void *arg, const struct record *old,
+                    const struct record *now)
+{
+    const struct migration *m = (const void *)(now ? now : old);
+    on_guest(arg, old, now);
+    const struct view *v = arg;
+    const struct server *s = snap_get(v->to, &kind_server, m->server_id);
+    if (s)
+        on_guest(arg, NULL, &s->rec);
+}
+
+static void move_again(struct view *v, const struct record *server)
+{
+    struct snap_iter it =
+        snap_by(v->to, &kind_migration, "server_id", server->id);
+    for (const struct record *r; (r = snap_next(&it));)
+        on_guest(v, NULL, r);
 }
 
 /* One that comes, placed or not, tells what is asked for lately. */
@@ -196,6 +230,7 @@ static void on_server(void *arg, const struct record *old,
     struct view *v = arg;
     struct request request;
     on_guest(v, old, now);
+    move_again(v, now ? now : old);
     if (old)
         return;
     wish_of_placed_server(v, (const struct server *)now, &request);
@@ -392,6 +427,8 @@ static void put_all_of(struct view *v, const char *node)
 {
     put_again(v, snap_by(v->to, &kind_server, "node", node));
     put_again(v, snap_by(v->to, &kind_volume, "node", node));
+    put_again(v, snap_by(v->to, &kind_migration, "dest", node));
+    put_again(v, snap_by(v->to, &kind_migration, "source", node));
 }
 
 /* Their own accounts, cells and devices, are made anew with the capacity. */
@@ -575,6 +612,7 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now)
     follow_kind(v, &kind_server_group, on_group);
     follow_kind(v, &kind_server, on_server);
     follow_kind(v, &kind_volume, on_volume);
+    follow_kind(v, &kind_migration, on_move);
     follow_kind(v, &kind_node_use, on_use);
     look_for_deaths(v, was);
     look_for_words(v);
@@ -673,6 +711,16 @@ bool view_bears(struct view *v, const struct request *request,
 {
     struct reserve *r = view_reserve(v);
     return !r || reserve_allows(r, request, at, why);
+}
+
+void view_hide(struct view *v, const struct record *server)
+{
+    remove_guest(v, server);
+}
+
+void view_unhide(struct view *v, const struct record *server)
+{
+    on_guest(v, NULL, server);
 }
 
 int view_known(struct view *v, enum fleet_name kind, const char *name)

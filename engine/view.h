@@ -12,6 +12,8 @@
  *                 (cpu_allocation_ratio, ram_allocation_ratio), tenants it is
  *                 kept for (filter_tenant_id*), metadata for conditions
  *   server        a guest of the host it is placed on
+ *   migration     a guest too, of the node that is kept for a server on its
+ *                 way (model/migration.h)
  *   volume        a guest too, one that only takes thin GiB and never moves
  *   server_group  of its members
  *   node_use      what guests are measured to use
@@ -72,6 +74,11 @@ bool view_bears(struct view *v, const struct request *request,
 /* The guest of a server or volume, and back; 0 and NULL: there is none. */
 uint64_t view_guest(const struct view *v, const struct record *record);
 const struct record *view_record(const struct view *v, uint64_t guest);
+
+/* Takes a server out of the fleet, to ask where it could go, and puts it back
+ * (or makes it anew, as its record says). */
+void view_hide(struct view *v, const struct record *server);
+void view_unhide(struct view *v, const struct record *server);
 
 /* The number of a name that is known, or -1: what is asked for by those who
  * may make names up. */

@@ -416,7 +416,7 @@ bool wish_of_server(struct view *v, const struct server *server,
 {
     struct reading in = { v, server, out };
     *out = (struct wish){ .host = server->requested_host };
-    out->lists = xcalloc((size_t)2 * HINTED_MAX, sizeof(*out->lists));
+    out->lists = xcalloc((size_t)2 * HINTED_MAX + 1, sizeof(*out->lists));
     read_lasting(&in);
     if (!read_volumes(&in, err))
         return false;
@@ -430,7 +430,7 @@ bool wish_of_volume(struct view *v, const struct volume *volume,
 {
     struct reading in = { v, NULL, out };
     *out = (struct wish){ .home = wish_volume_home(view_snapshot(v), volume) };
-    out->lists = xcalloc((size_t)2 * HINTED_MAX, sizeof(*out->lists));
+    out->lists = xcalloc((size_t)2 * HINTED_MAX + 1, sizeof(*out->lists));
     out->request.demand.policy = VIEW_POLICY_POOL;
     out->request.demand.need[FLEET_VOLUMES] = amount(volume->size_gb);
     read_zone(&in, volume->availability_zone);
@@ -438,8 +438,56 @@ bool wish_of_volume(struct view *v, const struct volume *volume,
     return true;
 }
 
+/* ---- moves --------------------------------------------------------------- */
+
+const char *wish_of_move_beside(struct view *v, const struct migration *m,
+                                const struct server *server,
+                                struct request *out)
+{
+    struct server_flavor what;
+    const char *node = migration_holds(m, server, &what);
+    if (!node)
+        return NULL;
+    _autorecord_ struct server *there = record_copy(server);
+    server_set_flavor(there, &what);
+    wish_of_placed_server(v, there, out);
+    return node;
+}
+
+/* Not where it is: after the hosts that a hint excludes. */
+static void exclude_source(struct reading *in, const char *node)
+{
+    uint32_t *at = in->w->lists + HINTED_MAX;
+    struct host_list *out = &in->w->request.excluded;
+    uint32_t host = fleet_find_host(view_fleet(in->v), node);
+    if (host == FLEET_NOWHERE)
+        return;
+    at[out->n] = host;
+    *out = (struct host_list){ at, out->n + 1 };
+}
+
+bool wish_of_move(struct view *v, const struct migration *m,
+                  const struct server *server, struct wish *out,
+                  struct error *err)
+{
+    struct server *there = record_copy(server);
+    server_set_flavor(there, &m->new_flavor);
+    there->requested_host = m->requested_host;
+    bool fine = wish_of_server(v, there, out, err);
+    out->moved = there;
+    if (!fine)
+        return false;
+    struct reading in = { v, there, out };
+    out->request.demand.need[FLEET_VOLUMES] = 0; /* they are there */
+    if (m->type != MIGRATION_RESIZE)
+        exclude_source(&in, server->node);
+    return true;
+}
+
 void wish_free(struct wish *w)
 {
+    record_unref(w->moved);
+    w->moved = NULL;
     free(w->lists);
     w->lists = NULL;
 }

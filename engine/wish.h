@@ -24,6 +24,7 @@
 
 #include "common/error.h"
 #include "engine/view.h"
+#include "model/migration.h"
 
 struct wish {
     struct request request;
@@ -32,6 +33,7 @@ struct wish {
     bool kept_beside;        /* by the hint same_host */
     char nobody[128];        /* a name that no node has, or "" */
     uint32_t *lists;         /* memory of the request's lists */
+    struct server *moved;    /* a move's: the server as it will be, or NULL */
 };
 
 /* False: it cannot be fitted anywhere, ERR_NOT_FOUND and why (for tenants),
@@ -40,6 +42,11 @@ bool wish_of_server(struct view *v, const struct server *server,
                     struct wish *out, struct error *err);
 bool wish_of_volume(struct view *v, const struct volume *volume,
                     struct wish *out, struct error *err);
+/* Where a server that is on its way may go: not where it is, unless it is
+ * resized; volumes go by their own records.  As wish_of_server. */
+bool wish_of_move(struct view *v, const struct migration *m,
+                  const struct server *server, struct wish *out,
+                  struct error *err);
 void wish_free(struct wish *w);
 
 /* What a placed one takes: the same without what only concerns the choice.
@@ -47,6 +54,11 @@ void wish_free(struct wish *w);
 void wish_of_placed_server(struct view *v, const struct server *server,
                            struct request *out);
 void wish_of_placed_volume(const struct volume *volume, struct request *out);
+
+/* The node that a move holds beside the server's, and what; NULL: none. */
+const char *wish_of_move_beside(struct view *v, const struct migration *m,
+                                const struct server *server,
+                                struct request *out);
 
 /* The node that local storage binds a volume to: its own, or that of what
  * it is made from; NULL: none yet. */

@@ -134,6 +134,14 @@ const char *migration_holds(const struct migration *m,
                             const struct server *server,
                             struct server_flavor *what);
 
+/* Could it be moved while it runs, as far as its own record tells? */
+static inline bool migration_may_begin(const struct server *s)
+{
+    return s->node && !s->migration_id && s->goal != GOAL_DELETED &&
+           s->task_state == TASK_NONE &&
+           (s->vm_state == VM_ACTIVE || s->vm_state == VM_PAUSED);
+}
+
 /* Begins a move: a draft with status QUEUED and the next number, for the
  * caller to fill in and to put with txn_change_record; `server` is a draft
  * too and gets migration_id and the type's first task.  `id` is a new UUID.

@@ -30,7 +30,7 @@ static void put_node(const char *name)
     world_put(n);
 }
 
-/* Of group "g", which wants them apart; movable: no disk of its own. */
+/* Of group "g", which wants them apart. */
 static void put_server(const char *id, const char *node, const char *image)
 {
     struct server *s = record_new(&kind_server, id);
@@ -137,11 +137,41 @@ static void off_and_advise_move_nobody(void **state)
     assert_int_equal(asked.calls, 1);
 }
 
-static void local_disks_stay(void **state)
+/* Where it has a file, and where it does not run. */
+static void what_cannot_be_moved_live_stays(void **state)
 {
     open_with(move, "image");
+    for (int i = 1; i <= 2; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "s%d", i);
+        struct server *s = world_edit(&kind_server, id);
+        s->vm_state = VM_STOPPED;
+        world_put(s);
+    }
     pass(REBALANCE_PASS_US);
     assert_int_equal(asked.calls, 0);
+    struct volume *v = a_volume(VOLUME_IN_USE);
+    v->node = "a";
+    world_put(v);
+    for (int i = 1; i <= 2; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "s%d", i);
+        struct server *s = world_edit(&kind_server, id);
+        s->vm_state = VM_ACTIVE;
+        if (i == 1)
+            s->migration_id = "m"; /* on its way already */
+        else
+            with_volume(s, "/dev/vdb", ATTACH_DONE);
+        world_put(s);
+    }
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 0);
+    struct server *s = world_edit(&kind_server, "s1");
+    s->migration_id = NULL;
+    world_put(s);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 1);
+    assert_string_equal(asked.server, "s1");
 }
 
 static void without_a_way_it_advises(void **state)
@@ -157,9 +187,12 @@ static void without_a_way_it_advises(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(moves_and_comes_to_rest),  CASE(gives_up_on_who_does_not_arrive),
-        CASE(a_refusal_is_asked_again), CASE(off_and_advise_move_nobody),
-        CASE(local_disks_stay),         CASE(without_a_way_it_advises),
+        CASE(moves_and_comes_to_rest),
+        CASE(gives_up_on_who_does_not_arrive),
+        CASE(a_refusal_is_asked_again),
+        CASE(off_and_advise_move_nobody),
+        CASE(what_cannot_be_moved_live_stays),
+        CASE(without_a_way_it_advises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -436,6 +436,88 @@ static void test_no_overbooking(void **state)
     cache_free(stale);
 }
 
+/* ---- servers that move ----------------------------------------------------
+ */
+
+#define MOVE_ID "d0d0d0d0-0000-4000-8000-000000000001"
+
+static void put_move(enum migration_type type, const char *host)
+{
+    struct txn t = TXN_INIT;
+    struct error err;
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    struct server *s = world_edit(&kind_server, "s");
+    struct migration *m =
+        migration_begin(&t, snap, s, MOVE_ID, type, world_time, &err);
+    m->requested_host = rec_str(m, host);
+    txn_put_record(&t, m);
+    txn_put_record(&t, s);
+    world_commit(&t);
+    record_unref(m);
+    record_unref(s);
+}
+
+/* Where the one that was asked for goes, "" and what is said if nowhere. */
+static const char *moves_to(enum migration_type type, const char *host)
+{
+    static char to[128];
+    put_move(type, host);
+    run_scheduler();
+    _autorecord_ struct migration *m = world_edit(&kind_migration, MOVE_ID);
+    _autorecord_ const struct server *s = world_get(&kind_server, "s");
+    snprintf(to, sizeof(to), "%s", m->dest ? m->dest : m->fault);
+    if (m->dest)
+        assert_int_equal(m->status, MIGRATION_PREPARING);
+    else
+        assert_int_equal(m->status, MIGRATION_ERROR);
+    assert_int_equal(s->migration_id != NULL, m->dest != NULL);
+    struct server *again = world_edit(&kind_server, "s");
+    again->migration_id = NULL;
+    again->task_state = TASK_NONE;
+    world_put(again);
+    m->status = MIGRATION_CANCELLED;
+    world_put(record_copy(m));
+    return to;
+}
+
+static void test_moves_elsewhere(void **state)
+{
+    put_node("b", 4, 8192, 100);
+    put_node("c", 4, 8192, 100);
+    put_group("affinity", 0);
+    put_placed("s", "a", "g"); /* the only one of its group */
+    put_placed("s1", "b", NULL);
+    run_scheduler();
+    assert_string_equal(moves_to(MIGRATION_LIVE, NULL), "c");
+    assert_string_equal(moves_to(MIGRATION_LIVE, "b"), "b");
+    assert_string_equal(moves_to(MIGRATION_COLD, NULL), "c");
+    assert_non_null(strstr(moves_to(MIGRATION_LIVE, "a"), "No valid host"));
+    assert_non_null(strstr(moves_to(MIGRATION_LIVE, "x"), "No valid host"));
+    put_group("anti-affinity", 0);
+    put_placed("s2", "c", "g");
+    assert_string_equal(moves_to(MIGRATION_LIVE, NULL), "b");
+    put_placed("s3", "b", "g");
+    assert_non_null(strstr(moves_to(MIGRATION_LIVE, NULL), "No valid host"));
+}
+
+/* Two that would each fit where only one does. */
+static void test_moves_take_room(void **state)
+{
+    put_node("b", 4, 8192, 100);
+    put_placed("s", "a", NULL);
+    struct server *s = world_edit(&kind_server, "s");
+    s->ram_mb = 5000;
+    world_put(s);
+    put_move(MIGRATION_LIVE, NULL);
+    run_scheduler();
+    struct server *late = new_server("late");
+    late->ram_mb = 5000;
+    world_put(late);
+    run_scheduler();
+    _autorecord_ const struct server *gone = world_get(&kind_server, "late");
+    assert_int_equal(gone->vm_state, VM_ERROR);
+}
+
 /* ---- the reserve --------------------------------------------------------- */
 
 static void drop_server(const char *id)
@@ -613,6 +695,8 @@ int main(void)
         SCASE(test_many_at_once),
         SCASE(test_hints_wait_their_turn),
         SCASE(test_volume_of_its_own),
+        SCASE(test_moves_elsewhere),
+        SCASE(test_moves_take_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

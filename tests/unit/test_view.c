@@ -9,6 +9,7 @@
 #include "engine/view.h"
 #include "engine/whatif.h"
 #include "engine/wish.h"
+#include "model/migration.h"
 #include "model/use.h"
 
 #define NODES   8
@@ -117,6 +118,20 @@ static struct server *random_server(const char *id)
     return s;
 }
 
+static struct migration *random_move(const char *id)
+{
+    struct migration *m = record_new(&kind_migration, id);
+    m->server_id = rec_str(m, pick("s", SERVERS));
+    m->type = roll(4);
+    m->status = roll(MIGRATION_FAILED + 1);
+    m->source = rec_str(m, pick("n", NODES));
+    m->dest = roll(4) ? rec_str(m, pick("n", NODES)) : NULL;
+    m->new_flavor.vcpus = 1 + roll(4);
+    m->new_flavor.ram_mb = 512;
+    m->old_flavor.vcpus = 1;
+    return m;
+}
+
 static struct aggregate *random_aggregate(const char *id)
 {
     struct aggregate *a = record_new(&kind_aggregate, id);
@@ -175,8 +190,9 @@ static void random_change(void)
         { &kind_server, "s", SERVERS, 24 }, { &kind_node, "n", NODES, 6 },
         { &kind_aggregate, "", 4, 2 },      { &kind_volume, "v", 6, 4 },
         { &kind_server_group, "g", 3, 1 },  { &kind_node_use, "n", NODES, 3 },
+        { &kind_migration, "m", 10, 6 },
     };
-    int at = roll(40), k = 0;
+    int at = roll(46), k = 0;
     while (at >= kinds[k].weight)
         at -= kinds[k++].weight;
     const char *id = pick(kinds[k].prefix, kinds[k].n);
@@ -188,7 +204,8 @@ static void random_change(void)
                   : k == 2 ? (void *)random_aggregate(id)
                   : k == 3 ? (void *)random_volume(id)
                   : k == 4 ? (void *)random_group(id)
-                           : (void *)random_use(id));
+                  : k == 5 ? (void *)random_use(id)
+                           : (void *)random_move(id));
     world_time += roll(5) * SECOND_US;
 }
 
@@ -412,6 +429,43 @@ static void flavors_and_images(void **state)
     assert_string_equal(goes_to(s), "");
 }
 
+/* Both ends are held, each with its flavor, and let go. */
+static void a_move_holds_both_ends(void **state)
+{
+    put_node("a");
+    put_node("b");
+    struct server *s = small("s");
+    s->node = "a";
+    world_put(s);
+    struct migration *m = record_new(&kind_migration, "m");
+    m->server_id = "s";
+    m->source = "a";
+    m->dest = "b";
+    m->status = MIGRATION_RUNNING;
+    world_put(m);
+    snapshot_unref(follow());
+    const struct fleet *f = view_fleet(view);
+    uint32_t a = fleet_find_host(f, "a"), b = fleet_find_host(f, "b");
+    assert_int_equal(f->free[FLEET_MEMORY][a], 12288);
+    assert_int_equal(f->free[FLEET_MEMORY][b], 12288);
+    struct server *there = world_edit(&kind_server, "s");
+    there->node = "b";
+    world_put(there);
+    m = world_edit(&kind_migration, "m");
+    m->type = MIGRATION_RESIZE;
+    m->status = MIGRATION_FINISHED;
+    m->old_flavor.ram_mb = 1024;
+    world_put(m);
+    snapshot_unref(follow());
+    assert_int_equal(f->free[FLEET_MEMORY][a], 15360);
+    assert_int_equal(f->free[FLEET_MEMORY][b], 12288);
+    m = world_edit(&kind_migration, "m");
+    m->status = MIGRATION_CONFIRMED;
+    world_put(m);
+    snapshot_unref(follow());
+    assert_int_equal(f->free[FLEET_MEMORY][a], 16384);
+}
+
 /* A name that nobody had when the server was placed, and one has now. */
 static void words_that_come_later(void **state)
 {
@@ -599,6 +653,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(like_one_filled_from_nothing),
         CASE(flavors_and_images),
+        CASE(a_move_holds_both_ends),
         CASE(words_that_come_later),
         CASE(aggregates),
         CASE(hints),
