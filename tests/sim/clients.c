@@ -7,6 +7,7 @@
 #include "model/network.h"
 #include "model/volume.h"
 #include "rest-api/route.h"
+#include "sim_node.h"
 
 #include <string.h>
 
@@ -122,7 +123,7 @@ static void remember(struct clients *cs, const struct kind *kind,
     cs->memory = m;
 }
 
-static void submit(struct clients *cs, struct call *c)
+static void submit(struct clients *cs, struct face *face, struct call *c)
 {
     if (c->gone_id) { /* its making may not have been answered yet */
         remember(cs, c->kind, c->gone_id);
@@ -133,7 +134,7 @@ static void submit(struct clients *cs, struct call *c)
     cs->in_flight++;
     world_event(cs->w, "call %lu %s: %s %s %.80s", c->number, c->name,
                 c->method, c->path, c->body ? c->body : "");
-    face_submit(cs->w->face, c);
+    face_submit(face, c);
 }
 
 static bool needs_login(struct clients *cs, enum who who)
@@ -158,30 +159,25 @@ static struct call *make_call(struct clients *cs, const struct ask_row *row,
     return NULL;
 }
 
-static bool login_if_needed(struct clients *cs)
+static bool login_if_needed(struct clients *cs, struct face *face)
 {
     for (int who = 0; who < N_WHO; who++) {
         if (!needs_login(cs, (enum who)who))
             continue;
         struct make m = { cs->w, NULL, call_new(), (enum who)who };
         login(cs, &m, (enum who)who);
-        submit(cs, m.c);
+        submit(cs, face, m.c);
         return true;
     }
     return false;
 }
 
-static bool is_open(struct clients *cs)
-{
-    return cs->w->face && cs->in_flight < IN_FLIGHT_MAX;
-}
-
-bool clients_call(struct clients *cs)
+bool clients_call(struct clients *cs, struct face *face)
 {
     struct call *c = NULL;
-    if (!is_open(cs))
+    if (!face || cs->in_flight >= IN_FLIGHT_MAX)
         return false;
-    if (login_if_needed(cs))
+    if (login_if_needed(cs, face))
         return true;
     if (!cs->tokens[ADMIN] || !cs->tokens[DEMO] || chance_percent(cs->w, 50))
         return false;
@@ -191,7 +187,7 @@ bool clients_call(struct clients *cs)
         c = make_call(cs, row, who);
     }
     if (c)
-        submit(cs, c);
+        submit(cs, face, c);
     return c != NULL;
 }
 
@@ -240,16 +236,24 @@ static bool tidy(struct make *m)
     return tidy_interface(m) || tidy_one(m, &kind_router, NET "/routers");
 }
 
+/* The first that is up. */
+static struct face *some_face(struct world *w)
+{
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (w->nodes[i].face)
+            return w->nodes[i].face;
+    return NULL;
+}
+
 bool clients_tidy(struct clients *cs)
 {
     static const struct ask_row row = { "tidy", 0, ADM, tidy };
-    if (!cs->w->face)
-        return true;
-    if (login_if_needed(cs))
+    struct face *face = some_face(cs->w);
+    if (!face || login_if_needed(cs, face))
         return true;
     struct call *c = make_call(cs, &row, ADMIN);
     if (c)
-        submit(cs, c);
+        submit(cs, face, c);
     return c != NULL;
 }
 

@@ -14,8 +14,8 @@
 
 struct clients *clients_new(struct world *w);
 void clients_free(struct clients *cs);
-/* Makes a new call, if the face is up and there are not too many. */
-bool clients_call(struct clients *cs);
+/* Makes a new call to the face, if there is one and not too many calls. */
+bool clients_call(struct clients *cs, struct face *face);
 /* Deletes one more thing, in the order in which it can work; false: nothing
  * is left to be deleted. */
 bool clients_tidy(struct clients *cs);

@@ -6,17 +6,23 @@
 #include "files.h"
 #include "guests.h"
 #include "model/image.h"
+#include "model/pool.h"
 #include "nets.h"
 #include "network/net_reconcile.h"
 #include "openstack-compat/bootstrap.h"
 #include "sim_store.h"
+#include "state/election.h"
 #include "storage/storage_reconcile.h"
+
+#include <string.h>
 
 #define BEAT_US  (10 * SECOND_US)
 #define N_QUEUES 6
+#define STANDING 3 /* the first nodes would lead */
 
 struct core {
     struct world *w;
+    struct sim_node *n;
     struct sim_end *end;
     struct store *store;
     struct cache *cache;
@@ -29,6 +35,8 @@ struct core {
     struct storage *storage;
     struct reconciler *beat;
     struct reconciler *queues[N_QUEUES];
+    struct election *presence, *leader; /* NULL: alone */
+    bool lead; /* it has begun to lead: look at everything */
 };
 
 /* ---- first content ----------------------------------------------------------
@@ -44,10 +52,10 @@ static void put(struct world *w, void *draft)
     record_unref(draft);
 }
 
-static void put_node(struct world *w)
+static void put_node(struct world *w, const struct sim_node *of)
 {
-    struct node *n = record_new(&kind_node, SIM_NODE);
-    n->hypervisor_id = "11111111-0000-4000-8000-000000000001";
+    struct node *n = record_new(&kind_node, of->name);
+    n->hypervisor_id = rec_strf(n, "11111111-0000-4000-8000-%012u", of->number);
     n->availability_zone = "nova";
     n->hypervisor_type = "QEMU";
     n->vcpus = 8;
@@ -97,7 +105,8 @@ void core_first_content(struct world *w)
         world_broken(w, "bootstrap: %s", err.text);
         return;
     }
-    put_node(w);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        put_node(w, &w->nodes[i]);
     put_image(w);
 }
 
@@ -112,7 +121,7 @@ static enum reconcile_verdict beat(void *self, const char *key,
     _autotxn_ struct txn t = TXN_INIT;
     _autosnap_ struct snapshot *s = cache_snapshot(c->cache);
     _autorecord_ struct node *node =
-        record_copy(snap_get(s, &kind_node, SIM_NODE));
+        record_copy(snap_get(s, &kind_node, c->n->name));
     node->seen = c->w->time;
     txn_change_record(&t, node);
     if (!store_commit(c->store, &t, &result)) {
@@ -121,6 +130,74 @@ static enum reconcile_verdict beat(void *self, const char *key,
     }
     *delay_us = BEAT_US;
     return RECONCILE_AGAIN;
+}
+
+/* ---- leading
+ * ------------------------------------------------------------------ */
+
+bool core_leads(const struct sim_node *n)
+{
+    return !world_is_pool(n->w) || (n->core && election_term(n->core->leader));
+}
+
+static bool guard(void *arg, struct txn *t)
+{
+    struct core *c = arg;
+    return !c->leader || election_guard(c->leader, t);
+}
+
+static void on_leader(void *arg, int64_t term)
+{
+    struct core *c = arg;
+    c->lead |= term != 0;
+    node_event(c->n, "leads: term %lld", (long long)term);
+}
+
+static struct election *elect(struct core *c, const char *name, bool stand)
+{
+    struct error err;
+    bool leads = strcmp(name, "leader") == 0;
+    struct election_config config = {
+        .store = c->store,
+        .env = &c->w->env,
+        .name = name,
+        .candidate = stand ? c->n->name : NULL,
+        .changed = leads ? on_leader : NULL,
+        .arg = c,
+        .manual = true,
+    };
+    return election_new(&config, &err);
+}
+
+static void stand(struct core *c)
+{
+    char presence[ELECTION_NAME_MAX];
+    if (!world_is_pool(c->w))
+        return;
+    snprintf(presence, sizeof(presence), "node-%s", c->n->name);
+    c->presence = elect(c, presence, true);
+    c->leader = elect(c, "leader", c->n->number <= STANDING);
+}
+
+/* What one node does for all, from the start (daemon/core.c). */
+static void look_at_everything(struct core *c)
+{
+    c->lead = false;
+    scheduler_start(c->scheduler);
+    net_reconcile_start(c->networks);
+}
+
+static bool step_elections(struct core *c)
+{
+    if (!c->leader)
+        return false;
+    if (c->lead && core_leads(c->n)) {
+        look_at_everything(c);
+        return true;
+    }
+    int64_t now = c->w->time;
+    return (election_due(c->presence) <= now && election_step(c->presence)) ||
+           (election_due(c->leader) <= now && election_step(c->leader));
 }
 
 /* ---- life
@@ -134,19 +211,22 @@ static void make_parts(struct core *c)
         .cache = c->cache,
         .hypervisor = c->hypervisor,
         .env = env,
-        .node = SIM_NODE,
+        .node = c->n->name,
     };
     struct scheduler_config scheduler = {
         .store = c->store,
         .cache = c->cache,
         .env = env,
+        .guard = guard,
+        .guard_arg = c,
     };
     struct storage_config storage = {
-        .node = SIM_NODE,
+        .node = c->n->name,
         .volumes = c->volumes,
         .store = c->store,
         .cache = c->cache,
         .env = env,
+        .images_elsewhere = c->n->number != 1,
     };
     c->servers = server_reconciler_new(&servers);
     c->networks = net_reconcile_new(c->cache, c->store, c->net, env, 0);
@@ -161,7 +241,7 @@ static void start_parts(struct core *c)
     net_reconcile_start(c->networks);
     scheduler_start(c->scheduler);
     storage_start(c->storage);
-    reconciler_add(c->beat, SIM_NODE);
+    reconciler_add(c->beat, c->n->name);
     struct reconciler *queues[N_QUEUES] = {
         server_reconciler_queue(c->servers), net_reconcile_queue(c->networks),
         scheduler_queue(c->scheduler),       storage_queue(c->storage, 0),
@@ -171,29 +251,33 @@ static void start_parts(struct core *c)
         c->queues[i] = queues[i];
 }
 
-struct core *core_start(struct world *w)
+struct core *core_start(struct sim_node *n)
 {
     struct core *c = xcalloc(1, sizeof(*c));
     struct error err;
+    struct world *w = n->w;
     c->w = w;
-    c->end = sim_end_open(w, "core", true);
+    c->n = n;
+    c->end = sim_end_open(n, "core", true);
     c->store = sim_end_store(c->end);
     c->cache = cache_new(model_kinds, N_KINDS);
     cache_set_manual(c->cache);
-    c->hypervisor = guests_open(w->guests);
-    c->volumes = files_open(w->files);
-    c->net = nets_open(w->nets);
+    c->hypervisor = guests_open(n->guests);
+    c->volumes = files_open(w->files, n);
+    c->net = nets_open(w->nets, n);
     make_parts(c);
     if (!cache_follow(c->cache, c->store, &err))
         world_broken(w, "the core's cache: %s", err.text);
+    stand(c);
     start_parts(c);
     return c;
 }
 
 void core_stop(struct core *c)
 {
-    bool dying = c->w->core_dying;
-    c->w->core_dying = true; /* nothing that still runs has an effect */
+    struct sim_node *n = c->n;
+    bool dying = n->core_dying;
+    n->core_dying = true; /* nothing that still runs has an effect */
     cache_unfollow(c->cache);
     server_reconciler_free(c->servers);
     net_reconcile_free(c->networks);
@@ -203,9 +287,11 @@ void core_stop(struct core *c)
     c->hypervisor->ops->close(c->hypervisor);
     c->volumes->ops->close(c->volumes);
     network_close(c->net);
+    election_free(c->presence, false);
+    election_free(c->leader, false);
     cache_free(c->cache);
     sim_end_close(c->end);
-    c->w->core_dying = dying;
+    n->core_dying = dying;
     free(c);
 }
 
@@ -216,6 +302,8 @@ void core_face_starts(struct core *c)
 
 bool core_hear(struct core *c)
 {
+    if (sim_node_cut(c->n) & CUT_STORE)
+        return false;
     if (c->w->chaos && chance_permille(c->w, 3))
         sim_end_lose(c->end);
     if (chance_percent(c->w, 50) && cache_relist(c->cache))
@@ -226,6 +314,8 @@ bool core_hear(struct core *c)
 bool core_step(struct core *c)
 {
     uint64_t first = chance(c->w, N_QUEUES), pick = chance(c->w, 1 << 16);
+    if (step_elections(c))
+        return true;
     for (uint64_t i = 0; i < N_QUEUES; i++)
         if (reconciler_step(c->queues[(first + i) % N_QUEUES], pick))
             return true;
@@ -239,5 +329,11 @@ int64_t core_due(struct core *c)
         int64_t d = reconciler_next_due(c->queues[i]);
         due = d < due ? d : due;
     }
-    return sim_end_waiting(c->end) ? c->w->time : due;
+    if (c->leader) {
+        int64_t a = election_due(c->presence), b = election_due(c->leader);
+        due = a < due ? a : due;
+        due = b < due ? b : due;
+    }
+    bool hears = !(sim_node_cut(c->n) & CUT_STORE);
+    return hears && sim_end_waiting(c->end) ? c->w->time : due;
 }

@@ -17,6 +17,7 @@ enum at { AT_BEGIN, AT_STEP, AT_STORE, AT_CACHE, AT_COMMITTED, AT_WAIT };
 
 struct face {
     struct world *w;
+    struct sim_node *n;
     struct sim_end *end;
     struct cache *cache;
     struct api api;
@@ -109,7 +110,7 @@ static void take_body(struct face *f, struct call *c)
     struct world *w = f->w;
     struct waited *waited = &c->req.waited;
     int64_t bytes = c->upload_bytes;
-    if (!w->core || (w->chaos && chance_percent(w, 5))) {
+    if (!f->n->core || (w->chaos && chance_percent(w, 5))) {
         error_set(&waited->err, ERR_UNAVAILABLE, "simulated: no file to fill");
         return;
     }
@@ -143,7 +144,7 @@ static void do_password(struct face *f, struct req *r)
 
 static void do_call(struct face *f, struct req *r)
 {
-    r->waited.ok = f->w->core && !(f->w->chaos && chance_percent(f->w, 10));
+    r->waited.ok = f->n->core && !(f->w->chaos && chance_percent(f->w, 10));
     if (r->waited.ok)
         buf_adds(&r->waited.text, "login: ");
     else
@@ -264,11 +265,13 @@ bool face_step_call(struct face *f)
 
 bool face_take(struct face *f)
 {
-    return sim_end_take(f->end);
+    return !(sim_node_cut(f->n) & CUT_STORE) && sim_end_take(f->end);
 }
 
 bool face_hear(struct face *f)
 {
+    if (sim_node_cut(f->n) & CUT_STORE)
+        return false;
     if (f->w->chaos && chance_permille(f->w, 3))
         sim_end_lose(f->end);
     if (chance_percent(f->w, 50) && cache_relist(f->cache))
@@ -303,13 +306,15 @@ size_t face_calls(const struct face *f)
 /* ---- life
  * ----------------------------------------------------------------------- */
 
-struct face *face_start(struct world *w)
+struct face *face_start(struct sim_node *n)
 {
+    struct world *w = n->w;
     struct face *f = xcalloc(1, sizeof(*f));
     struct error err;
     f->w = w;
+    f->n = n;
     f->last = &f->calls;
-    f->end = sim_end_open(w, "face", false);
+    f->end = sim_end_open(n, "face", false);
     f->cache = cache_new(model_kinds, N_KINDS);
     cache_set_manual(f->cache);
     f->api = (struct api){

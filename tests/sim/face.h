@@ -9,7 +9,7 @@
 #define CAIRN_SIM_FACE_H
 
 #include "rest-api/api.h"
-#include "world.h"
+#include "sim_node.h"
 
 #define CALL_HEADERS 4
 
@@ -40,7 +40,7 @@ struct call {
     bool unknown; /* the outcome of one was unknown */
 };
 
-struct face *face_start(struct world *w);
+struct face *face_start(struct sim_node *n);
 void face_stop(struct face *f);
 struct call *call_new(void);
 void call_free(struct call *c);

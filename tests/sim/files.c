@@ -9,6 +9,7 @@
 
 struct sim_volumes {
     struct volumes v;
+    struct sim_node *node;
     struct files *files;
 };
 
@@ -18,6 +19,7 @@ struct files {
 };
 
 #define files_of(v_) (((struct sim_volumes *)(v_))->files)
+#define node_of(v_)  (((struct sim_volumes *)(v_))->node)
 
 /* ---- the table of files
  * --------------------------------------------------------- */
@@ -53,8 +55,8 @@ struct file *files_at(struct files *f, const char *path)
 
 static bool is_used(struct files *f, const struct file *x)
 {
-    return guests_use(f->w->guests, x->path) ||
-           (x->below[0] && guests_use(f->w->guests, x->below));
+    return guests_use(f->w, x->path) ||
+           (x->below[0] && guests_use(f->w, x->below));
 }
 
 static struct file *add(struct files *f, enum stored_kind kind,
@@ -132,11 +134,11 @@ static bool vol_image_discard(struct volumes *v, const char *id,
     struct files *f = files_of(v);
     char blob[STORAGE_NAME_MAX];
     blob_name(id, blob);
-    if (!effect_begin(f->w, "image_discard", id, err))
+    if (!effect_begin_files(node_of(v), "image_discard", id, err))
         return false;
     drop(f, STORED_UPLOAD, id);
     drop(f, STORED_IMAGE, blob);
-    return effect_end(f->w, err);
+    return effect_end(node_of(v), err);
 }
 
 static void describe(const struct file *x, struct image_info *info)
@@ -165,9 +167,9 @@ static bool vol_image_commit(struct volumes *v, const char *id,
     struct files *f = files_of(v);
     char blob[STORAGE_NAME_MAX];
     blob_name(id, blob);
-    struct file *x = files_find(f, STORED_IMAGE, blob);
-    if (!effect_begin(f->w, "image_commit", id, err))
+    if (!effect_begin_files(node_of(v), "image_commit", id, err))
         return false;
+    struct file *x = files_find(f, STORED_IMAGE, blob);
     if (!x) {
         if (!inspect(f, id, err))
             return false;
@@ -176,27 +178,28 @@ static bool vol_image_commit(struct volumes *v, const char *id,
     }
     drop(f, STORED_UPLOAD, id);
     describe(x, info);
-    return effect_end(f->w, err);
+    return effect_end(node_of(v), err);
 }
 
 static bool vol_image_delete(struct volumes *v, const char *blob,
                              struct error *err)
 {
     struct files *f = files_of(v);
-    if (!effect_begin(f->w, "image_delete", blob, err))
+    if (!effect_begin_files(node_of(v), "image_delete", blob, err))
         return false;
     drop(f, STORED_IMAGE, blob);
-    return effect_end(f->w, err);
+    return effect_end(node_of(v), err);
 }
 
 /* ---- disks, volumes, snapshots
  * ----------------------------------------------------- */
 
 /* Makes a file from a source; what exists is found. */
-static bool make(struct files *f, enum stored_kind kind, const char *id,
+static bool make(struct volumes *v, enum stored_kind kind, const char *id,
                  const struct file *from, int64_t size,
                  char path[STORAGE_PATH_MAX], struct error *err)
 {
+    struct files *f = files_of(v);
     struct file *x = files_find(f, kind, id);
     if (!x) {
         if (from && size && size < from->size)
@@ -206,7 +209,7 @@ static bool make(struct files *f, enum stored_kind kind, const char *id,
         x = add(f, kind, id, size || !from ? size : from->size);
     }
     snprintf(path, STORAGE_PATH_MAX, "%s", x->path);
-    return effect_end(f->w, err);
+    return effect_end(node_of(v), err);
 }
 
 static bool vol_disk_create(struct volumes *v, const char *id, const char *blob,
@@ -214,21 +217,20 @@ static bool vol_disk_create(struct volumes *v, const char *id, const char *blob,
                             struct error *err)
 {
     struct files *f = files_of(v);
-    const struct file *from = files_find(f, STORED_IMAGE, blob);
-    if (!effect_begin(f->w, "disk_create", id, err))
+    if (!effect_begin_files(node_of(v), "disk_create", id, err))
         return false;
+    const struct file *from = files_find(f, STORED_IMAGE, blob);
     if (!from && !files_find(f, STORED_DISK, id))
         return error_set(err, ERR_NOT_FOUND, "image %s has no file", blob);
-    return make(f, STORED_DISK, id, from, size, path, err);
+    return make(v, STORED_DISK, id, from, size, path, err);
 }
 
 static bool vol_disk_blank(struct volumes *v, const char *id, int64_t size,
                            bool swap, char path[STORAGE_PATH_MAX],
                            struct error *err)
 {
-    struct files *f = files_of(v);
-    return effect_begin(f->w, "disk_blank", id, err) &&
-           make(f, STORED_DISK, id, NULL, size, path, err);
+    return effect_begin_files(node_of(v), "disk_blank", id, err) &&
+           make(v, STORED_DISK, id, NULL, size, path, err);
 }
 
 /* Deleting what a guest runs from would go unnoticed on a real machine. */
@@ -236,14 +238,14 @@ static bool remove_file(struct volumes *v, enum stored_kind kind,
                         const char *what, const char *id, struct error *err)
 {
     struct files *f = files_of(v);
-    const struct file *x = files_find(f, kind, id);
-    if (!effect_begin(f->w, what, id, err))
+    if (!effect_begin_files(node_of(v), what, id, err))
         return false;
+    const struct file *x = files_find(f, kind, id);
     if (x && is_used(f, x))
         world_broken(f->w, "%s %s is removed while a guest uses it",
                      stored_kind_name(kind), id);
     drop(f, kind, id);
-    return effect_end(f->w, err);
+    return effect_end(node_of(v), err);
 }
 
 static bool vol_disk_delete(struct volumes *v, const char *id,
@@ -275,12 +277,12 @@ static bool vol_create(struct volumes *v, const char *id,
     };
     struct files *f = files_of(v);
     const struct file *from = NULL;
-    if (!effect_begin(f->w, "volume_create", id, err))
+    if (!effect_begin_files(node_of(v), "volume_create", id, err))
         return false;
     if (spec->from != SOURCE_EMPTY && !files_find(f, STORED_VOLUME, id) &&
         !free_source(f, kinds[spec->from], spec->source, &from, err))
         return false;
-    return make(f, STORED_VOLUME, id, from, spec->size, path, err);
+    return make(v, STORED_VOLUME, id, from, spec->size, path, err);
 }
 
 static bool vol_delete(struct volumes *v, const char *id, struct error *err)
@@ -293,18 +295,18 @@ static bool vol_extend(struct volumes *v, const char *id, int64_t size,
 {
     struct files *f = files_of(v);
     const struct file *x;
-    if (!effect_begin(f->w, "volume_extend", id, err) ||
+    if (!effect_begin_files(node_of(v), "volume_extend", id, err) ||
         !free_source(f, STORED_VOLUME, id, &x, err) ||
         !has_room(f, size - x->size, err))
         return false;
     files_resize(f, x->path, size);
-    return effect_end(f->w, err);
+    return effect_end(node_of(v), err);
 }
 
 /* What is below is over when no guest has it any more. */
 static bool settle(struct files *f, struct file *x, struct error *err)
 {
-    if (x->below[0] && guests_use(f->w->guests, x->below))
+    if (x->below[0] && guests_use(f->w, x->below))
         return error_set(err, ERR_CONFLICT, "%s is in use", x->below);
     x->below[0] = '\0';
     return true;
@@ -315,7 +317,7 @@ static bool move_head(struct files *f, const char *snapshot_id, struct file *x,
                       struct error *err)
 {
     if (files_find(f, STORED_SNAPSHOT, snapshot_id) ||
-        !guests_use(f->w->guests, x->path))
+        !guests_use(f->w, x->path))
         return true;
     if (!settle(f, x, err) || !has_room(f, 0, err))
         return false;
@@ -332,10 +334,10 @@ static bool vol_snapshot_begin(struct volumes *v, const char *id,
                                bool *moved, struct error *err)
 {
     struct files *f = files_of(v);
-    struct file *x = files_find(f, STORED_VOLUME, volume_id);
     *moved = false;
-    if (!effect_begin(f->w, "snapshot_begin", id, err))
+    if (!effect_begin_files(node_of(v), "snapshot_begin", id, err))
         return false;
+    struct file *x = files_find(f, STORED_VOLUME, volume_id);
     if (!x)
         return error_set(err, ERR_NOT_FOUND, "volume %s has no file",
                          volume_id);
@@ -343,7 +345,7 @@ static bool vol_snapshot_begin(struct volumes *v, const char *id,
         return false;
     *moved = x->below[0] != '\0';
     snprintf(path, STORAGE_PATH_MAX, "%s", x->path);
-    return effect_end(f->w, err);
+    return effect_end(node_of(v), err);
 }
 
 static bool vol_snapshot_create(struct volumes *v, const char *id,
@@ -352,15 +354,15 @@ static bool vol_snapshot_create(struct volumes *v, const char *id,
 {
     struct files *f = files_of(v);
     const struct file *from = NULL;
-    struct file *x = files_find(f, STORED_VOLUME, volume_id);
-    if (!effect_begin(f->w, "snapshot_create", id, err))
+    if (!effect_begin_files(node_of(v), "snapshot_create", id, err))
         return false;
+    struct file *x = files_find(f, STORED_VOLUME, volume_id);
     if (x && !settle(f, x, err))
         return false;
     if (!files_find(f, STORED_SNAPSHOT, id) &&
         !free_source(f, STORED_VOLUME, volume_id, &from, err))
         return false;
-    return make(f, STORED_SNAPSHOT, id, from, from ? from->size : 0, path, err);
+    return make(v, STORED_SNAPSHOT, id, from, from ? from->size : 0, path, err);
 }
 
 static bool vol_snapshot_delete(struct volumes *v, const char *id,
@@ -380,14 +382,17 @@ static bool vol_to_image(struct volumes *v, enum volume_source from,
     enum stored_kind kind =
         from == SOURCE_SNAPSHOT ? STORED_SNAPSHOT : STORED_VOLUME;
     blob_name(upload_id, blob);
-    if (!effect_begin(f->w, "volume_to_image", id, err))
+    if (!effect_begin_files(node_of(v), "volume_to_image", id, err))
         return false;
     if (!files_find(f, STORED_IMAGE, blob) &&
         !free_source(f, kind, id, &x, err))
         return false;
-    if (!make(f, STORED_IMAGE, blob, x, x ? x->size : 0, path, err))
+    if (!make(v, STORED_IMAGE, blob, x, x ? x->size : 0, path, err))
         return false;
-    describe(files_find(f, STORED_IMAGE, blob), info);
+    const struct file *made = files_find(f, STORED_IMAGE, blob);
+    if (!made)
+        return error_set(err, ERR_NOT_FOUND, "%s is gone again", blob);
+    describe(made, info);
     return true;
 }
 
@@ -412,8 +417,8 @@ static bool vol_stats(struct volumes *v, struct storage_stats *stats,
 
 static bool vol_tidy(struct volumes *v, struct error *err)
 {
-    return effect_begin(files_of(v)->w, "tidy", "", err) &&
-           effect_end(files_of(v)->w, err);
+    return effect_begin_files(node_of(v), "tidy", "", err) &&
+           effect_end(node_of(v), err);
 }
 
 static void vol_close(struct volumes *v)
@@ -464,9 +469,10 @@ void files_free(struct files *f)
     free(f);
 }
 
-struct volumes *files_open(struct files *f)
+struct volumes *files_open(struct files *f, struct sim_node *n)
 {
     struct sim_volumes *v = xcalloc(1, sizeof(*v));
+    v->node = n;
     v->v.ops = &ops;
     v->files = f;
     return &v->v;

@@ -7,8 +7,8 @@
 #ifndef CAIRN_SIM_FILES_H
 #define CAIRN_SIM_FILES_H
 
+#include "sim_node.h"
 #include "storage/volumes.h"
-#include "world.h"
 
 enum upload_kind { UPLOAD_GOOD, UPLOAD_CORRUPT, UPLOAD_BACKED, UPLOAD_N };
 
@@ -25,7 +25,8 @@ struct file {
 
 struct files *files_new(struct world *w);
 void files_free(struct files *f);
-struct volumes *files_open(struct files *f);
+/* The core's handle; it ends with close. */
+struct volumes *files_open(struct files *f, struct sim_node *n);
 struct file *files_first(struct files *f);
 struct file *files_find(struct files *f, enum stored_kind kind,
                         const char *name);

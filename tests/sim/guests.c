@@ -25,6 +25,7 @@ struct sim_hypervisor {
 
 struct guests {
     struct world *w;
+    struct sim_node *node;
     struct guest *first, **last;
     struct todo *todos;
     struct sim_hypervisor *open; /* NULL: nobody listens */
@@ -63,6 +64,7 @@ static void forget_todos(struct guests *g, const char *id, const char *device)
 
 static void changed(struct guests *g, const struct guest *d)
 {
+    g->w->guests_change++;
     nets_changed(g->w->nets);
     if (g->w->chaos && chance_percent(g->w, 10))
         return; /* lost */
@@ -138,15 +140,15 @@ static void do_todo(struct guests *g, const struct todo *t)
 {
     struct guest *d = guests_find(g, t->id);
     if (t->type == TODO_EVENT) {
-        world_event(g->w, "event of %s", t->id);
+        node_event(g->node, "event of %s", t->id);
         if (g->open && g->open->fn)
             g->open->fn(g->open->arg, t->id);
         return;
     }
     if (!d || !guest_active(d))
         return;
-    world_event(g->w, "guest %s: %s %s", t->id,
-                t->type == TODO_OFF ? "powers off" : "lets go of", t->device);
+    node_event(g->node, "guest %s: %s %s", t->id,
+               t->type == TODO_OFF ? "powers off" : "lets go of", t->device);
     size_t disk = disk_index(d, t->device), nic = nic_index(d, t->device);
     if (t->type == TODO_OFF)
         set_state(g, d, DOMAIN_OFF);
@@ -172,7 +174,8 @@ static bool whim(struct guests *g)
     static const enum domain_state ends[] = { DOMAIN_OFF, DOMAIN_CRASHED,
                                               DOMAIN_PAUSED };
     enum domain_state state = ends[chance(w, ARRAY_SIZE(ends))];
-    world_event(w, "guest %s goes to state %d by itself", d->id, (int)state);
+    node_event(g->node, "guest %s goes to state %d by itself", d->id,
+               (int)state);
     set_state(g, d, state);
     return true;
 }
@@ -222,7 +225,7 @@ static bool hv_info(struct hypervisor *h, const char *id,
 {
     struct guests *g = guests_of(h);
     const struct guest *d = guests_find(g, id);
-    if (g->w->core_dying)
+    if (g->node->core_dying)
         return error_set(err, ERR_CANCELLED, "simulated: the core is dead");
     if (g->w->chaos && chance_permille(g->w, 10))
         return error_set(err, ERR_UNAVAILABLE, "simulated: no connection");
@@ -245,7 +248,7 @@ static struct guest *begin(struct hypervisor *h, const char *what,
                            const char *id, struct error *err)
 {
     struct guest *d = guests_find(guests_of(h), id);
-    if (!effect_begin(guests_of(h)->w, what, id, err))
+    if (!effect_begin(guests_of(h)->node, what, id, err))
         return NULL;
     if (!d)
         error_set(err, ERR_NOT_FOUND, "domain %s is not there", id);
@@ -272,7 +275,7 @@ static bool may_open(struct guests *g, const struct disk_spec *disk,
 {
     if (!files_at(g->w->files, disk->path))
         return error_set(err, ERR_NOT_FOUND, "there is no file %s", disk->path);
-    if (!disk->readonly && guests_use(g, disk->path))
+    if (!disk->readonly && guests_use(g->w, disk->path))
         return error_set(err, ERR_CONFLICT, "%s is in use by another guest",
                          disk->path);
     return true;
@@ -283,10 +286,10 @@ static bool hv_define_start(struct hypervisor *h, const struct domain_spec *s,
 {
     struct guests *g = guests_of(h);
     struct guest *d = guests_find(g, s->id);
-    if (!effect_begin(g->w, "define_start", s->id, err))
+    if (!effect_begin(g->node, "define_start", s->id, err))
         return false;
     if (d && guest_active(d))
-        return effect_end(g->w, err);
+        return effect_end(g->node, err);
     for (size_t i = 0; i < s->n_disks; i++)
         if (!may_open(g, &s->disks[i], err))
             return false;
@@ -300,7 +303,7 @@ static bool hv_define_start(struct hypervisor *h, const struct domain_spec *s,
     snprintf(d->info.serial_log, sizeof(d->info.serial_log), "/sim/log/%s",
              s->id);
     set_state(g, d, DOMAIN_RUNNING);
-    return effect_end(g->w, err);
+    return effect_end(g->node, err);
 }
 
 static bool hv_start(struct hypervisor *h, const char *id, struct error *err)
@@ -314,34 +317,34 @@ static bool hv_start(struct hypervisor *h, const char *id, struct error *err)
                          d->info.paths[i]);
     if (!guest_active(d))
         set_state(guests_of(h), d, DOMAIN_RUNNING);
-    return effect_end(guests_of(h)->w, err);
+    return effect_end(guests_of(h)->node, err);
 }
 
 static bool hv_shutdown(struct hypervisor *h, const char *id, struct error *err)
 {
-    struct world *w = guests_of(h)->w;
-    if (!effect_begin(w, "shutdown", id, err))
+    struct sim_node *n = guests_of(h)->node;
+    if (!effect_begin(n, "shutdown", id, err))
         return false;
-    if (chance_percent(w, 80))
+    if (chance_percent(n->w, 80))
         later(guests_of(h), TODO_OFF, id, NULL,
-              (int64_t)chance(w, 40) * SECOND_US);
-    return effect_end(w, err);
+              (int64_t)chance(n->w, 40) * SECOND_US);
+    return effect_end(n, err);
 }
 
 static bool hv_destroy(struct hypervisor *h, const char *id, struct error *err)
 {
     struct guest *d = guests_find(guests_of(h), id);
-    if (!effect_begin(guests_of(h)->w, "destroy", id, err))
+    if (!effect_begin(guests_of(h)->node, "destroy", id, err))
         return false;
     if (d && guest_active(d))
         set_state(guests_of(h), d, DOMAIN_OFF);
-    return effect_end(guests_of(h)->w, err);
+    return effect_end(guests_of(h)->node, err);
 }
 
 static bool hv_undefine(struct hypervisor *h, const char *id, struct error *err)
 {
     struct guests *g = guests_of(h);
-    if (!effect_begin(g->w, "undefine", id, err))
+    if (!effect_begin(g->node, "undefine", id, err))
         return false;
     for (struct guest **at = &g->first, *d; (d = *at); at = &d->next) {
         if (strcmp(d->id, id) != 0)
@@ -354,7 +357,7 @@ static bool hv_undefine(struct hypervisor *h, const char *id, struct error *err)
         free(d);
         break;
     }
-    return effect_end(g->w, err);
+    return effect_end(g->node, err);
 }
 
 static bool to_state(struct hypervisor *h, const char *what, const char *id,
@@ -367,7 +370,7 @@ static bool to_state(struct hypervisor *h, const char *what, const char *id,
         return error_set(err, ERR_INVALID, "domain %s is not running", id);
     if (d->info.state != state)
         set_state(guests_of(h), d, state);
-    return effect_end(guests_of(h)->w, err);
+    return effect_end(guests_of(h)->node, err);
 }
 
 static bool hv_suspend(struct hypervisor *h, const char *id, struct error *err)
@@ -394,24 +397,24 @@ static bool hv_attach_disk(struct hypervisor *h, const char *id,
     if (!d)
         return false;
     if (disk_index(d, disk->device) < d->info.n_disks)
-        return effect_end(g->w, err);
+        return effect_end(g->node, err);
     if (!may_open(g, disk, err))
         return false;
     add_disk(d, disk);
     changed(g, d);
-    return effect_end(g->w, err);
+    return effect_end(g->node, err);
 }
 
 static bool hv_detach_disk(struct hypervisor *h, const char *id,
                            const char *device, struct error *err)
 {
-    struct world *w = guests_of(h)->w;
+    struct sim_node *n = guests_of(h)->node;
     if (!begin(h, "detach_disk", id, err))
         return false;
-    if (chance_percent(w, 85))
+    if (chance_percent(n->w, 85))
         later(guests_of(h), TODO_DROP_DISK, id, device,
-              (int64_t)chance(w, 10000) * 1000);
-    return effect_end(w, err);
+              (int64_t)chance(n->w, 10000) * 1000);
+    return effect_end(n, err);
 }
 
 static bool hv_resize_disk(struct hypervisor *h, const char *id,
@@ -425,7 +428,7 @@ static bool hv_resize_disk(struct hypervisor *h, const char *id,
     if (i == d->info.n_disks)
         return error_set(err, ERR_NOT_FOUND, "%s has no disk %s", id, device);
     files_resize(g->w->files, d->info.paths[i], bytes);
-    return effect_end(g->w, err);
+    return effect_end(g->node, err);
 }
 
 /* Onto anything but an overlay of what it has, it would see another disk. */
@@ -446,7 +449,7 @@ static bool hv_move_disk(struct hypervisor *h, const char *id,
         world_broken(g->w, "guest %s is moved from %s to %s", id,
                      d->info.paths[i], path);
     snprintf(d->info.paths[i], sizeof(d->info.paths[i]), "%s", path);
-    return effect_end(g->w, err);
+    return effect_end(g->node, err);
 }
 
 static bool hv_attach_nic(struct hypervisor *h, const char *id,
@@ -459,19 +462,19 @@ static bool hv_attach_nic(struct hypervisor *h, const char *id,
     if (nic_index(d, nic->port_id) == d->info.n_nics)
         add_nic(d, nic->port_id);
     changed(g, d);
-    return effect_end(g->w, err);
+    return effect_end(g->node, err);
 }
 
 static bool hv_detach_nic(struct hypervisor *h, const char *id,
                           const char *port_id, struct error *err)
 {
-    struct world *w = guests_of(h)->w;
+    struct sim_node *n = guests_of(h)->node;
     if (!begin(h, "detach_nic", id, err))
         return false;
-    if (chance_percent(w, 85))
+    if (chance_percent(n->w, 85))
         later(guests_of(h), TODO_DROP_NIC, id, port_id,
-              (int64_t)chance(w, 10000) * 1000);
-    return effect_end(w, err);
+              (int64_t)chance(n->w, 10000) * 1000);
+    return effect_end(n, err);
 }
 
 static void hv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
@@ -511,10 +514,11 @@ static const struct hypervisor_ops ops = {
 /* ---- public
  * ------------------------------------------------------------------------- */
 
-struct guests *guests_new(struct world *w)
+struct guests *guests_new(struct sim_node *n)
 {
     struct guests *g = xcalloc(1, sizeof(*g));
-    g->w = w;
+    g->w = n->w;
+    g->node = n;
     g->last = &g->first;
     return g;
 }
@@ -554,11 +558,30 @@ struct guest *guests_find(struct guests *g, const char *id)
     return d;
 }
 
-bool guests_use(struct guests *g, const char *path)
+static bool uses(const struct guest *d, const char *path)
 {
-    for (struct guest *d = g->first; d; d = d->next)
-        for (size_t i = 0; guest_active(d) && i < d->info.n_disks; i++)
-            if (strcmp(d->info.paths[i], path) == 0 && !d->read_only[i])
+    for (size_t i = 0; guest_active(d) && i < d->info.n_disks; i++)
+        if (strcmp(d->info.paths[i], path) == 0 && !d->read_only[i])
+            return true;
+    return false;
+}
+
+bool guests_use(struct world *w, const char *path)
+{
+    for (unsigned n = 0; n < w->n_nodes; n++)
+        for (struct guest *d = w->nodes[n].guests->first; d; d = d->next)
+            if (uses(d, path))
                 return true;
     return false;
+}
+
+struct guest *guests_of_server(struct world *w, const char *id)
+{
+    struct guest *found = NULL;
+    for (unsigned n = 0; n < w->n_nodes; n++) {
+        struct guest *d = guests_find(w->nodes[n].guests, id);
+        if (d && (!found || guest_active(d)))
+            found = d;
+    }
+    return found;
 }

@@ -9,9 +9,9 @@
 #define CAIRN_SIM_GUESTS_H
 
 #include "compute/hypervisor.h"
-#include "world.h"
+#include "sim_node.h"
 
-struct guests *guests_new(struct world *w);
+struct guests *guests_new(struct sim_node *n);
 void guests_free(struct guests *g);
 /* The core's handle; it ends with close. */
 struct hypervisor *guests_open(struct guests *g);
@@ -28,8 +28,10 @@ struct guest {
 };
 struct guest *guests_first(struct guests *g);
 struct guest *guests_find(struct guests *g, const char *id);
-/* Does a running guest have the file? */
-bool guests_use(struct guests *g, const char *path);
+/* Does a running guest of any node have the file? */
+bool guests_use(struct world *w, const char *path);
+/* The domain of a server, the running one if there are several; NULL. */
+struct guest *guests_of_server(struct world *w, const char *id);
 static inline bool guest_active(const struct guest *g)
 {
     return domain_active(&g->info);

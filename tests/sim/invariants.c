@@ -11,6 +11,7 @@
 #include "model/pool.h"
 #include "model/volume.h"
 #include "nets.h"
+#include "sim_node.h"
 
 #include <string.h>
 
@@ -310,18 +311,52 @@ static void check_usage(struct look *l)
 /* ---- guests, always
  * ------------------------------------------------------------------ */
 
+/* The next running guest of any node. */
+struct walk {
+    struct world *w;
+    unsigned node;
+    struct guest *g;
+};
+
+static struct guest *next_guest(struct walk *k)
+{
+    do {
+        while (!k->g && k->node < k->w->n_nodes)
+            k->g = guests_first(k->w->nodes[k->node++].guests);
+        if (!k->g)
+            return NULL;
+        struct guest *g = k->g;
+        k->g = g->next;
+        if (guest_active(g))
+            return g;
+    } while (true);
+}
+
+static void check_pair(struct look *l, const struct guest *a,
+                       const struct guest *b)
+{
+    if (is(a->id, b->id))
+        world_broken(l->w, "server %s runs twice", a->id);
+    for (size_t i = 0; i < a->info.n_disks; i++)
+        for (size_t k = 0; k < b->info.n_disks; k++)
+            if (is(a->info.paths[i], b->info.paths[k]) && !a->read_only[i] &&
+                !b->read_only[k])
+                world_broken(l->w, "%s is open in guests %s and %s",
+                             a->info.paths[i], a->id, b->id);
+}
+
 /* A disk in two running guests is a disk destroyed. */
 static void check_guests(struct look *l)
 {
-    struct guest *first = guests_first(l->w->guests);
-    for (struct guest *a = first; a; a = a->next)
-        for (size_t i = 0; guest_active(a) && i < a->info.n_disks; i++)
-            for (struct guest *b = a->next; b; b = b->next)
-                for (size_t k = 0; guest_active(b) && k < b->info.n_disks; k++)
-                    if (is(a->info.paths[i], b->info.paths[k]) &&
-                        !a->read_only[i] && !b->read_only[k])
-                        world_broken(l->w, "%s is open in guests %s and %s",
-                                     a->info.paths[i], a->id, b->id);
+    if (l->w->guests_seen == l->w->guests_change)
+        return;
+    l->w->guests_seen = l->w->guests_change;
+    struct walk i = { l->w, 0, NULL };
+    for (struct guest *a; (a = next_guest(&i));) {
+        struct walk k = i;
+        for (struct guest *b; (b = next_guest(&k));)
+            check_pair(l, a, b);
+    }
 }
 
 /* ---- once quiet: servers
@@ -414,7 +449,8 @@ static void check_server_has(struct look *l, const struct server *s)
 
 static void check_server(struct look *l, const struct server *s)
 {
-    const struct guest *g = guests_find(l->w->guests, s->rec.id);
+    const struct sim_node *n = sim_node_named(l->w, s->node);
+    const struct guest *g = n ? guests_find(n->guests, s->rec.id) : NULL;
     if (s->goal == GOAL_DELETED)
         world_broken(l->w, "quiet: server %s is still being deleted",
                      s->rec.id);
@@ -434,6 +470,18 @@ static void check_server(struct look *l, const struct server *s)
     }
 }
 
+static void check_domains(struct look *l, struct sim_node *n)
+{
+    for (struct guest *g = guests_first(n->guests); g; g = g->next) {
+        const struct server *s = snap_get(l->s, &kind_server, g->id);
+        if (!s)
+            world_broken(l->w, "quiet: domain %s has no server", g->id);
+        else if (!is(s->node, n->name))
+            world_broken(l->w, "quiet: domain %s is on %s, its server on %s",
+                         g->id, n->name, s->node ? s->node : "no node");
+    }
+}
+
 static void check_servers(struct look *l)
 {
     struct snap_iter it = snap_all(l->s, &kind_server);
@@ -441,9 +489,8 @@ static void check_servers(struct look *l)
         check_server_has(l, s);
         check_server(l, s);
     }
-    for (struct guest *g = guests_first(l->w->guests); g; g = g->next)
-        if (!snap_get(l->s, &kind_server, g->id))
-            world_broken(l->w, "quiet: domain %s has no server", g->id);
+    for (unsigned i = 0; i < l->w->n_nodes; i++)
+        check_domains(l, &l->w->nodes[i]);
 }
 
 static const struct server_port *port_of(const struct server *s, const char *id)
@@ -458,7 +505,7 @@ static const struct server_port *port_of(const struct server *s, const char *id)
 static void check_bound_port(struct look *l, const struct port *p)
 {
     const struct server *s = snap_get(l->s, &kind_server, p->device_id);
-    const struct guest *g = guests_find(l->w->guests, p->device_id);
+    const struct guest *g = guests_of_server(l->w, p->device_id);
     bool up = g && guest_active(g) && domain_has_nic(&g->info, p->rec.id);
     if (!s)
         world_broken(l->w, "quiet: port %s leaks: server %s is gone", p->rec.id,
@@ -690,9 +737,10 @@ void check_empty(struct world *w)
     struct look l = { w, s };
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
         check_none(&l, kinds[i]);
-    if (guests_first(w->guests))
-        world_broken(w, "deleted things leave nothing: domain %s",
-                     guests_first(w->guests)->id);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (guests_first(w->nodes[i].guests))
+            world_broken(w, "deleted things leave nothing: domain %s",
+                         guests_first(w->nodes[i].guests)->id);
     for (struct file *f = files_first(w->files); f; f = f->next)
         if (!is_named(&l, f))
             world_broken(w, "deleted things leave nothing: %s %s",

@@ -1,6 +1,7 @@
 #include "nets.h"
 
 #include "common/alloc.h"
+#include "core.h"
 #include "guests.h"
 #include "model/network.h"
 
@@ -8,6 +9,8 @@
 
 struct sim_net {
     struct net_driver d;
+    struct sim_net *next; /* of those that are open */
+    struct sim_node *node;
     struct nets *nets;
     void (*fn)(void *arg);
     void *arg;
@@ -17,7 +20,7 @@ struct nets {
     struct world *w;
     char (*ports)[UUID_SIZE]; /* in order of their ids */
     size_t n;
-    struct sim_net *open;
+    struct sim_net *open; /* a node's each */
 };
 
 #define nets_of(d_) (((struct sim_net *)(d_))->nets)
@@ -37,7 +40,10 @@ static bool net_apply(struct net_driver *d, const struct snapshot *s,
                       struct error *err)
 {
     struct nets *n = nets_of(d);
-    if (!effect_begin(n->w, "net_apply", "all", err))
+    struct sim_node *node = ((struct sim_net *)d)->node;
+    if (!core_leads(node))
+        return true; /* the database is another's to write */
+    if (!effect_begin(node, "net_apply", "all", err))
         return false;
     n->n = 0;
     n->ports =
@@ -45,20 +51,28 @@ static bool net_apply(struct net_driver *d, const struct snapshot *s,
     struct snap_iter it = snap_all(s, &kind_port);
     for (const struct port *p; (p = snap_next(&it));)
         snprintf(n->ports[n->n++], UUID_SIZE, "%s", p->rec.id);
-    return effect_end(n->w, err);
+    return effect_end(node, err);
+}
+
+static bool is_plugged(struct world *w, const char *port_id)
+{
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        for (struct guest *g = guests_first(w->nodes[i].guests); g; g = g->next)
+            if (guest_active(g) && domain_has_nic(&g->info, port_id))
+                return true;
+    return false;
 }
 
 static enum port_state net_port_state(struct net_driver *d, const char *port_id)
 {
     struct nets *n = nets_of(d);
+    if (!core_leads(((struct sim_net *)d)->node))
+        return PORT_UNKNOWN;
     if (n->w->chaos && chance_permille(n->w, 20))
         return PORT_UNKNOWN;
     if (!nets_has(n, port_id))
         return PORT_ABSENT;
-    for (struct guest *g = guests_first(n->w->guests); g; g = g->next)
-        if (guest_active(g) && domain_has_nic(&g->info, port_id))
-            return PORT_UP;
-    return PORT_DOWN;
+    return is_plugged(n->w, port_id) ? PORT_UP : PORT_DOWN;
 }
 
 static void net_watch(struct net_driver *d, void (*fn)(void *), void *arg)
@@ -69,7 +83,10 @@ static void net_watch(struct net_driver *d, void (*fn)(void *), void *arg)
 
 static void net_close(struct net_driver *d)
 {
-    nets_of(d)->open = NULL;
+    struct sim_net **at = &nets_of(d)->open;
+    while (*at != (struct sim_net *)d)
+        at = &(*at)->next;
+    *at = (*at)->next;
     free(d);
 }
 
@@ -82,8 +99,9 @@ static const struct network_ops ops = {
 
 void nets_changed(struct nets *n)
 {
-    if (n->open && n->open->fn)
-        n->open->fn(n->open->arg);
+    for (struct sim_net *d = n->open; d; d = d->next)
+        if (d->fn && core_leads(d->node))
+            d->fn(d->arg);
 }
 
 struct nets *nets_new(struct world *w)
@@ -99,9 +117,11 @@ void nets_free(struct nets *n)
     free(n);
 }
 
-struct net_driver *nets_open(struct nets *n)
+struct net_driver *nets_open(struct nets *n, struct sim_node *node)
 {
     struct sim_net *d = xcalloc(1, sizeof(*d));
+    d->node = node;
+    d->next = n->open;
     d->d.ops = &ops;
     d->nets = n;
     n->open = d;

@@ -8,11 +8,12 @@
 #define CAIRN_SIM_NETS_H
 
 #include "network/network.h"
-#include "world.h"
+#include "sim_node.h"
 
 struct nets *nets_new(struct world *w);
 void nets_free(struct nets *n);
-struct net_driver *nets_open(struct nets *n);
+/* The core's handle; it ends with close. */
+struct net_driver *nets_open(struct nets *n, struct sim_node *node);
 void nets_changed(struct nets *n); /* a guest came or went */
 /* How many ports are applied; is this one? */
 size_t nets_count(const struct nets *n);

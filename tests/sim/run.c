@@ -47,7 +47,7 @@ static void report(const struct world *w)
 bool run_seed(uint64_t seed, const struct run_options *o,
               struct world_stats *total, uint64_t *hash)
 {
-    struct world *w = world_new(seed, o->verbose);
+    struct world *w = world_new(seed, o->nodes ? o->nodes : 1, o->verbose);
     world_calm(w, SECOND_US);
     for (int i = 0; !w->broken && i < ROUNDS; i++) {
         chaos(w, o->steps);

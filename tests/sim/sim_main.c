@@ -95,6 +95,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->seeds = strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--first") == 0)
             o->first = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--nodes") == 0)
+            o->run.nodes = (unsigned)strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--steps") == 0)
             o->run.steps = strtoul(argv[++i], NULL, 10);
         else
@@ -105,7 +107,7 @@ static bool parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct options o = { 200, 1, false, { 900, false } };
+    struct options o = { 200, 1, false, { 900, 0, false } };
     struct tally t = { { 0 }, 0 };
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: sim [--seeds N] [--first S] [--steps K] "

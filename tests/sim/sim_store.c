@@ -37,6 +37,7 @@ struct sim_watch {
 struct sim_end {
     struct store store;
     struct world *w;
+    struct sim_node *n;
     const char *name;
     bool sync;
     struct said *said, **last_said;
@@ -137,11 +138,11 @@ static struct txn_result carry_out(struct sim_end *e, struct txn *t)
     store_submit(e->w->store, t, keep_result, &result);
     e->w->stats.commits += result.status == TXN_COMMITTED;
     if (strncmp(key, "node/", 5) != 0) /* signs of life say nothing */
-        world_event(e->w, "%s txn %s.. -> %s %lld", e->name, key,
-                    result.status == TXN_COMMITTED  ? "committed"
-                    : result.status == TXN_CONFLICT ? "conflict"
-                                                    : "failed",
-                    (long long)result.revision);
+        node_event(e->n, "%s txn %s.. -> %s %lld", e->name, key,
+                   result.status == TXN_COMMITTED  ? "committed"
+                   : result.status == TXN_CONFLICT ? "conflict"
+                                                   : "failed",
+                   (long long)result.revision);
     return result;
 }
 
@@ -167,7 +168,7 @@ static bool lost_before(struct sim_end *e, struct txn *t,
             return false;
         *result = txn_conflict(&t->compares[0], cache_revision(w->truth));
     }
-    world_event(w, "%s txn lost before: %s", e->name, result->err.text);
+    node_event(e->n, "%s txn lost before: %s", e->name, result->err.text);
     txn_reset(t);
     return true;
 }
@@ -177,9 +178,30 @@ static bool lost_after(struct sim_end *e, struct txn_result *result)
     if (!e->w->chaos || !chance_permille(e->w, 15))
         return false;
     e->w->stats.faults++;
-    world_event(e->w, "%s txn done, answer lost", e->name);
+    node_event(e->n, "%s txn done, answer lost", e->name);
     *result = unknown();
     return true;
+}
+
+static bool reaches_store(struct sim_end *e, struct error *err)
+{
+    return !(sim_node_cut(e->n) & CUT_STORE) ||
+           error_set(err, ERR_UNAVAILABLE, "simulated: %s is cut off",
+                     e->n->name);
+}
+
+/* Cut off: not sent, or sent and never answered. */
+static struct txn_result cut_off(struct sim_end *e, struct txn *t)
+{
+    struct error err;
+    if (chance_percent(e->w, 20)) {
+        carry_out(e, t);
+        return unknown();
+    }
+    bool sent = chance_percent(e->w, 50);
+    reaches_store(e, &err);
+    txn_reset(t);
+    return sent ? unknown() : txn_failed(TXN_FAILED, &err);
 }
 
 static void submit_sync(struct sim_end *e, struct txn *t, txn_done_fn *done,
@@ -187,17 +209,19 @@ static void submit_sync(struct sim_end *e, struct txn *t, txn_done_fn *done,
 {
     struct txn_result result;
     struct error err = { 0 };
-    if (!effect_begin(e->w, "commit",
+    if (!effect_begin(e->n, "commit",
                       t->n_writes ? t->writes[0].key : "nothing", &err)) {
         txn_reset(t);
         result = txn_failed(TXN_UNKNOWN, &err);
         done(arg, &result);
         return;
     }
-    if (!lost_before(e, t, &result)) {
+    if (sim_node_cut(e->n) & CUT_STORE) {
+        result = cut_off(e, t);
+    } else if (!lost_before(e, t, &result)) {
         result = carry_out(e, t);
         /* After its death nobody hears of what was done. */
-        if (!effect_end(e->w, &err))
+        if (!effect_end(e->n, &err))
             result = txn_failed(TXN_UNKNOWN, &err);
         else if (!lost_after(e, &result))
             deliver_all(e);
@@ -257,13 +281,50 @@ bool sim_end_take(struct sim_end *e)
     return true;
 }
 
+/* ---- leases ----------------------------------------------------------------
+ */
+
+/* A call that is answered at once, or not: then it may have been done. */
+static bool lease_begin(struct sim_end *e, const char *what, struct error *err)
+{
+    return effect_begin(e->n, what, "lease", err) && reaches_store(e, err);
+}
+
+static bool end_lease_grant(struct store *store, int64_t ttl_s, int64_t *lease,
+                            struct error *err)
+{
+    struct sim_end *e = end_of(store);
+    return lease_begin(e, "grants", err) &&
+           store_lease_grant(e->w->store, ttl_s, lease, err) &&
+           effect_end(e->n, err);
+}
+
+static bool end_lease_keepalive(struct store *store, int64_t lease,
+                                struct error *err)
+{
+    struct sim_end *e = end_of(store);
+    return lease_begin(e, "keeps", err) &&
+           store_lease_keepalive(e->w->store, lease, err) &&
+           effect_end(e->n, err);
+}
+
+static bool end_lease_revoke(struct store *store, int64_t lease,
+                             struct error *err)
+{
+    struct sim_end *e = end_of(store);
+    return lease_begin(e, "revokes", err) &&
+           store_lease_revoke(e->w->store, lease, err) && effect_end(e->n, err);
+}
+
 /* ---- the rest of the table
  * ----------------------------------------------------- */
 
 static bool end_range(struct store *store, const char *prefix, range_fn *fn,
                       void *arg, int64_t *revision, struct error *err)
 {
-    return store_range(end_of(store)->w->store, prefix, fn, arg, revision, err);
+    struct sim_end *e = end_of(store);
+    return reaches_store(e, err) &&
+           store_range(e->w->store, prefix, fn, arg, revision, err);
 }
 
 static struct watch *end_watch(struct store *store, const char *prefix,
@@ -271,6 +332,8 @@ static struct watch *end_watch(struct store *store, const char *prefix,
                                struct error *err)
 {
     struct sim_end *e = end_of(store);
+    if (!reaches_store(e, err))
+        return NULL;
     struct sim_watch *sw = xcalloc(1, sizeof(*sw));
     sw->end = e;
     sw->fn = fn;
@@ -313,7 +376,7 @@ void sim_end_lose(struct sim_end *e)
         live |= !sw->gone && !sw->lost;
     if (!live)
         return;
-    world_event(e->w, "%s loses its watch", e->name);
+    node_event(e->n, "%s loses its watch", e->name);
     drop_events(e);
     for (struct sim_watch *sw = e->watches; sw; sw = sw->next) {
         if (sw->gone || sw->lost)
@@ -331,13 +394,17 @@ static const struct store_ops end_ops = {
     .submit = end_submit,
     .watch = end_watch,
     .unwatch = end_unwatch,
+    .lease_grant = end_lease_grant,
+    .lease_keepalive = end_lease_keepalive,
+    .lease_revoke = end_lease_revoke,
 };
 
-struct sim_end *sim_end_open(struct world *w, const char *name, bool sync)
+struct sim_end *sim_end_open(struct sim_node *n, const char *name, bool sync)
 {
     struct sim_end *e = xcalloc(1, sizeof(*e));
     e->store.ops = &end_ops;
-    e->w = w;
+    e->w = n->w;
+    e->n = n;
     e->name = name;
     e->sync = sync;
     e->last_said = &e->said;

@@ -11,16 +11,17 @@
  * what it has sent is carried out all the same.
  *
  * With chaos a transaction may be answered UNKNOWN, done or not; FAILED; or
- * with a CONFLICT that nobody else can explain.
+ * with a CONFLICT that nobody else can explain.  A node that is cut off hears
+ * nothing, and what it sends fails, or is done and never answered.
  */
 #ifndef CAIRN_SIM_SIM_STORE_H
 #define CAIRN_SIM_SIM_STORE_H
 
-#include "world.h"
+#include "sim_node.h"
 
 struct sim_end;
 
-struct sim_end *sim_end_open(struct world *w, const char *name, bool sync);
+struct sim_end *sim_end_open(struct sim_node *n, const char *name, bool sync);
 /* Everything in its queues is dropped without a call. */
 void sim_end_close(struct sim_end *e);
 struct store *sim_end_store(struct sim_end *e);

@@ -3,17 +3,19 @@
 #include "clients.h"
 #include "common/alloc.h"
 #include "core.h"
-#include "face.h"
 #include "files.h"
 #include "guests.h"
 #include "invariants.h"
 #include "model/pool.h"
 #include "nets.h"
+#include "sim_node.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#define START_US (INT64_C(1795000000) * SECOND_US) /* November 2026 */
+#define STEPS_MOST 200000 /* of a node in one calm */
+#define LEASES_US  (SECOND_US / 2)
+#define START_US   (INT64_C(1795000000) * SECOND_US) /* November 2026 */
 
 /* ---- chance ----------------------------------------------------------------
  */
@@ -99,179 +101,37 @@ void world_print_events(const struct world *w, FILE *out)
         fprintf(out, "  %s\n", w->events[i % SIM_EVENTS]);
 }
 
-/* ---- effects
- * -------------------------------------------------------------------- */
-
-static bool effect_fails(struct world *w, const char *what, const char *id,
-                         struct error *err)
-{
-    static const enum error_code codes[] = { ERR_UNAVAILABLE, ERR_UNAVAILABLE,
-                                             ERR_UNAVAILABLE, ERR_TIMEOUT,
-                                             ERR_BUSY,        ERR_INTERNAL };
-    enum error_code code = codes[chance(w, ARRAY_SIZE(codes))];
-    world_event(w, "core %s %s fails: %s", what, id, error_code_name(code));
-    return error_set(err, code, "simulated: %s %s failed", what, id);
-}
-
-static bool core_dies(struct world *w, const char *when, const char *what,
-                      const char *id, struct error *err)
-{
-    world_event(w, "core dies %s %s %s", when, what, id);
-    w->core_dying = true;
-    return error_set(err, ERR_CANCELLED, "simulated: the core is dead");
-}
-
-bool effect_begin(struct world *w, const char *what, const char *id,
-                  struct error *err)
-{
-    if (w->core_dying)
-        return error_set(err, ERR_CANCELLED, "simulated: the core is dead");
-    w->effect_lost = false;
-    if (w->chaos && chance_permille(w, 40)) {
-        w->stats.faults++;
-        if (chance_percent(w, w->crash_percent))
-            return core_dies(w, "before", what, id, err);
-        if (chance_percent(w, 70))
-            return effect_fails(w, what, id, err);
-        w->effect_lost = true;
-    }
-    if (strncmp(id, "node/", 5) != 0)
-        world_event(w, "core %s %s", what, id);
-    return true;
-}
-
-bool effect_end(struct world *w, struct error *err)
-{
-    if (!w->effect_lost)
-        return true;
-    w->effect_lost = false;
-    if (chance_percent(w, 50))
-        return core_dies(w, "after", "the", "effect", err);
-    world_event(w, "core hears nothing of the effect");
-    return error_set(err, ERR_TIMEOUT, "simulated: the answer got lost");
-}
-
-/* ---- dying and coming back
- * --------------------------------------------------------- */
-
-static void stop_face(struct world *w)
-{
-    if (!w->face)
-        return;
-    face_stop(w->face);
-    w->face = NULL;
-    w->face_dying = false;
-    w->face_due = w->time + (int64_t)chance(w, 1000) * 1000;
-}
-
-/* The face is the core's child and goes with it. */
-static void stop_core(struct world *w)
-{
-    stop_face(w);
-    if (w->core)
-        core_stop(w->core);
-    w->core = NULL;
-    w->core_dying = false;
-    w->core_due = w->time + (int64_t)chance(w, 3000) * 1000;
-}
-
-static bool start_what_is_down(struct world *w)
-{
-    if (!w->core && w->time >= w->core_due) {
-        world_event(w, "core starts");
-        w->core = core_start(w);
-        return true;
-    }
-    if (w->core && !w->face && w->time >= w->face_due) {
-        world_event(w, "face starts");
-        core_face_starts(w->core);
-        w->face = face_start(w);
-        return true;
-    }
-    return false;
-}
-
-static bool disaster(struct world *w)
-{
-    if (!w->chaos || !w->core || !chance_permille(w, 3))
-        return false;
-    w->stats.crashes++;
-    switch (chance(w, 8)) {
-    case 0:
-        world_event(w, "the node loses its power");
-        stop_core(w);
-        guests_power_lost(w->guests);
-        break;
-    case 1:
-    case 2:
-    case 3:
-        world_event(w, "core is killed");
-        stop_core(w);
-        break;
-    default:
-        world_event(w, "face is killed");
-        stop_face(w);
-    }
-    return true;
-}
-
 /* ---- steps
  * ------------------------------------------------------------------------- */
 
-static bool step_clients(struct world *w)
+/* Leases end late now and then, as after a change of etcd's leader. */
+static bool end_leases(struct world *w)
 {
-    return w->chaos && clients_call(w->clients);
+    if (!world_is_pool(w) || w->time < w->leases_due)
+        return false;
+    w->leases_due = w->time + LEASES_US;
+    if (w->chaos && chance_percent(w, 10))
+        w->leases_due += (int64_t)chance(w, 20) * SECOND_US;
+    store_memory_tick(w->store);
+    return true;
 }
 
-static bool step_calls(struct world *w)
+static bool step_nodes(struct world *w)
 {
-    return w->face && face_step_call(w->face);
+    uint64_t first = world_is_pool(w) ? chance(w, w->n_nodes) : 0;
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (sim_node_step(&w->nodes[(first + i) % w->n_nodes], i == 0))
+            return true;
+    return false;
 }
-
-static bool step_store(struct world *w)
-{
-    return w->core && w->face && face_take(w->face);
-}
-
-static bool step_face(struct world *w)
-{
-    return w->face && face_hear(w->face);
-}
-
-static bool step_core(struct world *w)
-{
-    return w->core && core_hear(w->core);
-}
-
-static bool step_queues(struct world *w)
-{
-    return w->core && core_step(w->core);
-}
-
-static bool step_guests(struct world *w)
-{
-    return guests_step(w->guests);
-}
-
-static bool (*const steps[])(struct world *) = {
-    step_clients, step_calls, step_calls,  step_store,  step_store,  step_face,
-    step_face,    step_core,  step_queues, step_queues, step_guests,
-};
 
 bool world_step(struct world *w)
 {
     w->stats.steps++;
     w->time += (int64_t)chance(w, 200);
-    if (start_what_is_down(w) || disaster(w))
-        return true;
-    size_t first = chance(w, ARRAY_SIZE(steps));
-    bool did = false;
-    for (size_t i = 0; !did && i < ARRAY_SIZE(steps); i++)
-        did = steps[(first + i) % ARRAY_SIZE(steps)](w);
-    if (w->core_dying) {
-        w->stats.crashes++;
-        stop_core(w);
-    }
+    bool did = end_leases(w) || step_nodes(w);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        sim_node_bury(&w->nodes[i]);
     if (did)
         check_step(w);
     return did;
@@ -284,15 +144,9 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int64_t next_due(struct world *w)
 {
-    int64_t due = guests_due(w->guests);
-    if (!w->core)
-        due = earlier(due, w->core_due);
-    else
-        due = earlier(due, core_due(w->core));
-    if (w->core && !w->face)
-        due = earlier(due, w->face_due);
-    if (w->face)
-        due = earlier(due, face_due(w->face));
+    int64_t due = world_is_pool(w) ? w->leases_due : INT64_MAX;
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        due = earlier(due, sim_node_due(&w->nodes[i]));
     return due;
 }
 
@@ -306,14 +160,16 @@ void world_pass(struct world *w, int64_t most)
 void world_calm(struct world *w, int64_t us)
 {
     int64_t until = w->time + us;
-    unsigned long most = w->stats.steps + 200000;
+    unsigned long most = w->stats.steps + STEPS_MOST * w->n_nodes;
     w->chaos = false;
     while (!w->broken && w->time < until) {
         if (!world_step(w))
             world_pass(w, until - w->time);
         if (w->stats.steps > most)
-            world_broken(w, "the pool does not come to rest: more than "
-                            "200000 steps");
+            world_broken(w,
+                         "the pool does not come to rest: more than "
+                         "%d steps a node",
+                         STEPS_MOST);
     }
 }
 
@@ -330,7 +186,7 @@ static bool follow_truth(struct world *w)
     return false;
 }
 
-struct world *world_new(uint64_t seed, bool verbose)
+struct world *world_new(uint64_t seed, unsigned nodes, bool verbose)
 {
     struct world *w = xcalloc(1, sizeof(*w));
     w->seed = seed;
@@ -342,7 +198,10 @@ struct world *world_new(uint64_t seed, bool verbose)
     w->time = w->started = START_US;
     w->crash_percent = 5 + (unsigned)chance(w, 40);
     w->store = store_memory_open(&w->env);
-    w->guests = guests_new(w);
+    w->n_nodes = nodes;
+    w->nodes = xcalloc(nodes, sizeof(*w->nodes));
+    for (unsigned i = 1; i <= nodes; i++)
+        sim_node_init(w, i);
     w->files = files_new(w);
     w->nets = nets_new(w);
     w->clients = clients_new(w);
@@ -354,16 +213,16 @@ struct world *world_new(uint64_t seed, bool verbose)
 void world_free(struct world *w)
 {
     w->chaos = false;
-    if (w->face)
-        face_stop(w->face);
-    if (w->core)
-        core_stop(w->core);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        sim_node_end(&w->nodes[i]);
     clients_free(w->clients);
     nets_free(w->nets);
     files_free(w->files);
-    guests_free(w->guests);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        guests_free(w->nodes[i].guests);
     cache_unfollow(w->truth);
     cache_free(w->truth);
     store_close(w->store);
+    free(w->nodes);
     free(w);
 }

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-static const struct run_options quick = { 300, false };
+static const struct run_options quick = { 300, 1, false };
 
 static uint64_t hash_of(uint64_t seed)
 {
@@ -40,7 +40,7 @@ static struct world *w;
 
 static int setup(void **state)
 {
-    w = world_new(5, false);
+    w = world_new(5, 1, false);
     world_calm(w, 2 * SECOND_US);
     check_quiet(w);
     assert_false(w->broken);
@@ -125,7 +125,7 @@ static void active_without_domain(void **state)
 {
     struct server *s =
         record_new(&kind_server, "44444444-0000-4000-8000-000000000001");
-    s->node = SIM_NODE;
+    s->node = "node1";
     s->vm_state = VM_ACTIVE;
     put(s);
     check_quiet(w);
@@ -134,7 +134,7 @@ static void active_without_domain(void **state)
 
 static void domain_without_server(void **state)
 {
-    struct hypervisor *h = guests_open(w->guests);
+    struct hypervisor *h = guests_open(w->nodes[0].guests);
     struct domain_spec spec = { .id = "55555555-0000-4000-8000-000000000001" };
     assert_true(h->ops->define_start(h, &spec, NULL));
     h->ops->close(h);
@@ -158,20 +158,20 @@ static void leaked_file(void **state)
 static void the_dead_do_nothing(void **state)
 {
     struct error err;
-    struct hypervisor *h = guests_open(w->guests);
+    struct hypervisor *h = guests_open(w->nodes[0].guests);
     struct domain_spec spec = { .id = "55555555-0000-4000-8000-000000000001" };
-    struct sim_end *end = sim_end_open(w, "test", true);
+    struct sim_end *end = sim_end_open(&w->nodes[0], "test", true);
     struct claim *c = record_new(&kind_claim, "x");
     struct txn t = TXN_INIT;
     struct txn_result result;
     txn_put_record(&t, c);
     record_unref(c);
-    w->core_dying = true;
+    w->nodes[0].core_dying = true;
     assert_false(h->ops->define_start(h, &spec, &err));
     assert_false(store_commit(sim_end_store(end), &t, &result));
     assert_int_equal(result.status, TXN_UNKNOWN);
-    w->core_dying = false;
-    assert_null(guests_first(w->guests));
+    w->nodes[0].core_dying = false;
+    assert_null(guests_first(w->nodes[0].guests));
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
     assert_null(snap_get(s, &kind_claim, "x"));
     sim_end_close(end);
@@ -182,7 +182,7 @@ static void the_dead_do_nothing(void **state)
 static void a_face_hears_late(void **state)
 {
     struct error err;
-    struct sim_end *end = sim_end_open(w, "test", false);
+    struct sim_end *end = sim_end_open(&w->nodes[0], "test", false);
     struct cache *c = cache_new(model_kinds, N_KINDS);
     assert_true(cache_follow(c, sim_end_store(end), &err));
     struct claim *x = record_new(&kind_claim, "x");

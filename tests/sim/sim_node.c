@@ -1,0 +1,356 @@
+#include "sim_node.h"
+
+#include "clients.h"
+#include "core.h"
+#include "face.h"
+#include "guests.h"
+
+#include <string.h>
+
+#define STALLS_MAX 2 /* calls that hang at once */
+
+void node_event(struct sim_node *n, const char *fmt, ...)
+{
+    char text[SIM_EVENT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    if (world_is_pool(n->w))
+        world_event(n->w, "%s %s", n->name, text);
+    else
+        world_event(n->w, "%s", text);
+}
+
+enum sim_cut sim_node_cut(const struct sim_node *n)
+{
+    return n->w->chaos && n->cut_until > n->w->time ? n->cut : CUT_NOTHING;
+}
+
+struct sim_node *sim_node_named(struct world *w, const char *name)
+{
+    for (unsigned i = 0; name && i < w->n_nodes; i++)
+        if (strcmp(w->nodes[i].name, name) == 0)
+            return &w->nodes[i];
+    return NULL;
+}
+
+/* ---- standing still
+ * -------------------------------------------------------- */
+
+/* A call that hangs: the others go on, for seconds, and it knows nothing. */
+static void stall(struct sim_node *n, const char *what)
+{
+    struct world *w = n->w;
+    if (!world_is_pool(w) || !w->chaos || w->stalls == STALLS_MAX ||
+        !chance_permille(w, 4))
+        return;
+    uint64_t steps = 10 + chance(w, 300);
+    node_event(n, "stands still at %s", what);
+    n->busy = true;
+    w->stalls++;
+    for (uint64_t i = 0; !w->broken && i < steps; i++)
+        if (!world_step(w) || chance_permille(w, 30))
+            world_pass(w, (int64_t)chance(w, 5 * SECOND_US));
+    w->stalls--;
+    n->busy = false;
+    node_event(n, "goes on with %s", what);
+}
+
+/* ---- effects
+ * -------------------------------------------------------------------- */
+
+static bool effect_fails(struct sim_node *n, const char *what, const char *id,
+                         struct error *err)
+{
+    static const enum error_code codes[] = { ERR_UNAVAILABLE, ERR_UNAVAILABLE,
+                                             ERR_UNAVAILABLE, ERR_TIMEOUT,
+                                             ERR_BUSY,        ERR_INTERNAL };
+    enum error_code code = codes[chance(n->w, ARRAY_SIZE(codes))];
+    node_event(n, "core %s %s fails: %s", what, id, error_code_name(code));
+    return error_set(err, code, "simulated: %s %s failed", what, id);
+}
+
+static bool is_dead(struct error *err)
+{
+    return error_set(err, ERR_CANCELLED, "simulated: the core is dead");
+}
+
+static bool core_dies(struct sim_node *n, const char *when, const char *what,
+                      const char *id, struct error *err)
+{
+    node_event(n, "core dies %s %s %s", when, what, id);
+    n->core_dying = true;
+    return is_dead(err);
+}
+
+bool effect_begin(struct sim_node *n, const char *what, const char *id,
+                  struct error *err)
+{
+    struct world *w = n->w;
+    stall(n, what);
+    if (n->core_dying)
+        return is_dead(err);
+    n->effect_lost = false;
+    if (w->chaos && chance_permille(w, 40)) {
+        w->stats.faults++;
+        if (chance_percent(w, w->crash_percent))
+            return core_dies(n, "before", what, id, err);
+        if (chance_percent(w, 70))
+            return effect_fails(n, what, id, err);
+        n->effect_lost = true;
+    }
+    if (strncmp(id, "node/", 5) != 0)
+        node_event(n, "core %s %s", what, id);
+    return true;
+}
+
+bool effect_end(struct sim_node *n, struct error *err)
+{
+    stall(n, "an answer");
+    if (n->core_dying)
+        return is_dead(err);
+    if (!n->effect_lost)
+        return true;
+    n->effect_lost = false;
+    if (chance_percent(n->w, 50))
+        return core_dies(n, "after", "the", "effect", err);
+    node_event(n, "core hears nothing of the effect");
+    return error_set(err, ERR_TIMEOUT, "simulated: the answer got lost");
+}
+
+bool effect_begin_files(struct sim_node *n, const char *what, const char *id,
+                        struct error *err)
+{
+    if (!effect_begin(n, what, id, err))
+        return false;
+    if (!(sim_node_cut(n) & CUT_FILES))
+        return true;
+    return error_set(err, ERR_TIMEOUT, "simulated: %s cannot reach the files",
+                     n->name);
+}
+
+/* ---- dying and coming back
+ * --------------------------------------------------------- */
+
+static void stop_face(struct sim_node *n)
+{
+    if (!n->face)
+        return;
+    face_stop(n->face);
+    n->face = NULL;
+    n->face_due = n->w->time + (int64_t)chance(n->w, 1000) * 1000;
+}
+
+/* The face is the core's child and goes with it. */
+static void stop_core(struct sim_node *n)
+{
+    stop_face(n);
+    if (n->core)
+        core_stop(n->core);
+    n->core = NULL;
+    n->core_dying = false;
+    n->core_due = n->w->time + (int64_t)chance(n->w, 3000) * 1000;
+}
+
+void sim_node_bury(struct sim_node *n)
+{
+    if (!n->core_dying || n->busy)
+        return;
+    n->w->stats.crashes++;
+    stop_core(n);
+}
+
+static bool start_what_is_down(struct sim_node *n)
+{
+    if (!n->core && n->w->time >= n->core_due) {
+        if (sim_node_cut(n) & CUT_STORE)
+            return false;
+        node_event(n, "core starts");
+        n->core = core_start(n);
+        return true;
+    }
+    if (n->core && !n->face && n->w->time >= n->face_due) {
+        node_event(n, "face starts");
+        core_face_starts(n->core);
+        n->face = face_start(n);
+        return true;
+    }
+    return false;
+}
+
+static void lose_power(struct sim_node *n)
+{
+    node_event(n, world_is_pool(n->w) ? "loses its power"
+                                      : "the node loses its power");
+    stop_core(n);
+    guests_power_lost(n->guests);
+    n->boots++;
+    if (world_is_pool(n->w))
+        n->core_due += (int64_t)chance(n->w, 90) * SECOND_US;
+}
+
+static void lose_core(struct sim_node *n)
+{
+    node_event(n, "core is killed");
+    stop_core(n);
+}
+
+static void lose_face(struct sim_node *n)
+{
+    node_event(n, "face is killed");
+    stop_face(n);
+}
+
+static void be_cut_off(struct sim_node *n)
+{
+    static const char *const names[] = { "nothing", "the store", "the files",
+                                         "all" };
+    n->cut = (enum sim_cut)(1 + chance(n->w, 3));
+    n->cut_until = n->w->time + (int64_t)chance(n->w, 60) * SECOND_US;
+    node_event(n, "is cut off from %s", names[n->cut]);
+}
+
+static void stand_still(struct sim_node *n)
+{
+    n->still_until = n->w->time + (int64_t)chance(n->w, 30) * SECOND_US;
+    node_event(n, "stands still");
+}
+
+static void hear_late(struct sim_node *n)
+{
+    n->lag_percent = n->lag_percent ? 0 : 50 + (unsigned)chance(n->w, 49);
+    node_event(n, "%u%% of the news are late", n->lag_percent);
+}
+
+typedef void disaster_fn(struct sim_node *n);
+static disaster_fn *const disasters[] = { lose_power, lose_core, lose_core,
+                                          lose_core,  lose_face, lose_face,
+                                          lose_face,  lose_face };
+static disaster_fn *const pool_disasters[] = { lose_power,  lose_core,
+                                               lose_face,   be_cut_off,
+                                               be_cut_off,  stand_still,
+                                               stand_still, hear_late };
+
+static bool disaster(struct sim_node *n)
+{
+    if (!n->w->chaos || !n->core || !chance_permille(n->w, 3))
+        return false;
+    n->w->stats.crashes++;
+    (world_is_pool(n->w) ? pool_disasters : disasters)[chance(n->w, 8)](n);
+    return true;
+}
+
+/* ---- steps
+ * ------------------------------------------------------------------------- */
+
+static bool hears(struct sim_node *n)
+{
+    return !n->lag_percent || !n->w->chaos ||
+           !chance_percent(n->w, n->lag_percent);
+}
+
+static bool step_clients(struct sim_node *n)
+{
+    return n->w->chaos && clients_call(n->w->clients, n->face);
+}
+
+static bool step_calls(struct sim_node *n)
+{
+    return n->face && face_step_call(n->face);
+}
+
+static bool step_store(struct sim_node *n)
+{
+    return n->core && n->face && face_take(n->face);
+}
+
+static bool step_face(struct sim_node *n)
+{
+    return n->face && hears(n) && face_hear(n->face);
+}
+
+static bool step_core(struct sim_node *n)
+{
+    return n->core && hears(n) && core_hear(n->core);
+}
+
+static bool step_queues(struct sim_node *n)
+{
+    return n->core && core_step(n->core);
+}
+
+static bool step_guests(struct sim_node *n)
+{
+    return guests_step(n->guests);
+}
+
+static bool (*const steps[])(struct sim_node *) = {
+    step_clients, step_calls, step_calls,  step_store,  step_store,  step_face,
+    step_face,    step_core,  step_queues, step_queues, step_guests,
+};
+
+static bool is_still(const struct sim_node *n)
+{
+    return n->busy || (n->w->chaos && n->still_until > n->w->time);
+}
+
+bool sim_node_step(struct sim_node *n, bool first)
+{
+    if (is_still(n))
+        return guests_step(n->guests);
+    if (start_what_is_down(n) || (first && disaster(n)))
+        return true;
+    size_t at = chance(n->w, ARRAY_SIZE(steps));
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+        if (steps[(at + i) % ARRAY_SIZE(steps)](n))
+            return true;
+    return false;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+int64_t sim_node_due(struct sim_node *n)
+{
+    int64_t due = guests_due(n->guests);
+    if (n->busy)
+        return due;
+    if (is_still(n))
+        return earlier(due, n->still_until);
+    if (!n->core)
+        due = earlier(due,
+                      sim_node_cut(n) & CUT_STORE ? n->cut_until : n->core_due);
+    else
+        due = earlier(due, core_due(n->core));
+    if (n->core && !n->face)
+        due = earlier(due, n->face_due);
+    if (n->face)
+        due = earlier(due, face_due(n->face));
+    return due;
+}
+
+/* ---- life
+ * ----------------------------------------------------------------------------
+ */
+
+void sim_node_init(struct world *w, unsigned number)
+{
+    struct sim_node *n = &w->nodes[number - 1];
+    n->w = w;
+    n->number = number;
+    snprintf(n->name, sizeof(n->name), "node%u", number);
+    n->guests = guests_new(n);
+}
+
+void sim_node_end(struct sim_node *n)
+{
+    if (n->face)
+        face_stop(n->face);
+    if (n->core)
+        core_stop(n->core);
+    n->face = NULL;
+    n->core = NULL;
+}
