@@ -23,7 +23,22 @@
 struct look {
     struct world *w;
     const struct snapshot *s;
+    int64_t since; /* what has not changed since then was looked at */
 };
+
+static bool is_new(const struct look *l, const struct kind *kind)
+{
+    return snap_changed(l->s, kind) > l->since;
+}
+
+static bool any_new(const struct look *l, const struct kind *const *kinds,
+                    size_t n)
+{
+    bool found = false;
+    for (size_t i = 0; !found && i < n; i++)
+        found = is_new(l, kinds[i]);
+    return found;
+}
 
 static bool is(const char *a, const char *b)
 {
@@ -93,7 +108,8 @@ static void check_references(struct look *l, bool quiet)
     for (size_t i = 0; i < ARRAY_SIZE(references); i++) {
         const struct reference *ref = &references[i];
         struct index ix = { ref->path };
-        if (ref->only_quiet && !quiet)
+        if ((ref->only_quiet && !quiet) ||
+            (!is_new(l, ref->from) && !is_new(l, ref->to)))
             continue;
         struct snap_iter it = snap_all(l->s, ref->from);
         for (const struct record *r; (r = snap_next(&it));) {
@@ -105,6 +121,11 @@ static void check_references(struct look *l, bool quiet)
 
 static void check_assignments(struct look *l)
 {
+    static const struct kind *const kinds[] = { &kind_assignment, &kind_user,
+                                                &kind_group, &kind_project,
+                                                &kind_domain };
+    if (!any_new(l, kinds, ARRAY_SIZE(kinds)))
+        return;
     struct snap_iter it = snap_all(l->s, &kind_assignment);
     for (const struct assignment *a; (a = snap_next(&it));) {
         const struct kind *actor =
@@ -177,6 +198,8 @@ static void check_claimed(struct look *l, const struct port *p,
 static void check_ports(struct look *l)
 {
     char id[STORE_KEY_MAX];
+    if (!is_new(l, &kind_port) && !is_new(l, &kind_claim))
+        return;
     struct snap_iter it = snap_all(l->s, &kind_port);
     for (const struct port *p; (p = snap_next(&it));) {
         check_claimed(l, p,
@@ -283,7 +306,17 @@ static int64_t counted(const struct counts *cs, const char *id,
 
 static void check_usage(struct look *l)
 {
+    static const struct kind *const kinds[] = {
+        &kind_usage,        &kind_network,
+        &kind_subnet,       &kind_port,
+        &kind_router,       &kind_floating_ip,
+        &kind_server_group, &kind_security_group,
+        &kind_volume,       &kind_security_group_rule,
+        &kind_snapshot,     &kind_server
+    };
     static struct counts cs;
+    if (!any_new(l, kinds, ARRAY_SIZE(kinds)))
+        return;
     cs.n = 0;
     count_all(l, &cs);
     for (size_t i = 0; i < cs.n; i++) {
@@ -692,21 +725,31 @@ static void check_records(struct look *l, bool quiet)
     check_usage(l);
 }
 
+/* Nodes have said that they live. */
+static bool only_lives(const struct look *l)
+{
+    for (size_t i = 0; i < N_KINDS; i++)
+        if (model_kinds[i] != &kind_node && is_new(l, model_kinds[i]))
+            return false;
+    return true;
+}
+
 void check_step(struct world *w)
 {
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
-    struct look l = { w, s };
+    struct look l = { w, s, w->checked };
     check_guests(&l);
     if (snapshot_revision(s) == w->checked)
         return;
     w->checked = snapshot_revision(s);
-    check_records(&l, false);
+    if (!only_lives(&l))
+        check_records(&l, false);
 }
 
 void check_quiet(struct world *w)
 {
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
-    struct look l = { w, s };
+    struct look l = { w, s, 0 };
     world_event(w, "quiet: %zu servers, %zu ports, %zu volumes, %zu images",
                 snap_count(s, &kind_server), snap_count(s, &kind_port),
                 snap_count(s, &kind_volume), snap_count(s, &kind_image));
@@ -734,7 +777,7 @@ void check_empty(struct world *w)
         &kind_snapshot, &kind_floating_ip, &kind_router
     };
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
-    struct look l = { w, s };
+    struct look l = { w, s, 0 };
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
         check_none(&l, kinds[i]);
     for (unsigned i = 0; i < w->n_nodes; i++)

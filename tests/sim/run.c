@@ -2,6 +2,7 @@
 
 #include "clients.h"
 #include "invariants.h"
+#include "sim_node.h"
 
 #include <inttypes.h>
 
@@ -11,9 +12,10 @@
 
 static void chaos(struct world *w, unsigned long steps)
 {
+    unsigned pass = world_is_pool(w) ? 40 : 20;
     w->chaos = true;
     for (unsigned long i = 0; !w->broken && i < steps; i++)
-        if (!world_step(w) || chance_permille(w, 20))
+        if (!world_step(w) || chance_permille(w, pass))
             world_pass(w, (int64_t)chance(w, 20 * SECOND_US));
 }
 
@@ -25,6 +27,17 @@ static void tidy(struct world *w)
             return;
         world_calm(w, 5 * SECOND_US);
     }
+}
+
+/* The pool is switched off for a while.  As long a calm takes long with many
+ * nodes, all of which say every second that they live. */
+static void be_off(struct world *w, int64_t us)
+{
+    world_calm(w, 30 * SECOND_US);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        sim_node_off(&w->nodes[i]);
+    w->time += us;
+    world_calm(w, CALM_US);
 }
 
 static void add(struct world_stats *total, const struct world_stats *s)
@@ -50,13 +63,16 @@ bool run_seed(uint64_t seed, const struct run_options *o,
     struct world *w = world_new(seed, o->nodes ? o->nodes : 1, o->verbose);
     world_calm(w, SECOND_US);
     for (int i = 0; !w->broken && i < ROUNDS; i++) {
-        chaos(w, o->steps);
+        chaos(w, world_is_pool(w) ? o->steps * 3 : o->steps);
         world_calm(w, CALM_US);
         if (!w->broken)
             check_quiet(w);
     }
     tidy(w);
-    world_calm(w, LONG_US);
+    if (world_is_pool(w))
+        be_off(w, LONG_US);
+    else
+        world_calm(w, LONG_US);
     if (!w->broken) {
         check_quiet(w);
         check_empty(w);

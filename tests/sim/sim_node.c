@@ -43,7 +43,7 @@ static void stall(struct sim_node *n, const char *what)
 {
     struct world *w = n->w;
     if (!world_is_pool(w) || !w->chaos || w->stalls == STALLS_MAX ||
-        !chance_permille(w, 4))
+        !chance_permille(w, 8))
         return;
     uint64_t steps = 10 + chance(w, 300);
     node_event(n, "stands still at %s", what);
@@ -100,7 +100,7 @@ bool effect_begin(struct sim_node *n, const char *what, const char *id,
             return effect_fails(n, what, id, err);
         n->effect_lost = true;
     }
-    if (strncmp(id, "node/", 5) != 0)
+    if (strncmp(id, "node/", 5) != 0 && strcmp(what, "keeps") != 0)
         node_event(n, "core %s %s", what, id);
     return true;
 }
@@ -170,7 +170,8 @@ static bool start_what_is_down(struct sim_node *n)
         n->core = core_start(n);
         return true;
     }
-    if (n->core && !n->face && n->w->time >= n->face_due) {
+    if (n->core && !n->face && n->w->time >= n->face_due &&
+        !(sim_node_cut(n) & CUT_STORE)) {
         node_event(n, "face starts");
         core_face_starts(n->core);
         n->face = face_start(n);
@@ -179,13 +180,19 @@ static bool start_what_is_down(struct sim_node *n)
     return false;
 }
 
-static void lose_power(struct sim_node *n)
+void sim_node_off(struct sim_node *n)
 {
-    node_event(n, world_is_pool(n->w) ? "loses its power"
-                                      : "the node loses its power");
     stop_core(n);
     guests_power_lost(n->guests);
     n->boots++;
+}
+
+static void lose_power(struct sim_node *n)
+{
+    node_event(n, "%s",
+               world_is_pool(n->w) ? "loses its power"
+                                   : "the node loses its power");
+    sim_node_off(n);
     if (world_is_pool(n->w))
         n->core_due += (int64_t)chance(n->w, 90) * SECOND_US;
 }
@@ -234,10 +241,11 @@ static disaster_fn *const pool_disasters[] = { lose_power,  lose_core,
 
 static bool disaster(struct sim_node *n)
 {
-    if (!n->w->chaos || !n->core || !chance_permille(n->w, 3))
+    bool pool = world_is_pool(n->w);
+    if (!n->w->chaos || !n->core || !chance_permille(n->w, pool ? 6 : 3))
         return false;
     n->w->stats.crashes++;
-    (world_is_pool(n->w) ? pool_disasters : disasters)[chance(n->w, 8)](n);
+    (pool ? pool_disasters : disasters)[chance(n->w, 8)](n);
     return true;
 }
 

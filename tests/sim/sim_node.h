@@ -54,6 +54,8 @@ void sim_node_end(struct sim_node *n);
  * clients and disasters come to it too. */
 bool sim_node_step(struct sim_node *n, bool first);
 int64_t sim_node_due(struct sim_node *n);
+/* Without power; it comes back by itself. */
+void sim_node_off(struct sim_node *n);
 /* Tears down what died in a step that is over now. */
 void sim_node_bury(struct sim_node *n);
 /* What is cut off from it now. */
