@@ -31,6 +31,8 @@
 #define PORT    "b0b0b0b0-0000-4000-8000-00000000000a"
 #define PORT2   "b1b1b1b1-0000-4000-8000-00000000000b"
 
+#define PATIENCE_S 60 /* the machine may be busy */
+
 static struct hypervisor *h;
 static struct error err;
 static atomic_int n_events;
@@ -39,6 +41,13 @@ static void on_event(void *arg, const char *id)
 {
     if (strcmp(id, ID) == 0)
         atomic_fetch_add(&n_events, 1);
+}
+
+static bool wait_event_after(int before)
+{
+    for (int i = 0; i < 6000 && atomic_load(&n_events) <= before; i++)
+        usleep(10000);
+    return atomic_load(&n_events) > before;
 }
 
 static double seconds(void)
@@ -91,16 +100,21 @@ static bool wait_state(enum domain_state want, int most_s)
     return false;
 }
 
-static bool wait_console(const char *text, int most_s)
+static bool wait_shell(const char *command, int most_s)
 {
-    _autofree_ char *c =
-        xasprintf("grep -aq '%s' " DIR "/" ID "/console.log", text);
     for (int i = 0; i < most_s * 10; i++) {
-        if (system(c) == 0)
+        if (system(command) == 0)
             return true;
         usleep(100000);
     }
     return false;
+}
+
+static bool wait_console(const char *text, int most_s)
+{
+    _autofree_ char *c =
+        xasprintf("grep -aq '%s' " DIR "/" ID "/console.log", text);
+    return wait_shell(c, most_s);
 }
 
 static struct disk_spec disks[] = {
@@ -212,8 +226,8 @@ static void starts(void **state)
     assert_true(domain_has_disk(&i, "hdd"));
     assert_true(domain_has_nic(&i, PORT));
     assert_true(atomic_load(&n_events) > 0);
-    OK(wait_console("power button works", 60));
-    OK(wait_console("metadata from config drive, hostname web", 30));
+    OK(wait_console("power button works", 2 * PATIENCE_S));
+    OK(wait_console("metadata from config drive, hostname web", PATIENCE_S));
 }
 
 static void is_measured(void **state)
@@ -273,24 +287,33 @@ static void pauses(void **state)
     assert_int_equal(info().state, DOMAIN_RUNNING);
 }
 
-static bool wait_disk(const char *device, bool there)
+static bool has_disk(const char *device)
 {
-    for (int i = 0; i < 200; i++) {
-        struct domain_info now = info();
-        if (domain_has_disk(&now, device) == there)
-            return true;
-        usleep(50000);
-    }
-    return false;
+    struct domain_info now = info();
+    return domain_has_disk(&now, device);
 }
 
-static bool wait_nic(const char *port, bool there)
+static bool has_nic(const char *port)
 {
-    for (int i = 0; i < 200; i++) {
-        struct domain_info now = info();
-        if (domain_has_nic(&now, port) == there)
-            return true;
-        usleep(50000);
+    struct domain_info now = info();
+    return domain_has_nic(&now, port);
+}
+
+/* A guest may overlook a request, as when it still looks at what was plugged
+ * in a moment ago: as the reconciler does, it is asked again. */
+static bool unplugged(bool (*has)(const char *what), const char *what,
+                      bool (*ask)(struct hypervisor *h, const char *id,
+                                  const char *what, struct error *err))
+{
+    int64_t until = env_mono(&env_system) + PATIENCE_S * SECOND_US;
+    while (env_mono(&env_system) < until) {
+        if (!ask(h, ID, what, &err))
+            return false;
+        for (int i = 0; i < 40; i++) {
+            if (!has(what))
+                return true;
+            usleep(50000);
+        }
     }
     return false;
 }
@@ -299,12 +322,10 @@ static void plugs_disks(void **state)
 {
     OK(h->ops->attach_disk(h, ID, &disks[1], &err));
     OK(h->ops->attach_disk(h, ID, &disks[1], &err));
-    assert_true(wait_disk("vdb", true));
+    assert_true(has_disk("vdb"));
     OK(h->ops->resize_disk(h, ID, "vdb", 128 << 20, &err));
-    sleep(1); /* the guest may still be looking at it */
     OK(h->ops->detach_disk(h, ID, "vdb", &err));
-    OK(h->ops->detach_disk(h, ID, "vdb", &err));
-    OK(wait_disk("vdb", false));
+    OK(unplugged(has_disk, "vdb", h->ops->detach_disk));
     OK(h->ops->detach_disk(h, ID, "vdb", &err));
     struct stat st;
     assert_int_equal(stat(DIR "/v.qcow2", &st), 0);
@@ -326,22 +347,18 @@ static void moves_disks(void **state)
     struct domain_info now = info();
     assert_string_equal(domain_disk_path(&now, "vdb"), DIR "/next.qcow2");
     assert_string_equal(domain_disk_path(&now, "vda"), DIR "/root.qcow2");
-    run(READ_BELOW);
+    OK(wait_shell(READ_BELOW " 2>&1", PATIENCE_S));
     assert_false(h->ops->move_disk(h, ID, "vdc", DIR "/next.qcow2", &err));
     assert_int_equal(err.code, ERR_NOT_FOUND);
-    sleep(1); /* the guest may still be looking at it */
-    OK(h->ops->detach_disk(h, ID, "vdb", &err));
-    OK(wait_disk("vdb", false));
+    OK(unplugged(has_disk, "vdb", h->ops->detach_disk));
 }
 
 static void plugs_nics(void **state)
 {
     OK(h->ops->attach_nic(h, ID, &nics[1], &err));
     OK(h->ops->attach_nic(h, ID, &nics[1], &err));
-    assert_true(wait_nic(PORT2, true));
-    sleep(1);
-    OK(h->ops->detach_nic(h, ID, PORT2, &err));
-    OK(wait_nic(PORT2, false));
+    assert_true(has_nic(PORT2));
+    OK(unplugged(has_nic, PORT2, h->ops->detach_nic));
     OK(h->ops->detach_nic(h, ID, PORT2, &err));
 }
 
@@ -359,9 +376,8 @@ static void powers_off(void **state)
 {
     int before = atomic_load(&n_events);
     OK(h->ops->shutdown(h, ID, &err));
-    OK(wait_state(DOMAIN_OFF, 30));
-    usleep(100000);
-    assert_true(atomic_load(&n_events) > before);
+    OK(wait_state(DOMAIN_OFF, PATIENCE_S));
+    OK(wait_event_after(before));
     OK(h->ops->shutdown(h, ID, &err));
 }
 
@@ -391,7 +407,9 @@ static void a_new_process_finds_it(void **state)
     assert_int_equal(info().state, DOMAIN_RUNNING);
 }
 
-/* libvirtd is killed; the guest does not notice, and we find it again. */
+/* libvirtd is killed; the guest does not notice, and we find it again: the
+ * driver says so by an event, which it also sends when it has connected anew.
+ * How short the gap is nobody knows: a question may never meet it. */
 static void libvirtd_comes_back(void **state)
 {
     const char *pidfile = getenv("CAIRN_TEST_LIBVIRTD_PID");
@@ -400,20 +418,17 @@ static void libvirtd_comes_back(void **state)
     int before = atomic_load(&n_events);
     _autofree_ char *kill = xasprintf("kill -9 $(cat %s)", pidfile);
     run(kill);
-    bool lost = false;
     double t0 = seconds();
-    while (seconds() - t0 < 30) {
+    bool found = false;
+    while (seconds() - t0 < 120 && !found) {
         bool ok = h->ops->info(h, ID, &i, &err);
-        if (!ok && !lost)
+        if (!ok)
             assert_int_equal(err.code, ERR_UNAVAILABLE);
-        lost = lost || !ok;
-        if (ok && lost && atomic_load(&n_events) > before)
-            break;
+        found = ok && atomic_load(&n_events) > before;
         usleep(10000);
     }
     print_message("  %6.3f s  until it is found again\n", seconds() - t0);
-    assert_true(lost);
-    assert_true(atomic_load(&n_events) > before);
+    assert_true(found);
     assert_int_equal(i.state, DOMAIN_RUNNING);
 }
 
@@ -485,23 +500,23 @@ static void whole_lives(void **state)
     world_follow();
     put_root_disk();
     world_put(a_server());
-    OK(wait_server(VM_ACTIVE, 0, 30));
+    OK(wait_server(VM_ACTIVE, 0, PATIENCE_S));
     api(GOAL_PAUSED, 0, TASK_PAUSING);
-    OK(wait_server(VM_PAUSED, 0, 30));
+    OK(wait_server(VM_PAUSED, 0, PATIENCE_S));
     api(GOAL_RUNNING, 0, TASK_UNPAUSING);
-    OK(wait_server(VM_ACTIVE, 0, 30));
+    OK(wait_server(VM_ACTIVE, 0, PATIENCE_S));
     api(GOAL_RUNNING, 1, TASK_REBOOTING_HARD);
-    OK(wait_server(VM_ACTIVE, 1, 30));
+    OK(wait_server(VM_ACTIVE, 1, PATIENCE_S));
     api(GOAL_SUSPENDED, 1, TASK_SUSPENDING);
-    OK(wait_server(VM_SUSPENDED, 1, 30));
+    OK(wait_server(VM_SUSPENDED, 1, PATIENCE_S));
     api(GOAL_RUNNING, 1, TASK_RESUMING);
-    OK(wait_server(VM_ACTIVE, 1, 30));
+    OK(wait_server(VM_ACTIVE, 1, PATIENCE_S));
     OK(h->ops->destroy(h, SERVER_ID, &err)); /* an accident */
-    OK(wait_server(VM_STOPPED, 1, 30));
+    OK(wait_server(VM_STOPPED, 1, PATIENCE_S));
     api(GOAL_RUNNING, 1, TASK_POWERING_ON);
-    OK(wait_server(VM_ACTIVE, 1, 30));
+    OK(wait_server(VM_ACTIVE, 1, PATIENCE_S));
     api(GOAL_DELETED, 1, TASK_DELETING);
-    OK(wait_server(-1, 0, 30));
+    OK(wait_server(-1, 0, PATIENCE_S));
     struct domain_info i;
     OK(h->ops->info(h, SERVER_ID, &i, &err));
     assert_int_equal(i.state, DOMAIN_ABSENT);
