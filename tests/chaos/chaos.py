@@ -1,0 +1,268 @@
+#!/usr/bin/python3
+"""Torments a pool in the laboratory, and judges what is left of it.
+
+make chaos SECONDS=60 SEED=1; docs/dev/chaos.md.  History and verdict are
+kept in build/chaos/NAME.  Exit code 0: all that was promised holds.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import sys
+import threading
+import time
+
+import checker
+import state
+from guests import Watch, Writers
+from history import History
+from nemesis import Nemesis, heal_all, plan
+from pool import ROOT, Api, Lab, Lost, wait_until
+from workload import KINDS, Workload, World, value_of
+
+QUIET_S = 240  # until a healed pool rests
+
+
+class Run:
+    def __init__(self, options):
+        self.o = options
+        self.lab = Lab(options.name, os.environ.get("BUILD", "build"))
+        self.dir = ROOT / "build/chaos" / options.name
+        shutil.rmtree(self.dir, ignore_errors=True)
+        self.dir.mkdir(parents=True)
+        self.history = History(self.dir / "history.jsonl")
+        self.bad, self.figures = [], {}
+
+    def say(self, text):
+        print(f"{self.history.now():8.1f} s  {text}", flush=True)
+
+    def judge(self, what, sentences):
+        self.bad += [f"{what}: {s}" for s in sentences]
+
+    # --- the pool
+
+    def prepare(self):
+        self.lab("down", check=False)
+        env = {"STATE_GIB": "8", "NOBUILD": "1"}
+        if self.o.ceph:
+            env["VOLUMES"] = "ceph"
+        self.lab("up", self.o.hosts, **env)
+        self.api = Api(self.lab)
+        self.hosts = self.lab.hosts()
+        wait_until("all vote", self.all_vote, 90)
+        self.world = World(self.lab, self.api, spread=self.o.ceph)
+        status, made = self.api.call(
+            "h1", "POST", "network", "/networks",
+            {"network": {"name": "chaos"}})
+        self.world.network = made["network"]["id"]
+        self.before = state.dump(self.api, "h1")
+        self.files_before = state.files(self.lab)
+
+    def all_vote(self):
+        """The founder's etcd has three members that have started."""
+        members = self.lab.on("h1", "cat", "/var/lib/cairn/store",
+                              check=False)
+        return members.count(":2379") >= min(3, self.o.hosts)
+
+    # --- the storm
+
+    def storm(self):
+        writers = Writers(self.world, self.api, self.history, self.o.writers)
+        writers.start()
+        self.writers = writers
+        self.say(f"{len(writers.ids)} guests write")
+        self.watch = Watch(self.lab, self.history, list(writers.ids))
+        self.watch.start()
+        work = Workload(self.world, self.history, self.api.auth, self.o.seed)
+        acts = plan(self.o.seed, self.o.seconds, self.hosts, self.without())
+        nemesis = Nemesis(self.lab, self.history, acts,
+                          time.monotonic() + self.o.seconds)
+        work.start()
+        nemesis.start()
+        self.follow(nemesis)
+        self.judge("harness", [nemesis.failed] if nemesis.failed else [])
+        heal_all(self.lab)
+        self.say("healed")
+        self.judge("harness", work.end())
+
+    def without(self):
+        return self.o.without + ([] if self.o.ceph else
+                                 ["slow disk", "unplug storage"])
+
+    def follow(self, nemesis):
+        told = 0
+        while nemesis.is_alive():
+            nemesis.join(0.5)
+            rows = self.history.of("nemesis")
+            for row in rows[told:]:
+                if row["state"] != "end":
+                    self.say(f"{row['act']}: {row['state']} "
+                             f"{row.get('why', '')}")
+            told = len(rows)
+
+    # --- the verdict
+
+    def verdict(self):
+        self.judge("quiet", state.quiet(self.lab, self.api, self.hosts,
+                                        QUIET_S))
+        self.say("quiet")
+        checks = self.writers.check(self.watch)
+        self.judge("quiet", state.quiet(self.lab, self.api, self.hosts,
+                                        QUIET_S))
+        self.watch.end()
+        rows = self.history.rows
+        dumps = state.dumps(self.api, self.hosts)
+        dump = dumps[self.hosts[0]]
+        self.judge("answers", checker.check_answers(rows, self.final(dump)))
+        self.judge("guests", checker.check_writers(rows, checks,
+                                                   self.writers.ids))
+        self.judge("nodes", checker.check_same(dumps))
+        self.judge_accounts(dump)
+        self.count(rows)
+        self.say("judged; deletes everything")
+        self.delete_all(dump)
+
+    def final(self, dump):
+        return {kind: [{"id": r["id"], "name": r["name"],
+                        "value": value_of(kind, r)}
+                       for r in dump.get(kind, {}).values()]
+                for kind in KINDS}
+
+    def judge_accounts(self, dump):
+        self.judge("usage", checker.check_usage(dump))
+        self.judge("claims", checker.check_claims(dump))
+        self.judge("references", checker.check_references(dump))
+        self.judge("domains", checker.check_domains(dump, state.domains(
+            self.lab)))
+        self.judge("OVN", self.ovn_differs(dump))
+        self.judge("files", self.files_of_nobody(dump))
+
+    def ovn_differs(self, dump):
+        """OVN follows behind: until it agrees, or for half a minute."""
+        end = time.monotonic() + 30
+        while True:
+            found = state.ovn(self.lab)
+            wanted = set(dump.get("port", {}))
+            ports = {p for p in found["logical_switch_port"]
+                     if state.UUID.fullmatch(p)}
+            bad = checker.check_names(
+                "switch", found["logical_switch"], dump["network"]) + \
+                checker.check_names("port", ports, wanted)
+            if not bad or time.monotonic() > end:
+                return bad
+            time.sleep(1)
+
+    def files_of_nobody(self, dump):
+        known = {i[:36] for kind in ("server", "disk", "volume", "image",
+                                     "snapshot") for i in dump.get(kind, {})}
+        return [f"{host}: {f} is of nobody"
+                for host, found in state.files(self.lab).items()
+                for f in found if not known & set(state.UUID.findall(f))]
+
+    def count(self, rows):
+        ops = [r for r in rows if r["what"] == "op"]
+        self.figures |= {
+            "operations": len(ops),
+            **{out: sum(r["out"] == out for r in ops)
+               for out in ("ok", "refused", "unknown")},
+            "slowest_answer_s": max((r["at"] - r["begun"] for r in ops
+                                     if r["out"] == "ok"), default=0),
+            "staleness": checker.staleness(rows),
+            "on_two_hosts_s": checker.overlaps(rows),
+            "acts": [r["act"] + ": " + r["state"] for r in rows
+                     if r["what"] == "nemesis" and r["state"] != "end"]}
+
+    def delete_all(self, dump):
+        """What the storm has left goes; then nothing may be left of it."""
+        for kind in ("server", "volume", "port", "network"):
+            self.delete_kind(kind)
+        self.judge("leaks", self.leaks())
+
+    def mine(self, kind):
+        return [i for i in state.dump(self.api, "h1").get(kind, {})
+                if i not in self.before.get(kind, {})]
+
+    def delete_kind(self, kind):
+        def gone():
+            left = self.mine(kind)
+            for i in left:
+                path = KINDS[kind].path.format(project=self.world.project)
+                status, why = self.api.call("h1", "DELETE",
+                                            KINDS[kind].service,
+                                            f"{path}/{i}")
+                gone.why = f"{i}: {status} {why}"
+            return not left
+        gone.why = ""
+        try:
+            wait_until(f"{kind}s are gone", gone, 120, pause=1)
+        except TimeoutError as e:
+            self.judge("leaks", [f"{e} ({gone.why})"])
+
+    def leaks(self):
+        def left():
+            after = state.dump(self.api, "h1")
+            bad = checker.check_leaks(self.before, after)
+            bad += checker.check_usage(after)
+            bad += self.ovn_differs(after)
+            bad += [f"domain {s} on {h}" for h, found in state.domains(
+                self.lab).items() for s in found]
+            for host, found in state.files(self.lab).items():
+                more = set(found) - set(self.files_before[host])
+                bad += [f"{host}: {f} is left" for f in sorted(more)]
+            return bad
+        end = time.monotonic() + 60
+        while (bad := left()) and time.monotonic() < end:
+            time.sleep(2)
+        return bad
+
+    def keep(self):
+        verdict = {"seed": self.o.seed, "seconds": self.o.seconds,
+                   "good": not self.bad, "bad": self.bad, **self.figures}
+        (self.dir / "verdict.json").write_text(
+            json.dumps(verdict, indent=1) + "\n")
+        self.history.close()
+        if self.bad:
+            for host in self.lab.hosts():
+                shutil.copytree(self.lab.home(host) / "log",
+                                self.dir / f"log-{host}",
+                                ignore_dangling_symlinks=True,
+                                dirs_exist_ok=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("--seconds", type=float, default=60)
+    p.add_argument("--seed", default="1")
+    p.add_argument("--name", default="chaos")
+    p.add_argument("--hosts", type=int, default=3)
+    p.add_argument("--writers", type=int, default=2)
+    p.add_argument("--ceph", action="store_true")
+    p.add_argument("--keep", action="store_true", help="leave the lab up")
+    p.add_argument("--without", action="append", default=[])
+    run = Run(p.parse_args())
+    try:
+        run.prepare()
+        run.say("the pool is up")
+        run.storm()
+        run.verdict()
+    except Exception as e:
+        run.bad.append(f"harness: {type(e).__name__}: {e}")
+        if run.o.keep:
+            raise
+    finally:
+        run.keep()
+        if not run.o.keep:
+            run.lab("down", check=False)
+    for sentence in run.bad:
+        print(f"FAILED {sentence}")
+    f = run.figures
+    print(f"{'FAILED' if run.bad else 'ok'}  seed {run.o.seed}: "
+          f"{f.get('operations', 0)} operations ({f.get('ok', 0)} ok, "
+          f"{f.get('unknown', 0)} unknown), {len(f.get('acts', []))} acts; "
+          f"{run.dir}")
+    return 1 if run.bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

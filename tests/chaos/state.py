@@ -1,0 +1,94 @@
+"""What there is after all: records as each node tells them, domains, files,
+OVN's rows, etcd's keys.  For checker.py, which judges."""
+import re
+
+from pool import Lost, wait_until
+
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def dump(api, host):
+    return {kind: {r["id"]: r for r in api.records(host, kind)}
+            for kind in api.kinds(host)}
+
+
+def dumps(api, hosts):
+    """Of all, at one moment: nothing changed while they were read."""
+    for _ in range(10):
+        found = {h: dump(api, h) for h in hosts}
+        if not checker_differs(found):
+            break
+    return found
+
+
+def checker_differs(found):
+    from checker import check_same
+    return check_same(found)
+
+
+def domains(lab):
+    found = {}
+    for host in lab.hosts():
+        found[host] = {}
+        for line in lab.on(host, "virsh", "-q", "list", "--all", "--uuid",
+                           "--name").splitlines():
+            uuid = UUID.match(line.strip())
+            if uuid:
+                state = lab.on(host, "virsh", "-q", "domstate", uuid[0])
+                found[host][uuid[0]] = state.strip()
+    return found
+
+
+def files(lab):
+    """Names under a node's storage, and of guests' directories."""
+    found = {}
+    for host in lab.hosts():
+        root = lab.home(host) / "fs/var/lib/cairn"
+        found[host] = sorted(
+            str(f.relative_to(root)) for d in ("storage", "guests")
+            for f in (root / d).rglob("*") if UUID.search(f.name))
+    return found
+
+
+def ovn(lab):
+    """Ids of the switches and ports in the northbound database."""
+    found = {}
+    for table in ("logical_switch", "logical_switch_port"):
+        text = lab.on(lab.hosts()[0], "ovn-nbctl", "--no-leader-only",
+                      "--timeout=10", "--bare", "--columns=name", "list",
+                      table)
+        found[table] = {line.removeprefix("cairn-")
+                        for line in text.split() if line}
+    return found
+
+
+def settled(record):
+    """Nothing is under way; records of kinds that have such a thing."""
+    if "vm_state" in record:
+        return record["vm_state"] != "building" and \
+            record.get("task_state") in (None, "", "none")
+    return record.get("status", "available") not in (
+        "creating", "deleting", "attaching", "detaching", "extending",
+        "reserved", "uploading")
+
+
+def quiet(lab, api, hosts, seconds):
+    """Waits until all nodes answer the same and nothing is under way."""
+    def is_quiet():
+        try:
+            found = {h: dump(api, h) for h in hosts}
+        except Lost as e:
+            is_quiet.why = str(e)
+            return False
+        different = checker_differs(found)
+        busy = [f"{k} {i}" for d in found.values()
+                for k in ("server", "volume") for i, r in d.get(
+                    k, {}).items() if not settled(r)]
+        is_quiet.why = (different or busy or [""])[0]
+        return not different and not busy
+    is_quiet.why = ""
+    try:
+        wait_until("quiet", is_quiet, seconds, pause=1)
+    except TimeoutError as e:
+        return [f"{e}: {is_quiet.why}"]
+    return []
