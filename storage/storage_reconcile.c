@@ -644,11 +644,25 @@ static enum reconcile_verdict volume_upload(struct run *r,
     return verdict;
 }
 
+/* Of several nodes one makes it: who has written his name there first.  From
+ * an image it is made where those are. */
+static enum reconcile_verdict volume_claim(struct run *r,
+                                           const struct volume *v)
+{
+    if (v->image_id && r->s->c.images_elsewhere)
+        return RECONCILE_DONE;
+    _autorecord_ struct volume *next = record_copy(v);
+    next->node = rec_str(next, r->s->c.node);
+    return change(r, next);
+}
+
 static enum reconcile_verdict work_volume(struct run *r, const void *record)
 {
     const struct volume *v = record;
     if (!is_ours(r, v->node))
         return RECONCILE_DONE;
+    if (!v->node && v->status == VOLUME_CREATING)
+        return volume_claim(r, v);
     switch (v->status) {
     case VOLUME_CREATING:
         return volume_make(r, v);

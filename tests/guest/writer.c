@@ -16,7 +16,9 @@
  * It stands alone: the guest has no libraries, and the check must not share
  * code with what it checks.
  */
-#define _GNU_SOURCE
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* O_DIRECT */
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>

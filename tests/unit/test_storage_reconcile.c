@@ -540,6 +540,35 @@ static void volume_is_made(void **state)
     assert_string_equal(asked(), "volume v 3 0 -;");
 }
 
+static struct storage *other; /* of a second node */
+
+static void other_looks(void)
+{
+    for (int i = 0; i < STORAGE_QUEUES; i++)
+        while (reconciler_step(storage_queue(other, i), 0))
+            ;
+}
+
+static void one_of_two_nodes_makes_a_volume(void **state)
+{
+    struct error err;
+    struct storage_config config = { "n2", &fake.base, store, cache, &env, 0 };
+    cache_unfollow(cache);
+    other = storage_new(&config);
+    assert_true(cache_follow(cache, store, &err));
+    storage_start(other);
+    fake.meanwhile = other_looks;
+    put(new_volume("v", VOLUME_CREATING));
+    run();
+    other_looks();
+    assert_string_equal(asked(), "volume v 3 0 -;");
+    assert_string_equal(((const struct volume *)look(&kind_volume, "v"))->node,
+                        "n1");
+    cache_unfollow(cache);
+    storage_free(other);
+    assert_true(cache_follow(cache, store, &err));
+}
+
 static void volume_sources(void **state)
 {
     put(new_image("i", IMAGE_ACTIVE));
@@ -876,6 +905,7 @@ int main(void)
         T(full_disk_is_said),
         T(leaving_disk_goes),
         T(volume_is_made),
+        T(one_of_two_nodes_makes_a_volume),
         T(volume_sources),
         T(deleted_volume_gives_quota_back),
         T(quota_is_exact_under_races),
