@@ -100,11 +100,11 @@ static struct server_plan parts_volumes(const struct server_view *v)
             continue;
         if (volume_failed(v->volumes[i]))
             return PLAN(FAIL, .text = "a volume of the server is not usable");
+        if (!server_volume_ready(v->volumes[i]))
+            return PLAN(WAIT);
         if (on_other_node(s, v->volumes[i]))
             return PLAN(FAIL, .text = "a volume of the server is on another "
                                       "node");
-        if (!server_volume_ready(v->volumes[i]))
-            return PLAN(WAIT);
     }
     return PLAN(NONE);
 }

@@ -371,7 +371,9 @@ static void make_reconcilers(struct core *c)
         .cache = c->cache,
         .env = c->env,
         .workers = 2,
-        .images_elsewhere = !c->pool.founder,
+        .images_elsewhere = !c->pool.founder && !c->drivers.volumes->own,
+        .leads = leads,
+        .leads_arg = c,
     });
     c->networks = net_reconcile_new(c->cache, c->store, c->net, c->env, 1);
     c->scheduler = scheduler_new(&(struct scheduler_config){
@@ -407,6 +409,7 @@ static void lead(void *arg)
     scheduler_start(c->scheduler);
     rebalancer_start(c->rebalancer);
     housekeeper_start(c->housekeeper);
+    storage_lead(c->storage);
     net_reconcile_start(c->networks);
 }
 
@@ -422,6 +425,7 @@ static bool start_node(struct core *c, struct error *err)
         .volumes = c->drivers.volumes,
         .name = c->node,
         .address = own_address(c),
+        .storage_address = c->ceph ? ceph_node_address(c->ceph) : NULL,
         .kvm = c->kvm.usable,
         .kvm_reason = c->kvm.reason,
     };
@@ -480,6 +484,7 @@ static bool start_face(struct core *c, struct error *err)
         .listen_fd = c->listen,
         .settings = { .public_url = c->public_url,
                       .region = c->config->region,
+                      .node = c->node,
                       .cert = c->pki.cert ? c->pki.cert : "",
                       .key = c->pki.key ? c->pki.key : "",
                       .root = c->face_root,

@@ -36,6 +36,7 @@ void face_settings_write(const struct face_settings *s, struct buf *out)
     jw_obj(&w, NULL);
     jw_str(&w, "public_url", s->public_url);
     jw_str(&w, "region", s->region);
+    jw_str(&w, "node", s->node);
     jw_str(&w, "cert", s->cert);
     jw_str(&w, "key", s->key);
     jw_str(&w, "root", s->root);
@@ -67,11 +68,11 @@ static bool read_settings(struct face_settings *s, json_t **json,
     if (n > 0)
         OPENSSL_cleanse(text, (size_t)n);
     if (!*json ||
-        json_unpack(*json, "{s:s s:s s:s s:s s:s s:I s:I s:I s:I}",
-                    "public_url", &s->public_url, "region", &s->region, "cert",
-                    &s->cert, "key", &s->key, "root", &s->root, "uid", &uid,
-                    "gid", &gid, "log_level", &level, "connections",
-                    &connections) != 0)
+        json_unpack(*json, "{s:s s:s s:s s:s s:s s:s s:I s:I s:I s:I}",
+                    "public_url", &s->public_url, "region", &s->region, "node",
+                    &s->node, "cert", &s->cert, "key", &s->key, "root",
+                    &s->root, "uid", &uid, "gid", &gid, "log_level", &level,
+                    "connections", &connections) != 0)
         return error_set(err, ERR_INVALID,
                          "--face is for cairnd itself: no settings came");
     s->uid = uid;
@@ -175,6 +176,7 @@ static void face_init(struct face *f, const struct face_settings *s)
         .authenticate = auth_request,
         .public_url = s->public_url,
         .region = s->region,
+        .node = s->node,
     };
     struct httpd_config config = {
         .driver = { .api = &f->api,

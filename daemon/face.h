@@ -36,7 +36,7 @@
 #define FACE_PUSH_CERTIFICATE "certificate"
 
 struct face_settings {
-    const char *public_url, *region;
+    const char *public_url, *region, *node;
     const char *cert, *key; /* PEM; "" = plain HTTP */
     const char *root;       /* an empty directory for the jail */
     int64_t uid, gid;       /* 0: no jail */

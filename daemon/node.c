@@ -88,6 +88,7 @@ static void fill_machine(const struct node_config *c, struct node *n)
     n->kvm = c->kvm;
     n->kvm_reason = rec_str(n, c->kvm_reason);
     n->address = rec_str(n, c->address);
+    n->storage_address = rec_str(n, c->storage_address);
     if (!n->cpu_info)
         n->cpu_info = cpu_info(n);
 }

@@ -25,6 +25,7 @@ struct node_config {
     struct hypervisor *hypervisor;
     struct volumes *volumes; /* NULL: no disk space here */
     const char *name, *address;
+    const char *storage_address; /* NULL: it shares none */
     bool kvm;
     const char *kvm_reason;
 };

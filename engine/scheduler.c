@@ -73,8 +73,8 @@ static void place_volumes(struct deciding *d, const struct server *server,
         const struct volume *v = snap_get(
             d->snap, &kind_volume,
             LIST_AT(server->volumes, struct server_volume, i)->volume_id);
-        if (!v || v->node)
-            continue;
+        if (!v || v->node || v->status != VOLUME_CREATING)
+            continue; /* it is there, or wherever its server is */
         _autorecord_ struct volume *draft = record_copy(v);
         draft->node = rec_str(draft, node);
         txn_change_record(&d->txn, draft);

@@ -390,7 +390,7 @@ static bool read_volumes(struct reading *in, struct error *err)
             snap_get(snap, &kind_volume,
                      LIST_AT(s->volumes, struct server_volume, i)->volume_id);
         const char *home = v ? wish_volume_home(snap, v) : NULL;
-        if (v && !v->node)
+        if (v && !v->node && v->status == VOLUME_CREATING)
             gb += v->size_gb;
         if (!home)
             continue;

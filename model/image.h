@@ -42,6 +42,7 @@ struct image {
     const char *hash_algo; /* "sha512" */
     const char *hash_value;
     const char *upload_id; /* names the blob that is being written */
+    const char *node;      /* where that is, until it is a blob */
     const char *blob;      /* file name below the image directory */
     const char *fault;     /* why inspection refused it */
     int64_t created, updated;

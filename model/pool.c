@@ -50,6 +50,7 @@ static const struct schema amount_schema = { sizeof(struct amount),
 static const struct field node_fields[] = {
     FIELD(T, hypervisor_id, F_STR),
     FIELD(T, address, F_STR),
+    FIELD(T, storage_address, F_STR),
     FIELD(T, availability_zone, F_STR),
     FIELD(T, hypervisor_type, F_STR),
     FIELD(T, hypervisor_version, F_INT),

@@ -50,8 +50,9 @@ extern const char *const node_health_names[]; /* "up" .. */
 /* id = node name */
 struct node {
     struct record rec;
-    const char *hypervisor_id; /* UUID, as nova shows it */
-    const char *address;       /* management address */
+    const char *hypervisor_id;   /* UUID, as nova shows it */
+    const char *address;         /* management address */
+    const char *storage_address; /* of its clients of a shared storage; NULL */
     const char *availability_zone;
     const char *hypervisor_type; /* "QEMU" or "KVM" */
     int64_t hypervisor_version;  /* libvirt's number: 7002022 */

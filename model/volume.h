@@ -67,8 +67,10 @@ struct volume {
     bool readonly;
     struct map metadata;
     struct map image_metadata;
-    int status;                  /* enum volume_status */
-    const char *node;            /* local storage: the node that holds it */
+    int status; /* enum volume_status */
+    /* The node that makes it; when it is made, the one that holds it, or NULL:
+     * the storage of the pool, where every node reaches it. */
+    const char *node;
     const char *upload_image_id; /* UPLOADING: image to fill */
     struct list attachments;     /* struct volume_attachment */
     const char *path;            /* local storage: file on the node */
@@ -94,8 +96,8 @@ struct volume_snapshot {
     const char *description;
     int64_t size_gb; /* of the volume at that time */
     struct map metadata;
-    int status; /* enum snapshot_status */
-    const char *node;
+    int status;       /* enum snapshot_status */
+    const char *node; /* as a volume's */
     const char *path;
     const char *fault;
     int64_t created, updated;

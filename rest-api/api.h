@@ -25,6 +25,7 @@ struct api {
     bool (*authenticate)(struct req *r);
     const char *public_url; /* fallback when a request has no Host */
     const char *region;
+    const char *node; /* where this process is */
 };
 
 #endif

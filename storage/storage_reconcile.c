@@ -18,9 +18,12 @@
 #define MOVE_TRIES   1200
 #define SAVED_US     (5 * SECOND_US)
 #define SAVED_TRIES  12
+#define SILENT_US    (60 * SECOND_US)
 #define AUDIT_US     (600 * SECOND_US)
 #define AUDIT_AGE_US (3600 * SECOND_US)
 #define AUDIT_KEY    "audit/files"
+#define SWEEP_US     (60 * SECOND_US)
+#define SWEEP_KEY    "sweep/all"
 
 /* Keys whose last try failed, and how often. */
 struct attempt {
@@ -179,10 +182,39 @@ static int64_t now(const struct run *r)
     return env_now(r->s->c.env);
 }
 
-/* In a pool of one node, what is nobody's yet is ours. */
+static bool is_shared(const struct run *r)
+{
+    return r->s->c.volumes->own != NULL;
+}
+
+static bool leads(const struct storage *s)
+{
+    return !s->c.leads || s->c.leads(s->c.leads_arg);
+}
+
+/* It has given no sign of life for long: what it began is taken up. */
+static bool is_silent(const struct run *r, const char *name)
+{
+    const struct node *n = snap_get(r->snap, &kind_node, name);
+    return !n || n->seen < now(r) - SILENT_US;
+}
+
+/* In a pool of one node, what is nobody's yet is ours.  In a storage that all
+ * nodes share, what is nobody's is the leader's, and so is what a node began
+ * that has died. */
 static bool is_ours(const struct run *r, const char *node)
 {
-    return !node || strcmp(node, r->s->c.node) == 0;
+    if (node && strcmp(node, r->s->c.node) == 0)
+        return true;
+    if (!is_shared(r))
+        return !node;
+    return leads(r->s) && (!node || is_silent(r, node));
+}
+
+/* Who has what was made just now. */
+static const char *home_of(const struct run *r)
+{
+    return is_shared(r) ? NULL : r->s->c.node;
 }
 
 /* ---- images ------------------------------------------------------------ */
@@ -199,7 +231,7 @@ static void image_fill(struct image *im, const struct image_info *info)
     im->blob = rec_str(im, info->blob);
     im->size = info->size;
     im->virtual_size = info->virtual_size;
-    im->upload_id = NULL;
+    im->upload_id = im->node = NULL;
     im->fault = NULL;
     if (!info->md5[0])
         return;
@@ -214,7 +246,7 @@ static void image_empty(struct image *im, const char *fault)
 {
     im->status = IMAGE_QUEUED;
     im->fault = rec_str(im, fault);
-    im->upload_id = im->blob = im->checksum = NULL;
+    im->upload_id = im->node = im->blob = im->checksum = NULL;
     im->hash_algo = im->hash_value = NULL;
     im->size = im->virtual_size = 0;
 }
@@ -270,13 +302,15 @@ static enum reconcile_verdict image_drop_upload(struct run *r,
     if (!ops_of(r)->image_discard(r->s->c.volumes, im->upload_id, r->err))
         return RECONCILE_RETRY;
     _autorecord_ struct image *next = record_copy(im);
-    next->upload_id = NULL;
+    next->upload_id = next->node = NULL;
     return change(r, next);
 }
 
 static enum reconcile_verdict work_image(struct run *r, const void *record)
 {
     const struct image *im = record;
+    if (is_shared(r) && !is_ours(r, im->node))
+        return RECONCILE_DONE;
     switch (im->status) {
     case IMAGE_CHECKING:
         return image_inspect(r, im);
@@ -517,7 +551,7 @@ static enum reconcile_verdict volume_make(struct run *r, const struct volume *v)
         return RECONCILE_RETRY;
     _autorecord_ struct volume *next = record_copy(v);
     if (ok) {
-        next->node = rec_str(next, r->s->c.node);
+        next->node = rec_str(next, home_of(r));
         next->path = rec_str(next, path);
         next->real_size_gb = v->size_gb;
         next->bootable |= spec.from == SOURCE_IMAGE;
@@ -686,7 +720,7 @@ static enum reconcile_verdict snapshot_settle(struct run *r,
 {
     _autorecord_ struct volume_snapshot *next = record_copy(sn);
     next->status = status;
-    next->node = rec_str(next, r->s->c.node);
+    next->node = rec_str(next, home_of(r));
     next->path = rec_str(next, path);
     next->fault = rec_str(next, fault);
     next->updated = now(r);
@@ -862,11 +896,11 @@ static bool audit_named(const struct snapshot *snap, const struct orphan *o)
     return true;
 }
 
-static void audit_remove(struct run *r, const struct orphan *o)
+static void audit_remove(struct run *r, struct volumes *v,
+                         const struct orphan *o)
 {
     static const char *const kinds[] = { "upload", "image", "disk", "volume",
                                          "snapshot" };
-    struct volumes *v = r->s->c.volumes;
     bool (*const removers[])(struct volumes *, const char *, struct error *) = {
         v->ops->image_discard, v->ops->image_delete,    v->ops->disk_delete,
         v->ops->volume_delete, v->ops->snapshot_delete,
@@ -885,6 +919,12 @@ static bool audit_grows(const struct audit *a, const char *upload_id)
     return false;
 }
 
+/* Only who has its file knows whether it grows, unless that one is dead. */
+static bool is_given_up(const struct run *r, const struct image *im)
+{
+    return !is_shared(r) || is_ours(r, im->node);
+}
+
 /* An upload whose end could not be written (its commit failed, or its answer
  * got lost) stays SAVING while the face lives: nothing has arrived for long. */
 static void audit_uploads(struct run *r, const struct snapshot *snap,
@@ -893,29 +933,66 @@ static void audit_uploads(struct run *r, const struct snapshot *snap,
     struct snap_iter it = snap_all(snap, &kind_image);
     for (const struct image *im; (im = snap_next(&it));)
         if (is_uploading(snap, im) && im->updated < a->before &&
-            !audit_grows(a, upload_of(im)))
+            is_given_up(r, im) && !audit_grows(a, upload_of(im)))
             interrupt(r->s, im);
 }
 
 /* The snapshot is taken after the list: whatever was listed had its record
- * long before. */
+ * long before.  What all nodes share is looked through by the leader. */
 static enum reconcile_verdict audit(struct run *r)
 {
     struct audit a = { .before = now(r) - AUDIT_AGE_US };
     struct volumes *v = r->s->c.volumes;
+    if (is_shared(r) && !leads(r->s))
+        v = v->own;
     *r->delay_us = AUDIT_US;
     bool ok =
         v->ops->tidy(v, r->err) && v->ops->list(v, audit_note, &a, r->err);
     _autosnap_ struct snapshot *snap = cache_snapshot(r->s->c.cache);
+    r->snap = snap;
     if (ok && !r->s->c.images_elsewhere)
         audit_uploads(r, snap, &a);
     for (struct orphan *o; (o = a.found);) {
         a.found = o->next;
         if (ok && !o->fresh && !audit_named(snap, o))
-            audit_remove(r, o);
+            audit_remove(r, v, o);
         free(o);
     }
     return ok ? RECONCILE_AGAIN : RECONCILE_RETRY;
+}
+
+/* ---- the leader's share -------------------------------------------------- */
+
+static void add(struct storage *s, const struct record *rec)
+{
+    char key[STORE_KEY_MAX];
+    if (rec->kind == &kind_image && s->c.images_elsewhere)
+        return;
+    for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+        struct reconciler *q = s->queues[works[i].queue];
+        if (works[i].kind == rec->kind && q)
+            reconciler_add(q, record_key(rec, key));
+    }
+}
+
+/* What is nobody's, or of a node that is silent by now, which nothing tells
+ * of. */
+static void look_at_all(struct storage *s)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
+    for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
+        struct snap_iter it = snap_all(snap, works[i].kind);
+        for (const struct record *rec; (rec = snap_next(&it));)
+            add(s, rec);
+    }
+}
+
+static enum reconcile_verdict sweep(struct run *r)
+{
+    *r->delay_us = SWEEP_US;
+    if (leads(r->s))
+        look_at_all(r->s);
+    return RECONCILE_AGAIN;
 }
 
 /* ---- the whole --------------------------------------------------------- */
@@ -928,6 +1005,8 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     struct run r = { s, key, NULL, delay_us, err ? err : &ignored };
     if (strcmp(key, AUDIT_KEY) == 0)
         return audit(&r);
+    if (strcmp(key, SWEEP_KEY) == 0)
+        return sweep(&r);
     _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
     r.snap = snap;
     for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
@@ -938,18 +1017,6 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
         return record ? works[i].work(&r, record) : RECONCILE_DONE;
     }
     return RECONCILE_DONE;
-}
-
-static void add(struct storage *s, const struct record *rec)
-{
-    char key[STORE_KEY_MAX];
-    if (rec->kind == &kind_image && s->c.images_elsewhere)
-        return;
-    for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
-        struct reconciler *q = s->queues[works[i].queue];
-        if (works[i].kind == rec->kind && q)
-            reconciler_add(q, record_key(rec, key));
-    }
 }
 
 static void heard(void *arg, const struct record *old, const struct record *rec)
@@ -988,18 +1055,27 @@ void storage_start(struct storage *s)
     for (int i = 0; i < STORAGE_QUEUES; i++)
         s->queues[i] =
             reconciler_new(names[i], reconcile, s, s->c.env, s->c.workers);
-    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
-    for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
-        struct snap_iter it = snap_all(snap, works[i].kind);
-        for (const struct record *rec; (rec = snap_next(&it));)
-            add(s, rec);
-    }
+    look_at_all(s);
     reconciler_add(s->queues[1], AUDIT_KEY);
+    if (s->c.volumes->own)
+        reconciler_add_after(s->queues[1], SWEEP_KEY, SWEEP_US);
+}
+
+void storage_lead(struct storage *s)
+{
+    if (s->queues[1] && s->c.volumes->own)
+        reconciler_add(s->queues[1], SWEEP_KEY);
 }
 
 struct reconciler *storage_queue(struct storage *s, int i)
 {
     return s->queues[i];
+}
+
+/* Was it uploaded by way of this node? */
+static bool is_from(const struct storage *s, const struct image *im)
+{
+    return !s->c.volumes->own || (im->node && strcmp(im->node, s->c.node) == 0);
 }
 
 void storage_interrupted(struct storage *s)
@@ -1009,6 +1085,6 @@ void storage_interrupted(struct storage *s)
     _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
     struct snap_iter it = snap_all(snap, &kind_image);
     for (const struct image *im; (im = snap_next(&it));)
-        if (is_uploading(snap, im))
+        if (is_uploading(snap, im) && is_from(s, im))
             interrupt(s, im);
 }

@@ -23,6 +23,15 @@
  * so that nothing in the making is taken for one), and gives up uploads of
  * which nothing has arrived for an hour.
  *
+ * Where the nodes share a storage (volumes.h, `own`), a volume is made by the
+ * node that it was placed on and then is nobody's, like a snapshot: what is to
+ * be done with it the leader does.  A disk is made and removed by its server's
+ * node, an image by the one that has the upload.  What a node began that gives
+ * no sign of life for a minute is the leader's too.  Two may do the same for a
+ * moment, when one has not noticed that it leads no more: operations are
+ * idempotent, an image that is being written is locked, and what the second
+ * would write in the record is refused.
+ *
  * Threads: `workers` for images (slow) and as many for the rest; with 0
  * workers the owner steps the queues (state/reconcile.h).
  */
@@ -43,6 +52,10 @@ struct storage_config {
     const struct env *env;
     unsigned workers;      /* of each queue */
     bool images_elsewhere; /* another node of the pool keeps the images */
+    /* Of a storage that the nodes share: who does what is nobody's?  NULL: we
+     * do. */
+    bool (*leads)(void *arg);
+    void *leads_arg;
 };
 
 /* Before cache_follow (it listens); nothing runs before storage_start. */
@@ -51,6 +64,8 @@ struct storage *storage_new(const struct storage_config *config);
 void storage_free(struct storage *s);
 /* After cache_follow: looks at all there is. */
 void storage_start(struct storage *s);
+/* This node leads the pool now: looks at all that is nobody's. */
+void storage_lead(struct storage *s);
 /* Whoever was writing uploads is gone (the face died, or we have started):
  * images that were SAVING go back to QUEUED.  Call it before a new face
  * runs; not from a store's call-back. */

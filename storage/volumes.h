@@ -10,7 +10,9 @@
  * Every call is idempotent: asked again after a crash it finds what is there
  * and goes on; creating what exists gives its path, deleting what is gone is
  * no error.  A call that fails leaves nothing behind that a later call or
- * tidy() would not remove.  Any thread may call, but not two for one id.
+ * tidy() would not remove.  Any thread may call, but not two for one id; where
+ * the nodes share a storage, two nodes may for a moment (one led the pool and
+ * has not noticed that it does no more): the worst is that one of them fails.
  *
  * Ids and names are 1 to STORAGE_NAME_MAX - 1 characters of [A-Za-z0-9._-],
  * not beginning with a dot.  Sizes are bytes and multiples of 512.
@@ -85,6 +87,9 @@ struct storage_stats {
 /* A driver's object starts with this. */
 struct volumes {
     const struct volume_ops *ops;
+    /* NULL: what is in it is this node's.  Else all nodes of the pool have
+     * the same in it, and these are the files of this node: uploads. */
+    struct volumes *own;
 };
 
 struct volume_ops {

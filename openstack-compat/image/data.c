@@ -12,6 +12,7 @@
  * upload_id: storage sees it, throws the bytes away and clears it.
  */
 #include "openstack-compat/image/glance.h"
+#include "rest-api/api.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,6 +67,7 @@ static enum outcome upload_start(struct req *r)
     _autorecord_ struct image *im = record_copy(was);
     im->status = IMAGE_SAVING;
     im->upload_id = rec_str(im, upload_id);
+    im->node = rec_str(im, r->api->node);
     im->fault = NULL;
     im->updated = r->now;
     txn_change_record(&r->txn, im);

@@ -745,6 +745,7 @@ static bool open_staging(struct rbd_driver *d, const struct rbd_config *config,
     d->staging = local_driver_open(&local, d->env, err);
     if (!d->staging)
         return false;
+    d->base.own = d->staging;
     return mkdir(d->cache, 0711) == 0 || errno == EEXIST ||
            error_errno(err, ERR_INTERNAL, errno, "cannot make %s", d->cache);
 }
