@@ -198,17 +198,31 @@ static struct store *store;
 static struct cache *cache;
 static struct storage *storage;
 
+static bool leading;
+static struct volumes *own; /* of a storage that the nodes share */
+
+static bool leads(void *arg)
+{
+    return leading;
+}
+
 static int setup(void **state)
 {
     struct error err;
     clock_us = INT64_C(1700000000) * SECOND_US;
-    fake = (struct fake){ .base = { &fake_ops }, .log = BUF_INIT(65536) };
+    fake = (struct fake){ .base = { &fake_ops, own }, .log = BUF_INIT(65536) };
     fake.info = (struct image_info){
         .blob = "u1.qcow2", .format = "qcow2", .size = 100, .virtual_size = GIB
     };
     store = store_memory_open(&env);
     cache = cache_new(model_kinds, N_KINDS);
-    struct storage_config config = { "n1", &fake.base, store, cache, &env, 0 };
+    struct storage_config config = { .node = "n1",
+                                     .volumes = &fake.base,
+                                     .store = store,
+                                     .cache = cache,
+                                     .env = &env,
+                                     .leads = leads };
+    leading = true;
     storage = storage_new(&config);
     assert_true(cache_follow(cache, store, &err));
     storage_start(storage);
@@ -886,9 +900,141 @@ static void audit_removes_what_nobody_names(void **state)
                      strlen("unvolume gone;") + strlen("unsnapshot gone2;"));
 }
 
+/* ---- a storage that all nodes share ---------------------------------------
+ */
+
+static struct fake files; /* of this node */
+
+static int setup_shared(void **state)
+{
+    files = (struct fake){ .base = { &fake_ops }, .log = BUF_INIT(65536) };
+    own = &files.base;
+    return setup(state);
+}
+
+static int teardown_shared(void **state)
+{
+    own = NULL;
+    buf_free(&files.log);
+    return teardown(state);
+}
+
+static void node_lives(const char *name)
+{
+    struct node *n = record_new(&kind_node, name);
+    n->seen = clock_us + 3600 * SECOND_US;
+    put(n);
+}
+
+static void shared_volume_is_nobodys(void **state)
+{
+    struct volume *v = new_volume("v", VOLUME_CREATING);
+    leading = false; /* it was placed here all the same */
+    v->node = "n1";
+    put(v);
+    run();
+    const struct volume *now = look(&kind_volume, "v");
+    assert_string_equal(asked(), "volume v 3 0 -;");
+    assert_int_equal(now->status, VOLUME_AVAILABLE);
+    assert_string_equal(now->path, "/v/v");
+    assert_null(now->node);
+}
+
+static void the_leader_does_what_is_nobodys(void **state)
+{
+    struct volume *v = new_volume("v", VOLUME_EXTENDING);
+    struct volume_snapshot *sn = record_new(&kind_snapshot, "s");
+    leading = false;
+    v->real_size_gb = 2;
+    put(v);
+    sn->volume_id = "v";
+    sn->status = SNAPSHOT_CREATING;
+    put(sn);
+    run();
+    assert_string_equal(asked(), "");
+    leading = true;
+    storage_lead(storage);
+    run();
+    assert_non_null(strstr(asked(), "extend v 3;"));
+    assert_non_null(strstr(asked(), "snapshot s v;"));
+    const struct volume_snapshot *now = look(&kind_snapshot, "s");
+    assert_int_equal(now->status, SNAPSHOT_AVAILABLE);
+    assert_null(now->node);
+}
+
+static void what_a_dead_node_began_is_the_leaders(void **state)
+{
+    struct volume *v = new_volume("v", VOLUME_CREATING);
+    node_lives("n2");
+    v->node = "n2";
+    put(v);
+    run();
+    assert_string_equal(asked(), "");
+    clock_us += 7200 * SECOND_US;
+    run();
+    assert_string_equal(asked(), "volume v 3 0 -;");
+    assert_null(((const struct volume *)look(&kind_volume, "v"))->node);
+}
+
+static void an_upload_is_looked_at_where_it_is(void **state)
+{
+    struct image *im = checking(), *other = new_image("j", IMAGE_CHECKING);
+    leading = false;
+    node_lives("n2");
+    im->node = "n1";
+    put(im);
+    other->upload_id = "u2";
+    other->node = "n2";
+    put(other);
+    run();
+    assert_string_equal(asked(), "commit u1 qcow2;");
+    const struct image *now = look(&kind_image, "i");
+    assert_int_equal(now->status, IMAGE_ACTIVE);
+    assert_null(now->node);
+}
+
+static void only_our_uploads_are_interrupted(void **state)
+{
+    struct image *im = new_image("i", IMAGE_SAVING);
+    struct image *other = new_image("j", IMAGE_SAVING);
+    node_lives("n2");
+    im->upload_id = "u1";
+    im->node = "n1";
+    put(im);
+    other->upload_id = "u2";
+    other->node = "n2";
+    put(other);
+    storage_interrupted(storage);
+    run();
+    const struct image *now = look(&kind_image, "i");
+    assert_int_equal(now->status, IMAGE_QUEUED);
+    now = look(&kind_image, "j");
+    assert_int_equal(now->status, IMAGE_SAVING);
+}
+
+/* Of what all have, the leader; of what lies here, we. */
+static void the_audit_is_the_leaders(void **state)
+{
+    fake.stored[0] = (struct stored){ STORED_VOLUME, "gone", 1, 1 };
+    fake.n_stored = 1;
+    files.stored[0] = (struct stored){ STORED_UPLOAD, "u9", 1, 1 };
+    files.n_stored = 1;
+    leading = false;
+    clock_us += 601 * SECOND_US;
+    run();
+    assert_string_equal(asked(), "");
+    assert_string_equal(buf_str(&files.log), "discard u9;");
+    leading = true;
+    clock_us += 601 * SECOND_US;
+    run();
+    assert_string_equal(asked(), "unvolume gone;");
+}
+
 int main(void)
 {
 #define T(name_) cmocka_unit_test_setup_teardown(name_, setup, teardown)
+#define SHARED(name_)                                                          \
+    cmocka_unit_test_setup_teardown(name_, setup_shared, teardown_shared)
     const struct CMUnitTest tests[] = {
         T(image_is_inspected),
         T(converted_image_has_new_sums),
@@ -923,6 +1069,12 @@ int main(void)
         T(clone_of_a_running_volume),
         T(image_of_a_running_volume),
         T(audit_removes_what_nobody_names),
+        SHARED(shared_volume_is_nobodys),
+        SHARED(the_leader_does_what_is_nobodys),
+        SHARED(what_a_dead_node_began_is_the_leaders),
+        SHARED(an_upload_is_looked_at_where_it_is),
+        SHARED(only_our_uploads_are_interrupted),
+        SHARED(the_audit_is_the_leaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
