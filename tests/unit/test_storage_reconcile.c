@@ -978,14 +978,14 @@ static void what_a_dead_node_began_is_the_leaders(void **state)
 
 static void an_upload_is_looked_at_where_it_is(void **state)
 {
-    struct image *im = checking(), *other = new_image("j", IMAGE_CHECKING);
+    struct image *im = checking(), *theirs = new_image("j", IMAGE_CHECKING);
     leading = false;
     node_lives("n2");
     im->node = "n1";
     put(im);
-    other->upload_id = "u2";
-    other->node = "n2";
-    put(other);
+    theirs->upload_id = "u2";
+    theirs->node = "n2";
+    put(theirs);
     run();
     assert_string_equal(asked(), "commit u1 qcow2;");
     const struct image *now = look(&kind_image, "i");
@@ -996,14 +996,14 @@ static void an_upload_is_looked_at_where_it_is(void **state)
 static void only_our_uploads_are_interrupted(void **state)
 {
     struct image *im = new_image("i", IMAGE_SAVING);
-    struct image *other = new_image("j", IMAGE_SAVING);
+    struct image *theirs = new_image("j", IMAGE_SAVING);
     node_lives("n2");
     im->upload_id = "u1";
     im->node = "n1";
     put(im);
-    other->upload_id = "u2";
-    other->node = "n2";
-    put(other);
+    theirs->upload_id = "u2";
+    theirs->node = "n2";
+    put(theirs);
     storage_interrupted(storage);
     run();
     const struct image *now = look(&kind_image, "i");
