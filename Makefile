@@ -7,7 +7,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help build up down status check sim bench trace fmt lint docs fuzz \
-    guest lab lab-down check-lab clean engine-compare
+    guest lab lab-down check-lab chaos clean engine-compare
 
 export SAN
 ifneq ($(origin CC),default)
@@ -55,6 +55,14 @@ check-lab: ## the tests of many hosts alone: they join, and are one pool
 	@tests/guest/build build/guest >/dev/null
 	@BUILD=$(BUILD) /usr/bin/python3 -m pytest -q -rf -p no:cacheprovider \
 	    tests/lab/test_lab.py
+
+chaos: ## torment a pool for SECONDS=60 with SEED=1 (CEPH=1), and judge it
+	@scripts/packages
+	@scripts/build
+	@tests/guest/build build/guest >/dev/null
+	@BUILD=$(BUILD) /usr/bin/python3 tests/chaos/chaos.py \
+	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) \
+	    $(if $(CEPH),--ceph)
 
 sim: ## simulate SEEDS=200 seeds from FIRST=1 on
 	@scripts/build sim

@@ -7,10 +7,8 @@ kept in build/chaos/NAME.  Exit code 0: all that was promised holds.
 import argparse
 import json
 import os
-import pathlib
 import shutil
 import sys
-import threading
 import time
 
 import checker
@@ -18,7 +16,7 @@ import state
 from guests import Watch, Writers
 from history import History
 from nemesis import Nemesis, heal_all, plan
-from pool import ROOT, Api, Lab, Lost, wait_until
+from pool import ROOT, Api, Lab, wait_until
 from workload import KINDS, Workload, World, value_of
 
 QUIET_S = 240  # until a healed pool rests
@@ -115,8 +113,8 @@ class Run:
         dumps = state.dumps(self.api, self.hosts)
         dump = dumps[self.hosts[0]]
         self.judge("answers", checker.check_answers(rows, self.final(dump)))
-        self.judge("guests", checker.check_writers(rows, checks,
-                                                   self.writers.ids))
+        self.judge("guests", checker.check_writers(
+            rows, self.writers.ids, checks))
         self.judge("nodes", checker.check_same(dumps))
         self.judge_accounts(dump)
         self.count(rows)
@@ -154,8 +152,7 @@ class Run:
             time.sleep(1)
 
     def files_of_nobody(self, dump):
-        known = {i[:36] for kind in ("server", "disk", "volume", "image",
-                                     "snapshot") for i in dump.get(kind, {})}
+        known = set(state.UUID.findall(json.dumps(dump)))
         return [f"{host}: {f} is of nobody"
                 for host, found in state.files(self.lab).items()
                 for f in found if not known & set(state.UUID.findall(f))]

@@ -106,9 +106,10 @@ def numbers(line):
             if v.isdigit()}
 
 
-def check_writers(rows, last_checks, names):
-    """last_checks: {name: the line of its check after all, or why not}."""
-    bad = []
+def check_writers(rows, names, asked):
+    """`asked`: {name: its check after all was made, or why not}."""
+    bad = [f"{who} does not answer after all: {said}"
+           for who, said in asked.items() if not said.startswith("check ")]
     synced, boots = defaultdict(int), {}
     for r in rows:
         if r["what"] != "writer":
@@ -116,21 +117,19 @@ def check_writers(rows, last_checks, names):
         who, line = names[r["server"]], r["line"]
         if line.startswith("DOUBLE"):
             bad.append(f"{who} ran twice: {line}")
-        if line.startswith("gen="):
+        elif line.startswith("check "):
+            bad += check_disk(who, numbers(line), synced[who])
+        elif line.startswith("gen="):
             seen = numbers(line)
             boot = next(w for w in line.split() if w.startswith("boot="))
             if boots.setdefault((who, seen["gen"]), boot) != boot:
                 bad.append(f"{who}: generation {seen['gen']} started twice")
             synced[who] = max(synced[who], seen["synced"])
-    for who, line in last_checks.items():
-        bad += check_last(who, line, synced[who])
     return sorted(set(bad))
 
 
-def check_last(who, line, synced):
-    if not line.startswith("check "):
-        return [f"{who} does not answer after all: {line}"]
-    seen = numbers(line)
+def check_disk(who, seen, synced):
+    """What a start found, against what the starts before it had synced."""
     bad = []
     if seen["bad"]:
         bad.append(f"{who}: {seen['bad']} blocks are not as written")
