@@ -213,9 +213,22 @@ static bool lags(const struct server_view *v, size_t i)
            vol && vol->path && strcmp(has, vol->path) != 0;
 }
 
+/* Only of the disk it was started with: a guest that has one of another
+ * generation must not go on in this one's. */
+static bool root_lags(const struct server_view *v)
+{
+    const char *has = domain_disk_path(
+        &v->domain, device_name(server_root_device(v->server)));
+    return has && *has && v->disk && v->disk->path &&
+           v->domain.reboot >= v->server->reboot &&
+           strcmp(has, v->disk->path) != 0;
+}
+
 static struct server_plan moved(const struct server_view *v,
                                 struct server_plan then)
 {
+    if (!server_boot_volume(v->server) && root_lags(v))
+        return PLAN(MOVE_DISK, .i = ROOT_DISK);
     for (size_t i = 0; i < n_volumes(v->server); i++)
         if (lags(v, i))
             return PLAN(MOVE_DISK, .i = i);
@@ -456,7 +469,8 @@ static void observe_settled(struct server *draft, const struct server_view *v,
         draft->vm_state = state_of_goal[draft->goal];
     if (draft->vm_state == VM_ACTIVE && !draft->launched)
         draft->launched = now;
-    draft->task_state = TASK_NONE;
+    draft->task_state =
+        v->disk && v->disk->upload_image_id ? TASK_IMAGE_UPLOADING : TASK_NONE;
     if (domain_active(&v->domain) && draft->reboots_done < draft->reboot &&
         v->domain.reboot >= draft->reboot)
         draft->reboots_done = draft->reboot;

@@ -90,7 +90,7 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
     X(ATTACH_DISK, "attach a volume")                                          \
     X(DETACH_DISK, "detach a volume")                                          \
     X(RESIZE_DISK, "extend a volume")                                          \
-    X(MOVE_DISK, "take a snapshot of a volume")                                \
+    X(MOVE_DISK, "take a snapshot of a disk")                                  \
     X(DROP_DISK, "remove a disk it had")                                       \
     X(ATTACH_NIC, "attach a port")                                             \
     X(DETACH_NIC, "detach a port")                                             \
@@ -107,9 +107,12 @@ enum server_step {
 };
 extern const char *const server_step_names[N_STEPS]; /* the texts */
 
+#define ROOT_DISK SIZE_MAX
+
 struct server_plan {
     enum server_step step;
-    size_t i;         /* which of server->volumes, ->ports, view->others */
+    size_t
+        i; /* ROOT_DISK, or which of server->volumes, ->ports, view->others */
     int64_t after_us; /* WAIT: look again then; 0: when records change */
     const char *text; /* FAIL: the fault, static or borrowed */
 };

@@ -318,6 +318,8 @@ static bool do_start(struct run *run)
 static const char *device_at(struct run *run, size_t i)
 {
     const struct server *s = run->view.server;
+    if (i == ROOT_DISK)
+        return device_name(server_root_device(s));
     const struct server_volume *sv =
         LIST_AT(s->volumes, struct server_volume, i);
     return device_name(sv->device ? sv->device : server_root_device(s));
@@ -375,7 +377,9 @@ static bool act(struct run *run, const struct server_plan *p)
                                 run->view.volumes[p->i]->size_gb << 30, err);
     case STEP_MOVE_DISK:
         return ops->move_disk(h, id, device_at(run, p->i),
-                              run->view.volumes[p->i]->path, err);
+                              p->i == ROOT_DISK ? run->view.disk->path
+                                                : run->view.volumes[p->i]->path,
+                              err);
     case STEP_ATTACH_NIC:
         return attach_nic(run, p->i);
     case STEP_DETACH_NIC:

@@ -274,13 +274,14 @@ struct disk {
     const char *server_id;
     int64_t generation;
     const char *image_id;
-    const char *migration_id; /* made for it, at its dest; see migration.h */
-    const char *node;         /* where; written by placement */
-    int64_t size_gb;          /* 0: as large as the image */
-    int64_t size_mb;          /* of one without an image */
-    bool swap;                /* it begins as a swap area */
-    int state;                /* enum disk_state */
-    const char *path;         /* file on the node */
+    const char *migration_id;    /* made for it, at its dest; see migration.h */
+    const char *node;            /* where; written by placement */
+    int64_t size_gb;             /* 0: as large as the image */
+    int64_t size_mb;             /* of one without an image */
+    bool swap;                   /* it begins as a swap area */
+    int state;                   /* enum disk_state */
+    const char *path;            /* file on the node */
+    const char *upload_image_id; /* an image that it is to fill, as it is now */
     const char *fault;
 };
 

@@ -333,45 +333,6 @@ static const char *image_blob(const struct run *r, const char *image_id)
     return NULL;
 }
 
-/* ---- disks ------------------------------------------------------------- */
-
-static bool disk_fill(struct run *r, const struct disk *d,
-                      char path[STORAGE_PATH_MAX])
-{
-    struct volumes *v = r->s->c.volumes;
-    if (!d->image_id)
-        return v->ops->disk_blank(v, d->rec.id, d->size_mb * (GIB / 1024),
-                                  d->swap, path, r->err);
-    const char *blob = image_blob(r, d->image_id);
-    return blob && v->ops->disk_create(v, d->rec.id, blob, d->size_gb * GIB,
-                                       path, r->err);
-}
-
-static enum reconcile_verdict disk_make(struct run *r, const struct disk *d)
-{
-    char path[STORAGE_PATH_MAX];
-    bool ok = disk_fill(r, d, path);
-    if (!ok && !give_up(r))
-        return RECONCILE_RETRY;
-    _autorecord_ struct disk *next = record_copy(d);
-    next->state = ok ? DISK_READY : DISK_FAILED;
-    next->path = ok ? rec_str(next, path) : NULL;
-    next->fault = ok ? NULL : rec_str(next, fault_text(r->err));
-    return change(r, next);
-}
-
-static enum reconcile_verdict work_disk(struct run *r, const void *record)
-{
-    const struct disk *d = record;
-    if (d->state == DISK_WANTED && d->node && is_ours(r, d->node))
-        return disk_make(r, d);
-    if (d->state != DISK_LEAVING || !is_ours(r, d->node))
-        return RECONCILE_DONE;
-    if (!ops_of(r)->disk_delete(r->s->c.volumes, d->rec.id, r->err))
-        return RECONCILE_RETRY;
-    return forget(r, d);
-}
-
 /* ---- volumes ----------------------------------------------------------- */
 
 static enum reconcile_verdict volume_settle(struct run *r, struct volume *next,
@@ -401,17 +362,46 @@ enum taken {
     FAILED,  /* r->err */
 };
 
-/* The record says which file is the volume's, before anything relies on it
- * (a guest that starts; the end of the old name).  We come again. */
-static enum taken write_head(struct run *r, const struct volume *v,
+/* What a guest may write to: a volume, or a server's disk. */
+struct content {
+    enum volume_source of;
+    const char *id, *path;
+    const struct volume *volume; /* or */
+    const struct disk *disk;
+};
+
+static struct content of_volume(const struct volume *v)
+{
+    return (struct content){ SOURCE_VOLUME, v->rec.id, v->path, v, NULL };
+}
+
+static struct content of_disk(const struct disk *d)
+{
+    return (struct content){ SOURCE_DISK, d->rec.id, d->path, NULL, d };
+}
+
+static enum reconcile_verdict put_path(struct run *r, const struct content *c,
+                                       const char *path)
+{
+    if (c->volume) {
+        _autorecord_ struct volume *next = record_copy(c->volume);
+        next->path = rec_str(next, path);
+        next->updated = now(r);
+        return change(r, next);
+    }
+    _autorecord_ struct disk *next = record_copy(c->disk);
+    next->path = rec_str(next, path);
+    return change(r, next);
+}
+
+/* The record says which file it is, before anything relies on it (a guest
+ * that starts; the end of the old name).  We come again. */
+static enum taken write_head(struct run *r, const struct content *c,
                              const char *head, enum reconcile_verdict *verdict)
 {
-    if (v->path && strcmp(v->path, head) == 0)
+    if (c->path && strcmp(c->path, head) == 0)
         return TAKEN;
-    _autorecord_ struct volume *next = record_copy(v);
-    next->path = rec_str(next, head);
-    next->updated = now(r);
-    *verdict = change(r, next);
+    *verdict = put_path(r, c, head);
     if (*verdict == RECONCILE_DONE) {
         *r->delay_us = 0;
         *verdict = RECONCILE_AGAIN;
@@ -429,20 +419,32 @@ static enum taken sync_head(struct run *r, const struct volume *v,
     if (!ops_of(r)->snapshot_begin(r->s->c.volumes, v->rec.id, SOURCE_VOLUME,
                                    v->rec.id, false, head, &moved, r->err))
         return FAILED;
-    return write_head(r, v, head, verdict);
+    const struct content content = of_volume(v);
+    return write_head(r, &content, head, verdict);
 }
 
 /* A guest whose memory lies in a file goes on with the files it had. */
-static bool sleeps(const struct run *r, const struct volume *v)
+static bool sleeps(const struct run *r, const char *server_id)
 {
-    for (size_t i = 0; i < v->attachments.n; i++) {
-        const struct volume_attachment *a =
-            LIST_AT(v->attachments, struct volume_attachment, i);
-        const struct server *s = snap_get(r->snap, &kind_server, a->server_id);
-        if (s && (s->goal == GOAL_SUSPENDED || s->vm_state == VM_SUSPENDED))
+    const struct server *s = snap_get(r->snap, &kind_server, server_id);
+    return s && (s->goal == GOAL_SUSPENDED || s->vm_state == VM_SUSPENDED);
+}
+
+static bool user_sleeps(const struct run *r, const struct content *c)
+{
+    if (c->disk)
+        return sleeps(r, c->disk->server_id);
+    for (size_t i = 0; i < c->volume->attachments.n; i++)
+        if (sleeps(r,
+                   LIST_AT(c->volume->attachments, struct volume_attachment, i)
+                       ->server_id))
             return true;
-    }
     return false;
+}
+
+static bool has_user(const struct content *c)
+{
+    return c->disk || c->volume->attachments.n > 0;
 }
 
 /* For the guest to be moved; FAILED with CONFLICT in the end. */
@@ -457,25 +459,25 @@ static enum taken wait(struct run *r, int64_t us, int tries,
     return FAILED;
 }
 
-/* A snapshot of the volume as it is when asked for first.  A running guest
- * that writes to it is moved to a new file by compute, which sees that the
+/* A snapshot of it as it is when asked for first.  A running guest that
+ * writes to it is moved to a new file by compute, which sees that the
  * record's path is another than its domain has. */
 static enum taken take(struct run *r, const char *snapshot_id,
-                       const struct volume *v, char path[STORAGE_PATH_MAX],
+                       const struct content *c, char path[STORAGE_PATH_MAX],
                        enum reconcile_verdict *verdict)
 {
     char head[STORAGE_PATH_MAX];
     bool moved;
     struct volumes *all = r->s->c.volumes;
-    if (!ops_of(r)->snapshot_begin(all, snapshot_id, SOURCE_VOLUME, v->rec.id,
-                                   v->attachments.n > 0, head, &moved, r->err))
+    if (!ops_of(r)->snapshot_begin(all, snapshot_id, c->of, c->id, has_user(c),
+                                   head, &moved, r->err))
         return FAILED;
-    if (write_head(r, v, head, verdict) == NOT_YET)
+    if (write_head(r, c, head, verdict) == NOT_YET)
         return NOT_YET;
-    if (moved && sleeps(r, v))
+    if (moved && user_sleeps(r, c))
         return wait(r, SAVED_US, SAVED_TRIES, verdict);
-    if (ops_of(r)->snapshot_create(all, snapshot_id, SOURCE_VOLUME, v->rec.id,
-                                   path, r->err))
+    if (ops_of(r)->snapshot_create(all, snapshot_id, c->of, c->id, path,
+                                   r->err))
         return TAKEN;
     return moved && r->err->code == ERR_CONFLICT
                ? wait(r, MOVE_US, MOVE_TRIES, verdict)
@@ -533,7 +535,8 @@ static enum taken clone_source(struct run *r, const struct volume *v,
         return sync_head(r, source, verdict);
     spec->from = SOURCE_SNAPSHOT;
     spec->source = v->rec.id;
-    return take(r, v->rec.id, source, path, verdict);
+    const struct content content = of_volume(source);
+    return take(r, v->rec.id, &content, path, verdict);
 }
 
 static enum reconcile_verdict volume_make(struct run *r, const struct volume *v)
@@ -612,69 +615,82 @@ static enum reconcile_verdict volume_grow(struct run *r, const struct volume *v)
     return commit(r, &t);
 }
 
+/* ---- an image made of what a volume or a disk holds ---------------------- */
+
 /* The image's bytes, from the volume or, when a server has it, from a
  * snapshot with the image's id. */
-static enum taken fill_image(struct run *r, const struct volume *v,
+static enum taken fill_image(struct run *r, const struct content *c,
                              const struct image *im, struct image_info *info,
                              enum reconcile_verdict *verdict)
 {
     char path[STORAGE_PATH_MAX];
-    bool held = v->attachments.n > 0;
-    enum taken taken =
-        held ? take(r, im->rec.id, v, path, verdict) : sync_head(r, v, verdict);
+    bool held = has_user(c);
+    enum taken taken = held ? take(r, im->rec.id, c, path, verdict)
+                            : sync_head(r, c->volume, verdict);
     if (taken != TAKEN)
         return taken;
-    return ops_of(r)->volume_to_image(
-               r->s->c.volumes, held ? SOURCE_SNAPSHOT : SOURCE_VOLUME,
-               held ? im->rec.id : v->rec.id, upload_of(im), im->disk_format,
-               info, r->err)
+    return ops_of(r)->volume_to_image(r->s->c.volumes,
+                                      held ? SOURCE_SNAPSHOT : SOURCE_VOLUME,
+                                      held ? im->rec.id : c->id, upload_of(im),
+                                      im->disk_format, info, r->err)
                ? TAKEN
                : FAILED;
 }
 
-/* Volume and image change together.  An image that was deleted meanwhile is
- * left to its own run, which removes what we have made of it. */
-static enum reconcile_verdict volume_uploaded(struct run *r,
-                                              const struct volume *v,
-                                              const struct image *im,
-                                              const struct image_info *info)
+/* A failed one of a server's disk is nobody's to try again: it goes. */
+static void put_filled(struct run *r, struct txn *t, const struct content *c,
+                       const struct image *im, const struct image_info *info)
 {
-    _autotxn_ struct txn t = TXN_INIT;
-    _autorecord_ struct volume *next = record_copy(v);
-    _autorecord_ struct image *filled = im ? record_copy(im) : NULL;
-    if (filled) {
-        if (info)
-            image_fill(filled, info);
-        else
-            image_empty(filled, fault_text(r->err));
-        filled->updated = now(r);
-        txn_change_record(&t, filled);
-    }
-    next->status = resting(v);
-    next->upload_image_id = NULL;
+    _autorecord_ struct image *next = record_copy(im);
+    if (info)
+        image_fill(next, info);
+    else
+        image_empty(next, fault_text(r->err));
+    if (!info && c->disk)
+        next->status = IMAGE_DELETED;
     next->updated = now(r);
-    txn_change_record(&t, next);
-    return commit(r, &t);
+    txn_change_record(t, next);
 }
 
-static enum reconcile_verdict volume_upload(struct run *r,
-                                            const struct volume *v)
+static void put_uploaded(struct run *r, struct txn *t, const struct content *c)
+{
+    if (c->volume) {
+        _autorecord_ struct volume *next = record_copy(c->volume);
+        next->status = resting(c->volume);
+        next->upload_image_id = NULL;
+        next->updated = now(r);
+        txn_change_record(t, next);
+        return;
+    }
+    _autorecord_ struct disk *next = record_copy(c->disk);
+    next->upload_image_id = NULL;
+    txn_change_record(t, next);
+}
+
+/* Source and image change together.  An image that was deleted meanwhile is
+ * left to its own run, which removes what we have made of it. */
+static enum reconcile_verdict upload(struct run *r, const struct content *c,
+                                     const char *image_id)
 {
     struct image_info info;
     enum reconcile_verdict verdict;
     enum taken taken = FAILED;
-    const struct image *im = snap_get(r->snap, &kind_image, v->upload_image_id);
+    const struct image *im = snap_get(r->snap, &kind_image, image_id);
     if (im && im->status != IMAGE_SAVING)
         im = NULL;
     if (im)
-        taken = fill_image(r, v, im, &info, &verdict);
+        taken = fill_image(r, c, im, &info, &verdict);
     if (im && taken == NOT_YET)
         return verdict;
     if (im && taken == FAILED && !give_up(r))
         return RECONCILE_RETRY;
-    verdict = volume_uploaded(r, v, im, taken == TAKEN ? &info : NULL);
+    _autotxn_ struct txn t = TXN_INIT;
+    if (im)
+        put_filled(r, &t, c, im, taken == TAKEN ? &info : NULL);
+    put_uploaded(r, &t, c);
+    verdict = commit(r, &t);
     if (verdict == RECONCILE_DONE)
-        drop_taken(r, v->upload_image_id);
+        drop_taken(r, image_id);
     return verdict;
 }
 
@@ -693,6 +709,7 @@ static enum reconcile_verdict volume_claim(struct run *r,
 static enum reconcile_verdict work_volume(struct run *r, const void *record)
 {
     const struct volume *v = record;
+    const struct content content = of_volume(v);
     if (!is_ours(r, v->node))
         return RECONCILE_DONE;
     if (!v->node && v->status == VOLUME_CREATING)
@@ -705,10 +722,76 @@ static enum reconcile_verdict work_volume(struct run *r, const void *record)
     case VOLUME_EXTENDING:
         return volume_grow(r, v);
     case VOLUME_UPLOADING:
-        return volume_upload(r, v);
+        return upload(r, &content, v->upload_image_id);
     default:
         return RECONCILE_DONE;
     }
+}
+
+/* ---- disks ------------------------------------------------------------- */
+
+static bool disk_fill(struct run *r, const struct disk *d,
+                      char path[STORAGE_PATH_MAX])
+{
+    struct volumes *v = r->s->c.volumes;
+    if (!d->image_id)
+        return v->ops->disk_blank(v, d->rec.id, d->size_mb * (GIB / 1024),
+                                  d->swap, path, r->err);
+    const char *blob = image_blob(r, d->image_id);
+    return blob && v->ops->disk_create(v, d->rec.id, blob, d->size_gb * GIB,
+                                       path, r->err);
+}
+
+static enum reconcile_verdict disk_make(struct run *r, const struct disk *d)
+{
+    char path[STORAGE_PATH_MAX];
+    bool ok = disk_fill(r, d, path);
+    if (!ok && !give_up(r))
+        return RECONCILE_RETRY;
+    _autorecord_ struct disk *next = record_copy(d);
+    next->state = ok ? DISK_READY : DISK_FAILED;
+    next->path = ok ? rec_str(next, path) : NULL;
+    next->fault = ok ? NULL : rec_str(next, fault_text(r->err));
+    return change(r, next);
+}
+
+/* The image that was to be made of it never will be. */
+static enum reconcile_verdict disk_remove(struct run *r, const struct disk *d)
+{
+    const struct image *im = snap_get(r->snap, &kind_image, d->upload_image_id);
+    _autotxn_ struct txn t = TXN_INIT;
+    if (!ops_of(r)->disk_delete(r->s->c.volumes, d->rec.id, r->err))
+        return RECONCILE_RETRY;
+    if (im && im->status == IMAGE_SAVING) {
+        _autorecord_ struct image *next = record_copy(im);
+        next->status = IMAGE_DELETED;
+        txn_change_record(&t, next);
+    }
+    txn_delete_record(&t, d);
+    enum reconcile_verdict verdict = commit(r, &t);
+    if (im && verdict == RECONCILE_DONE)
+        drop_taken(r, im->rec.id);
+    return verdict;
+}
+
+static enum reconcile_verdict work_disk(struct run *r, const void *record)
+{
+    const struct disk *d = record;
+    const struct content content = of_disk(d);
+    if (!d->node || !is_ours(r, d->node))
+        return RECONCILE_DONE;
+    switch ((enum disk_state)d->state) {
+    case DISK_WANTED:
+        return disk_make(r, d);
+    case DISK_READY:
+        return d->upload_image_id ? upload(r, &content, d->upload_image_id)
+                                  : RECONCILE_DONE;
+    case DISK_LEAVING:
+        return disk_remove(r, d);
+    case DISK_FAILED:
+        break;
+    }
+    return RECONCILE_DONE;
 }
 
 /* ---- snapshots --------------------------------------------------------- */
@@ -733,7 +816,9 @@ static enum reconcile_verdict snapshot_make(struct run *r,
     char path[STORAGE_PATH_MAX];
     enum reconcile_verdict verdict;
     const struct volume *v = snap_get(r->snap, &kind_volume, sn->volume_id);
-    enum taken taken = v ? take(r, sn->rec.id, v, path, &verdict) : FAILED;
+    const struct content content = v ? of_volume(v) : (struct content){ 0 };
+    enum taken taken =
+        v ? take(r, sn->rec.id, &content, path, &verdict) : FAILED;
     if (!v)
         error_set(r->err, ERR_NOT_FOUND, "volume %s is not there",
                   sn->volume_id);
@@ -794,20 +879,20 @@ static enum reconcile_verdict work_snapshot(struct run *r, const void *record)
 
 /* ---- uploads that broke off ---------------------------------------------- */
 
-/* Is it a volume that fills the image? */
-static bool filled_by_volume(const struct snapshot *snap, const char *image_id)
+/* Is it a volume or a disk that fills the image? */
+static bool filled_here(const struct snapshot *snap, const char *image_id)
 {
     struct snap_iter it = snap_all(snap, &kind_volume);
     for (const struct volume *v; (v = snap_next(&it));)
         if (v->status == VOLUME_UPLOADING && v->upload_image_id &&
             strcmp(v->upload_image_id, image_id) == 0)
             return true;
-    return false;
+    return snap_find(snap, &kind_disk, "upload_image_id", image_id) != NULL;
 }
 
 static bool is_uploading(const struct snapshot *snap, const struct image *im)
 {
-    return im->status == IMAGE_SAVING && !filled_by_volume(snap, im->rec.id);
+    return im->status == IMAGE_SAVING && !filled_here(snap, im->rec.id);
 }
 
 /* The upload has ended and nobody could say so. */

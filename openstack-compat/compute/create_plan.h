@@ -5,8 +5,8 @@
  * (create_plan.c), networks and security groups (create_plan_nics.c), block
  * devices (create_plan_disks.c).  Nothing is written to the transaction; what
  * the plan points to belongs to the request and its snapshot, but for
- * `groups`, which lie in `scratch`.  A function that returns false, or NULL,
- * has set r->err.
+ * `groups`, which lie in `scratch`, and `image_devices`.  A function that
+ * returns false, or NULL, has set r->err.
  */
 #ifndef CAIRN_OPENSTACK_COMPAT_COMPUTE_CREATE_PLAN_H
 #define CAIRN_OPENSTACK_COMPAT_COMPUTE_CREATE_PLAN_H
@@ -47,6 +47,7 @@ struct plan {
     size_t n_nics;
     struct block_device devices[VOLUMES_MAX];
     size_t n_devices;
+    json_t *image_devices;  /* those of its image; the caller frees it */
     struct strs groups;     /* ids of security groups */
     struct record *scratch; /* whose arena holds them */
     const char *reservation;

@@ -147,6 +147,48 @@ static bool plan_device(struct req *r, struct plan *p, const json_t *item)
     return true;
 }
 
+/* One of those that an image of volumes names (server_snapshot.c); what else
+ * is said of it is the request's to say. */
+static bool plan_image_device(struct req *r, struct plan *p, const json_t *item)
+{
+    static const char *const kept[] = { "source_type", "destination_type",
+                                        "volume_size",
+                                        "delete_on_termination" };
+    const json_t *index = json_object_get(item, "boot_index");
+    const json_t *id = json_object_get(item, "snapshot_id");
+    _autojson_ json_t *device = json_object();
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+        json_object_set(device, kept[i],
+                        json_object_get((json_t *)item, kept[i]));
+    json_object_set(device, "uuid",
+                    (json_t *)(id ? id : json_object_get(item, "uuid")));
+    if (json_is_integer(index))
+        json_object_set(device, "boot_index", (json_t *)index);
+    /* The plan borrows its strings. */
+    json_array_append(p->image_devices, device);
+    return plan_device(r, p, device);
+}
+
+/* The image is nothing but its devices. */
+static bool plan_image_devices(struct req *r, struct plan *p)
+{
+    size_t i;
+    json_t *item;
+    const char *text =
+        p->image ? map_get(&p->image->properties, "block_device_mapping")
+                 : NULL;
+    if (!text || p->image->blob)
+        return true;
+    _autojson_ json_t *all = json_loads(text, 0, NULL);
+    if (!json_is_array(all))
+        return create_invalid(r, "The image's block_device_mapping is none.");
+    p->image = NULL;
+    p->image_devices = json_array();
+    json_array_foreach(all, i,
+                       item) if (!plan_image_device(r, p, item)) return false;
+    return true;
+}
+
 bool create_plan_devices(struct req *r, struct plan *p)
 {
     size_t i;
@@ -154,6 +196,8 @@ bool create_plan_devices(struct req *r, struct plan *p)
     bool boots = false;
     if (v && !json_is_array(v))
         return create_invalid(r, "block_device_mapping_v2 must be a list");
+    if (!plan_image_devices(r, p))
+        return false;
     json_array_foreach(v, i, item) if (!plan_device(r, p, item)) return false;
     for (i = 0; i < p->n_devices; i++)
         boots |= p->devices[i].boot;

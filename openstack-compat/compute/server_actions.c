@@ -411,7 +411,7 @@ static const struct {
     { "confirmResize", not_built },
     { "revertResize", not_built },
     { "rebuild", action_rebuild },
-    { "createImage", not_built },
+    { "createImage", action_create_image },
     { "migrate", not_built },
     { "os-migrateLive", not_built },
     { "evacuate", not_built },

@@ -15,11 +15,18 @@
 
 typedef enum outcome action_fn(struct req *r, const struct server *s,
                                const json_t *arg);
-action_fn action_rebuild;
+action_fn action_rebuild, action_create_image;
 
 /* False and 409 unless the server is unlocked, has no task, is in one of the
  * vm_states `from` and has been placed. */
 bool action_may_start(struct req *r, const struct server *s, unsigned from,
                       const char *action);
+
+/* A draft of an image of the server, described as nova does (the caller's
+ * project owns it), and its content: what the root disk is when the node's
+ * storage comes to it.  False, CONFLICT: it cannot be taken now. */
+struct image *server_image_new(struct req *r, const struct server *s,
+                               const char *name);
+bool server_image_take(struct req *r, struct image *im, const struct server *s);
 
 #endif

@@ -371,5 +371,6 @@ enum outcome server_create(struct req *r)
     struct plan p = { .scratch = record_new(&kind_server, "scratch") };
     enum outcome out = create(r, &p);
     record_unref(p.scratch);
+    json_decref(p.image_devices);
     return out;
 }

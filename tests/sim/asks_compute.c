@@ -133,6 +133,16 @@ static bool server_rebuild(struct make *m)
                               image ? image : "none", ask_a_name(m, "r")));
 }
 
+/* The image goes if it cannot be filled, as with its server. */
+static bool server_image(struct make *m)
+{
+    const char *id = ask_an_id(m, &kind_server);
+    mv(m, "compute 2.60");
+    return id && ask(m, "POST", ask_text(m, NOVA "/servers/%s/action", id),
+                     ask_text(m, "{\"createImage\": {\"name\": \"%s\"}}",
+                              ask_a_name(m, "i")));
+}
+
 static bool server_end(struct make *m)
 {
     return ask_delete(m, &kind_server, NOVA "/servers");
@@ -288,6 +298,7 @@ const struct ask_row asks_compute[] = {
     { "server new", 34, ANY, server_new },
     { "server do", 44, ANY, server_do },
     { "server rebuild", 12, ANY, server_rebuild },
+    { "server image", 10, ANY, server_image },
     { "server end", 16, ANY, server_end },
     { "server rename", 4, ANY, server_rename },
     { "server attach", 16, ANY, server_attach },

@@ -312,6 +312,11 @@ static bool settle(struct files *f, struct file *x, struct error *err)
     return true;
 }
 
+static const enum stored_kind kind_of[] = {
+    [SOURCE_VOLUME] = STORED_VOLUME,
+    [SOURCE_DISK] = STORED_DISK,
+};
+
 /* As storage/heads.h has it: the volume goes on under a new name. */
 static bool move_head(struct files *f, const char *snapshot_id, struct file *x,
                       struct error *err)
@@ -322,8 +327,8 @@ static bool move_head(struct files *f, const char *snapshot_id, struct file *x,
     if (!settle(f, x, err) || !has_room(f, 0, err))
         return false;
     snprintf(x->below, sizeof(x->below), "%s", x->path);
-    snprintf(x->path, sizeof(x->path), "/sim/volume/%.60s~%.60s", x->name,
-             snapshot_id);
+    snprintf(x->path, sizeof(x->path), "/sim/%s/%.60s~%.60s",
+             stored_kind_name(x->kind), x->name, snapshot_id);
     add(f, STORED_SNAPSHOT, snapshot_id, x->size);
     return true;
 }
@@ -337,10 +342,9 @@ static bool vol_snapshot_begin(struct volumes *v, const char *id,
     *moved = false;
     if (!effect_begin_files(node_of(v), "snapshot_begin", id, err))
         return false;
-    struct file *x = files_find(f, STORED_VOLUME, volume_id);
+    struct file *x = files_find(f, kind_of[of], volume_id);
     if (!x)
-        return error_set(err, ERR_NOT_FOUND, "volume %s has no file",
-                         volume_id);
+        return error_set(err, ERR_NOT_FOUND, "%s has no file", volume_id);
     if (in_use && !move_head(f, id, x, err))
         return false;
     *moved = x->below[0] != '\0';
@@ -356,11 +360,11 @@ static bool vol_snapshot_create(struct volumes *v, const char *id,
     const struct file *from = NULL;
     if (!effect_begin_files(node_of(v), "snapshot_create", id, err))
         return false;
-    struct file *x = files_find(f, STORED_VOLUME, volume_id);
+    struct file *x = files_find(f, kind_of[of], volume_id);
     if (x && !settle(f, x, err))
         return false;
     if (!files_find(f, STORED_SNAPSHOT, id) &&
-        !free_source(f, STORED_VOLUME, volume_id, &from, err))
+        !free_source(f, kind_of[of], volume_id, &from, err))
         return false;
     return make(v, STORED_SNAPSHOT, id, from, from ? from->size : 0, path, err);
 }

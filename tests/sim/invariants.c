@@ -678,7 +678,10 @@ static void check_storage(struct look *l)
             need_file(l, STORED_SNAPSHOT, v->rec.id, 0);
     it = snap_all(l->s, &kind_image);
     for (const struct image *im; (im = snap_next(&it));)
-        if (im->status == IMAGE_ACTIVE)
+        if (im->status == IMAGE_ACTIVE && !im->blob &&
+            map_get(&im->properties, "block_device_mapping"))
+            continue; /* an image of volumes */
+        else if (im->status == IMAGE_ACTIVE)
             need_file(l, STORED_IMAGE, im->blob, 0);
         else if (im->status != IMAGE_QUEUED &&
                  l->w->time - im->updated > OLD_US)

@@ -528,7 +528,7 @@ static void odd_actions(void **state)
     snprintf(path, sizeof(path), C "/servers/%s/action", id);
     set_state(w, id, VM_ACTIVE, TASK_NONE);
     api_status(w->c, 501, "POST", path, w->c->demo,
-               "{\"createImage\":{\"name\":\"i\"}}");
+               "{\"changePassword\":{\"name\":\"i\"}}");
     api_status(w->c, 501, "POST", path, w->c->demo, "{\"resize\":{}}");
     api_status(w->c, 400, "POST", path, w->c->demo, "{\"dance\":null}");
     api_status(w->c, 400, "POST", path, w->c->demo, "{}");

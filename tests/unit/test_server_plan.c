@@ -251,6 +251,108 @@ static void boot_from_volume(void **state)
     drop(&f);
 }
 
+/* ---- other disks ----------------------------------------------------------
+ */
+
+static void has_file(struct fixture *f, const char *device, const char *path)
+{
+    struct domain_info *d = &f->view.domain;
+    snprintf(d->disks[d->n_disks], 16, "%s", device);
+    snprintf(d->paths[d->n_disks++], DOMAIN_PATH_MAX, "%s", path);
+}
+
+/* A rebuild is a reboot onto the disks of the next generation; the old ones
+ * go when nobody has them any more. */
+static void rebuilt(void **state)
+{
+    struct fixture f = fixture(GOAL_RUNNING, VM_ACTIVE, DOMAIN_RUNNING);
+    struct disk *old = a_disk(DISK_READY);
+    old->path = "/disks/old";
+    has_file(&f, "vda", "/disks/old");
+    f.view.others[f.view.n_others++] = old;
+    f.server->disks = 1;
+    f.server->reboot = 1;
+    f.server->reboot_type = REBOOT_SOFT;
+    f.server->task_state = TASK_REBUILDING;
+    f.disk->state = DISK_WANTED;
+    expect_step(&f, STEP_SHUTDOWN, "asked to go down");
+    f.view.domain.state = DOMAIN_OFF;
+    expect_step(&f, STEP_WAIT, "the new disk is being made");
+    f.disk->state = DISK_READY;
+    expect_step(&f, STEP_START, "it is there");
+    f.view.domain.state = DOMAIN_RUNNING;
+    f.view.domain.reboot = 1;
+    snprintf(f.view.domain.paths[0], DOMAIN_PATH_MAX, "%s", f.disk->path);
+    expect_step(&f, STEP_RECORD, "it runs");
+    observe(&f, 1);
+    assert_int_equal(f.server->task_state, TASK_NONE);
+    expect_step(&f, STEP_DROP_DISK, "nobody has the old disk");
+    f.view.n_others = 0;
+    expect_step(&f, STEP_NONE, "rebuilt");
+    record_unref(old);
+    drop(&f);
+}
+
+static void rebuilt_at_rest(void **state)
+{
+    struct fixture f = fixture(GOAL_STOPPED, VM_STOPPED, DOMAIN_OFF);
+    f.server->task_state = TASK_REBUILDING;
+    f.server->disks = 1;
+    f.disk->state = DISK_WANTED;
+    expect_step(&f, STEP_WAIT, "the new disk is being made");
+    f.disk->state = DISK_FAILED;
+    expect_step(&f, STEP_FAIL, "it could not be made");
+    f.disk->state = DISK_READY;
+    expect_step(&f, STEP_RECORD, "it is there");
+    observe(&f, 1);
+    assert_int_equal(f.server->vm_state, VM_STOPPED);
+    assert_int_equal(f.server->task_state, TASK_NONE);
+    drop(&f);
+}
+
+/* Saved memory, or a start that failed, may still want the old disk. */
+static void old_disks_stay_while_wanted(void **state)
+{
+    struct fixture f = fixture(GOAL_RUNNING, VM_ACTIVE, DOMAIN_RUNNING);
+    struct disk *old = a_disk(DISK_READY);
+    old->path = "/disks/old";
+    f.view.others[f.view.n_others++] = old;
+    observe(&f, 1);
+    has_file(&f, "vda", "/disks/old");
+    f.server->reboot = f.server->reboots_done = 1; /* it failed to */
+    expect_step(&f, STEP_NONE, "the guest has it; it is not moved either");
+    f.view.domain.n_disks = 0;
+    f.disk->state = DISK_WANTED;
+    expect_step(&f, STEP_NONE, "the new one is not there");
+    f.disk->state = DISK_READY;
+    expect_step(&f, STEP_DROP_DISK, "now it may go");
+    record_unref(old);
+    drop(&f);
+}
+
+/* An image is being made of a guest that runs. */
+static void the_root_goes_on_in_another_file(void **state)
+{
+    struct fixture f = fixture(GOAL_RUNNING, VM_ACTIVE, DOMAIN_RUNNING);
+    has_file(&f, "vda", "/disks/before");
+    f.server->task_state = TASK_IMAGE_SNAPSHOT;
+    f.disk->upload_image_id = "i";
+    observe(&f, 1);
+    assert_int_equal(f.server->task_state, TASK_IMAGE_UPLOADING);
+    expect_step(&f, STEP_MOVE_DISK, "the record names another file");
+    assert_int_equal(server_plan(&f.view).i, ROOT_DISK);
+    f.server->goal = GOAL_SUSPENDED;
+    expect_step(&f, STEP_MOVE_DISK, "before its memory is saved");
+    f.server->goal = GOAL_RUNNING;
+    snprintf(f.view.domain.paths[0], DOMAIN_PATH_MAX, "%s", f.disk->path);
+    expect_step(&f, STEP_NONE, "moved");
+    f.disk->upload_image_id = NULL;
+    expect_step(&f, STEP_RECORD, "the image is made");
+    observe(&f, 1);
+    assert_int_equal(f.server->task_state, TASK_NONE);
+    drop(&f);
+}
+
 /* ---- patience ----------------------------------------------------------- */
 
 static void shutdown_patience(void **state)
@@ -527,6 +629,10 @@ int main(void)
         cmocka_unit_test(reboots),
         cmocka_unit_test(parts),
         cmocka_unit_test(boot_from_volume),
+        cmocka_unit_test(rebuilt),
+        cmocka_unit_test(rebuilt_at_rest),
+        cmocka_unit_test(old_disks_stay_while_wanted),
+        cmocka_unit_test(the_root_goes_on_in_another_file),
         cmocka_unit_test(shutdown_patience),
         cmocka_unit_test(volumes),
         cmocka_unit_test(ports),

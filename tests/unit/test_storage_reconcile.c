@@ -539,6 +539,53 @@ static void leaving_disk_goes(void **state)
     assert_null(look(&kind_disk, "s1"));
 }
 
+/* A server's disk as an image: of a snapshot that has its id. */
+static struct disk *uploading_disk(void)
+{
+    struct disk *d = new_disk("n1", DISK_READY);
+    d->path = "/d/s1";
+    d->upload_image_id = "i";
+    return d;
+}
+
+static void disk_becomes_an_image(void **state)
+{
+    put(new_image("i", IMAGE_SAVING));
+    put(uploading_disk());
+    run();
+    const struct disk *d = look(&kind_disk, "s1");
+    assert_null(d->upload_image_id);
+    const struct image *im = look(&kind_image, "i");
+    assert_int_equal(im->status, IMAGE_ACTIVE);
+    assert_string_equal(asked(), "begin i s1;begin i s1;snapshot i s1;"
+                                 "toimage i i qcow2;unsnapshot i;");
+}
+
+static void disk_that_cannot_be_read_makes_no_image(void **state)
+{
+    put(new_image("i", IMAGE_SAVING));
+    make_fail(20, ERR_INVALID);
+    put(uploading_disk());
+    run();
+    fake.fail = 0;
+    run();
+    const struct disk *d = look(&kind_disk, "s1");
+    assert_null(d->upload_image_id);
+    assert_null(look(&kind_image, "i"));
+}
+
+static void image_goes_with_the_disk_it_was_made_of(void **state)
+{
+    struct disk *d = uploading_disk();
+    d->state = DISK_LEAVING;
+    put(new_image("i", IMAGE_SAVING));
+    put(d);
+    run();
+    run();
+    assert_null(look(&kind_disk, "s1"));
+    assert_null(look(&kind_image, "i"));
+}
+
 /* ---- volumes ------------------------------------------------------------ */
 
 static void volume_is_made(void **state)
@@ -1050,6 +1097,9 @@ int main(void)
         T(disks_beside_the_root),
         T(full_disk_is_said),
         T(leaving_disk_goes),
+        T(disk_becomes_an_image),
+        T(disk_that_cannot_be_read_makes_no_image),
+        T(image_goes_with_the_disk_it_was_made_of),
         T(volume_is_made),
         T(one_of_two_nodes_makes_a_volume),
         T(volume_sources),
