@@ -528,8 +528,8 @@ static void odd_actions(void **state)
     snprintf(path, sizeof(path), C "/servers/%s/action", id);
     set_state(w, id, VM_ACTIVE, TASK_NONE);
     api_status(w->c, 501, "POST", path, w->c->demo,
-               "{\"changePassword\":{\"name\":\"i\"}}");
-    api_status(w->c, 501, "POST", path, w->c->demo, "{\"resize\":{}}");
+               "{\"changePassword\":{\"adminPass\":\"i\"}}");
+    api_status(w->c, 501, "POST", path, w->c->demo, "{\"restore\":null}");
     api_status(w->c, 400, "POST", path, w->c->demo, "{\"dance\":null}");
     api_status(w->c, 400, "POST", path, w->c->demo, "{}");
     api_status(w->c, 400, "POST", path, w->c->demo,
