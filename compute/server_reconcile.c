@@ -15,6 +15,7 @@
 #define TRIES_BUSY   10 /* of one that may well work later */
 #define STEPS_MOST   16 /* in one run; then others get their turn */
 #define STALE_US     INT64_C(5000)
+#define CLOSED_US    SECOND_US
 #define RESYNC_US    (60 * SECOND_US)
 #define RESYNC_KEY   "resync"
 #define N_BUCKETS    256
@@ -582,12 +583,10 @@ static enum reconcile_verdict resync(struct server_reconciler *r,
     return RECONCILE_AGAIN;
 }
 
-static enum reconcile_verdict reconcile(void *self, const char *key,
-                                        int64_t *delay_us, struct error *err)
+static enum reconcile_verdict see_to(struct server_reconciler *r,
+                                     const char *key, int64_t *delay_us,
+                                     struct error *err)
 {
-    struct server_reconciler *r = self;
-    if (strcmp(key, RESYNC_KEY) == 0)
-        return resync(r, delay_us);
     const char *id = strchr(key, '/') + 1;
     _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
     const struct server *server = snap_get(s, &kind_server, id);
@@ -608,6 +607,22 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
         return RECONCILE_AGAIN;
     }
     return run_server(&run, server);
+}
+
+static enum reconcile_verdict reconcile(void *self, const char *key,
+                                        int64_t *delay_us, struct error *err)
+{
+    struct server_reconciler *r = self;
+    if (strcmp(key, RESYNC_KEY) == 0)
+        return resync(r, delay_us);
+    if (!r->config.enter)
+        return see_to(r, key, delay_us, err);
+    *delay_us = CLOSED_US;
+    if (!r->config.enter(r->config.gate))
+        return RECONCILE_AGAIN;
+    enum reconcile_verdict verdict = see_to(r, key, delay_us, err);
+    r->config.leave(r->config.gate);
+    return verdict;
 }
 
 /* ---- what wakes it ----------------------------------------------------- */

@@ -39,6 +39,11 @@ struct server_reconciler_config {
     struct hypervisor *hypervisor;
     const struct env *env;
     const char *node; /* this node's name; copied */
+    /* Asked before each look at a server, and told after it; false: not now
+     * (quarantine.h).  NULL: always. */
+    bool (*enter)(void *gate);
+    void (*leave)(void *gate);
+    void *gate;
     unsigned workers;
 };
 
