@@ -12,10 +12,11 @@
 #define CAIRN_DAEMON_POOL_VOTERS_H
 
 #include "state/cache.h"
+#include "state/election.h"
 #include "state/etcd_cluster.h"
 #include "state/store.h"
 
-#define POOL_PRESENCE        "node-" /* the name of an election: + node id */
+#define POOL_PRESENCE        ELECTION_NODES
 #define POOL_LEARNER_DEAD_US (20 * SECOND_US)
 
 struct pool_voters;

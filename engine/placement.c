@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define LOG_NAME  "placement"
+#define GUARD     "scheduler/placement"
 #define LOG_MAX   8192
 #define LOG_HOSTS 32
 /* Up to so many hosts a decision is put down with a look at all of them;
@@ -43,6 +44,15 @@ const char *placement_zone(const struct snapshot *s, const struct node *node)
             return zone;
     }
     return node->availability_zone ? node->availability_zone : PLACEMENT_ZONE;
+}
+
+void placement_guard(struct txn *t, const struct snapshot *s)
+{
+    const struct claim *was = snap_get(s, &kind_claim, GUARD);
+    _autorecord_ struct claim *c =
+        was ? record_copy(was) : record_new(&kind_claim, GUARD);
+    c->owner = rec_str(c, "pool/pool");
+    txn_change_record(t, c);
 }
 
 /* ---- reasons ------------------------------------------------------------- */

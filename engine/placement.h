@@ -37,6 +37,10 @@ bool placement_alive(const struct node *node, int64_t now);
 /* Availability zone: by aggregate, else the node's own, else "nova". */
 const char *placement_zone(const struct snapshot *s, const struct node *node);
 
+/* Makes decisions about where things go come one after the other: two
+ * transactions with it, made from one snapshot, do not both happen. */
+void placement_guard(struct txn *t, const struct snapshot *s);
+
 struct placer;
 struct placer *placer_new(void);
 void placer_free(struct placer *p); /* NULL is fine */

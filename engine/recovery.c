@@ -44,6 +44,8 @@ static int64_t grace(const struct recovery_node *n,
 {
     if (n->stopped)
         return RECOVERY_STOPPED_US;
+    if (!n->known)
+        return RECOVERY_COLD_US;
     return p->up > 2 && p->silent * 2 > p->up ? RECOVERY_MASS_US
                                               : RECOVERY_GRACE_US;
 }
@@ -145,6 +147,8 @@ int recovery_compare(const struct recovery_rank *a,
         return a->priority > b->priority ? -1 : 1;
     if (a->runs != b->runs)
         return a->runs ? -1 : 1;
+    if (a->wish != b->wish)
+        return a->wish > b->wish ? -1 : 1;
     if (a->created != b->created)
         return a->created < b->created ? -1 : 1;
     return strcmp(a->id, b->id);

@@ -46,6 +46,9 @@
 #define RECOVERY_GRACE_US (3 * SECOND_US)
 /* The same when more than half of the nodes are silent ... */
 #define RECOVERY_MASS_US (15 * SECOND_US)
+/* ... for one that has not been seen since the observer began to look: when a
+ * pool is switched on, its nodes come one after the other ... */
+#define RECOVERY_COLD_US (60 * SECOND_US)
 /* ... for a daemon that was stopped on purpose (its guests go on) ... */
 #define RECOVERY_STOPPED_US (60 * SECOND_US)
 /* ... and for a node that says that its storage does not answer. */
@@ -64,6 +67,7 @@ struct recovery_node {
     bool maintenance;
     bool stopped;         /* its daemon said that it would stop */
     bool present;         /* its lease is there */
+    bool known;           /* ... or was, since this observer began to look */
     int64_t gone;         /* !present: since when, monotonic us, as seen here */
     int64_t storage_lost; /* since when it sees no storage, monotonic; 0: it
                              does */
@@ -144,12 +148,13 @@ extern const char *const recovery_fate_names[N_FATES];
 /* MOVES: to any node, where it starts if it runs. */
 enum recovery_fate recovery_fate(const struct recovery_server *s);
 
-/* Who goes first when there is not room for all: priority, then running ones,
- * then the oldest, then by id.  As qsort wants it. */
+/* Who goes first when there is not room for all, in this order.  As qsort
+ * wants it. */
 struct recovery_rank {
-    int64_t priority;
-    bool runs;
-    int64_t created;
+    int64_t priority; /* the operator's: larger is more important */
+    bool runs;        /* should run */
+    int64_t wish;     /* the owner's priority */
+    int64_t created;  /* the oldest first */
     const char *id;
 };
 int recovery_compare(const struct recovery_rank *a,

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define LOG_NAME    "scheduler"
-#define GUARD       "scheduler/placement"
 #define CONFLICT_US INT64_C(5000)
 #define SILENT_US   (2 * SECOND_US) /* between looks at a silent pool */
 
@@ -52,16 +51,6 @@ static enum reconcile_verdict commit(struct deciding *d)
     }
     error_copy(d->err, &result.err);
     return RECONCILE_RETRY;
-}
-
-/* What makes decisions come one after the other. */
-static void guard(struct deciding *d)
-{
-    const struct claim *was = snap_get(d->snap, &kind_claim, GUARD);
-    _autorecord_ struct claim *c =
-        was ? record_copy(was) : record_new(&kind_claim, GUARD);
-    c->owner = rec_str(c, "pool/pool");
-    txn_change_record(&d->txn, c);
 }
 
 /* ---- a server ------------------------------------------------------------ */
@@ -230,7 +219,7 @@ static enum reconcile_verdict decide_server(struct deciding *d,
         return RECONCILE_AGAIN;
     }
     if (placed) {
-        guard(d);
+        placement_guard(&d->txn, d->snap);
         place(d, server, node, why);
         return commit_with_others(d);
     }
@@ -282,7 +271,7 @@ static enum reconcile_verdict send(struct deciding *d, struct migration *draft,
                                    const struct server *server,
                                    const char *node, const struct decision *why)
 {
-    guard(d);
+    placement_guard(&d->txn, d->snap);
     draft->dest = rec_str(draft, node);
     migration_place(&d->txn, d->snap, draft, server, d->now);
     txn_change_record(&d->txn, draft);
@@ -348,7 +337,7 @@ place_volume(struct deciding *d, const struct volume *v, const char *node)
     _autorecord_ struct volume *draft = record_copy(v);
     draft->node = rec_str(draft, node);
     draft->updated = d->now;
-    guard(d);
+    placement_guard(&d->txn, d->snap);
     txn_change_record(&d->txn, draft);
     return commit(d);
 }

@@ -172,10 +172,23 @@ char *migration_disk_id(char out[STORE_KEY_MAX], const struct migration *m,
 
 /* ---- beginning ----------------------------------------------------------- */
 
+/* The last one, those in this transaction included. */
+static int64_t last_number(const struct txn *t, const struct claim *was)
+{
+    for (size_t i = 0; i < t->n_writes; i++)
+        if (strcmp(t->writes[i].key, "claim/" NUMBERS) == 0) {
+            _autorecord_ const struct claim *c =
+                record_decode(&kind_claim, NUMBERS, t->writes[i].value,
+                              t->writes[i].len, NULL);
+            return strtoll(c->owner, NULL, 10);
+        }
+    return was ? strtoll(was->owner, NULL, 10) : 0;
+}
+
 static int64_t next_number(struct txn *t, const struct snapshot *s)
 {
     const struct claim *was = snap_get(s, &kind_claim, NUMBERS);
-    int64_t n = 1 + (was ? strtoll(was->owner, NULL, 10) : 0);
+    int64_t n = 1 + last_number(t, was);
     _autorecord_ struct claim *c =
         was ? record_copy(was) : record_new(&kind_claim, NUMBERS);
     c->owner = rec_strf(c, "%lld", (long long)n);

@@ -22,6 +22,7 @@
 #include "state/store.h"
 
 #define ELECTION_PREFIX "election/"
+#define ELECTION_NODES  "node-" /* + node id: presence */
 #define ELECTION_TTL_S  STORE_LEASE_MIN
 
 struct election;

@@ -11,6 +11,9 @@
  * lifted, for as long as that may take, whatever happens to the leader that
  * asked for it, to the storage's monitors and to the machines.
  *
+ * A lock that a dead client holds on an image is not the table's matter: the
+ * next client takes it (librbd does that, and refuses its owner one by one).
+ *
  * Every call is synchronous and may take seconds (the storage may have lost
  * its leader together with the node), idempotent, and ends by itself:
  * TIMEOUT or UNAVAILABLE when the storage does not answer; then it may have
@@ -39,11 +42,6 @@ struct fence_ops {
     bool (*lift)(struct fence *, const char *node, struct error *);
     /* Calls fn for each node that is refused now. */
     bool (*list)(struct fence *, fence_node_fn *, void *arg, struct error *);
-    /* Before a guest starts elsewhere: what dead clients of the node hold of
-     * an image (path as in a disk's record) is taken from them.  NULL: the
-     * storage does that by itself when the next one comes. */
-    bool (*take_over)(struct fence *, const char *node, const char *path,
-                      struct error *);
 };
 
 #endif

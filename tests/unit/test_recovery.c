@@ -23,7 +23,7 @@ struct row {
 };
 
 #define HERE .present = true
-#define GONE .gone = NOW - RECOVERY_GRACE_US
+#define GONE .known = true, .gone = NOW - RECOVERY_GRACE_US
 #define OPEN .closed = FENCE_OPEN
 #define SHUT .closed = FENCE_CLOSED
 
@@ -126,7 +126,7 @@ static struct recovery_step next(const struct recovery_node *n, uint32_t up,
 
 static void test_patience(void **state)
 {
-    struct recovery_node n = { .gone = NOW - 1 };
+    struct recovery_node n = { .known = true, .gone = NOW - 1 };
     struct recovery_step s = next(&n, 3, 1, 0);
     assert_int_equal(s.what, RECOVERY_REST);
     assert_int_equal(s.at, NOW - 1 + RECOVERY_GRACE_US);
@@ -141,7 +141,13 @@ static void test_patience(void **state)
     assert_int_equal(s.at, n.gone + RECOVERY_MASS_US);
     n.gone = NOW - RECOVERY_MASS_US;
     assert_int_equal(next(&n, 3, 2, 0).what, RECOVERY_CONDEMN);
-    n.stopped = true;
+    n.known = false;
+    s = next(&n, 3, 1, 0);
+    assert_int_equal(s.at, n.gone + RECOVERY_COLD_US);
+    n.gone = NOW - RECOVERY_COLD_US;
+    assert_int_equal(next(&n, 3, 1, 0).what, RECOVERY_CONDEMN);
+    n.stopped = n.known = true;
+    n.gone = NOW - RECOVERY_MASS_US;
     s = next(&n, 3, 1, 0);
     assert_int_equal(s.at, n.gone + RECOVERY_STOPPED_US);
     n.gone = NOW - RECOVERY_STOPPED_US;
@@ -150,7 +156,7 @@ static void test_patience(void **state)
 
 static void test_maintenance(void **state)
 {
-    struct recovery_node n = { .maintenance = true };
+    struct recovery_node n = { .maintenance = true, .known = true };
     assert_int_equal(next(&n, 3, 0, 0).what, RECOVERY_REST);
     assert_false(recovery_suspect(&n));
     n.guests = 1; /* it was not drained: they are missed */
@@ -217,8 +223,10 @@ static void test_fates(void **state)
 static void test_order(void **state)
 {
     static const struct recovery_rank in_order[] = {
-        { 10, false, 5, "a" }, { 0, true, 1, "b" },  { 0, true, 1, "c" },
-        { 0, true, 2, "a" },   { 0, false, 0, "a" }, { -1, true, 0, "a" },
+        { 10, false, 0, 5, "a" }, { 0, true, 2, 5, "a" },
+        { 0, true, 0, 1, "b" },   { 0, true, 0, 1, "c" },
+        { 0, true, 0, 2, "a" },   { 0, false, 9, 0, "a" },
+        { -1, true, 0, 0, "a" },
     };
     for (size_t i = 0; i < ARRAY_SIZE(in_order); i++)
         for (size_t k = 0; k < ARRAY_SIZE(in_order); k++) {
