@@ -30,6 +30,7 @@
 #include "common/jw.h"
 #include "engine/choose.h"
 #include "engine/mix.h"
+#include "engine/pages.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ struct member {
 struct crowd { /* servers of one sort, and how full they make the pool */
     struct member *at;
     uint32_t n, size;
+    uint32_t next; /* who leaves next */
     int64_t used, capacity;
 };
 
@@ -279,19 +281,24 @@ static void enter(struct bench *b, const struct request *r)
     int64_t amount;
     struct crowd *w = crowd_of(b, &r->demand, &amount);
     if (w->n == w->size) {
-        w->size = w->size ? w->size * 2 : 1024;
-        w->at = xrealloc(w->at, w->size * sizeof(*w->at));
+        uint32_t size = w->size ? w->size * 2 : 1024;
+        w->at = pages_widen(w->at, sizeof(*w->at), w->size, size);
+        w->size = size;
     }
     w->at[w->n++] = (struct member){ b->next_id, amount };
     w->used += amount;
 }
 
+/* The next one is drawn now, so that the bench's own list is not among what
+ * is waited for. */
 static void leave(struct bench *b, struct crowd *w)
 {
-    uint32_t i = draw(b, w->n);
+    uint32_t i = w->next;
     w->used -= w->at[i].amount;
     fleet_remove(b->f, w->at[i].id);
     w->at[i] = w->at[--w->n];
+    w->next = draw(b, w->n);
+    __builtin_prefetch(&w->at[w->next], 1);
 }
 
 static bool is_full(const struct crowd *w)

@@ -78,7 +78,7 @@ void fleet_free(struct fleet *f)
         return;
     for (uint32_t i = 0; i < f->n; i++) {
         free(f->hosts[i].name);
-        free(f->hosts[i].slots);
+        free(f->hosts[i].far);
     }
     for (int r = 0; r < FLEET_RESOURCES; r++) {
         free(f->capacity[r]);
@@ -122,7 +122,8 @@ static void copy_hosts(struct fleet *to, const struct fleet *from)
         if (!h->name)
             continue;
         h->name = xstrdup(h->name);
-        h->slots = duplicate(h->slots, sizeof(*h->slots), h->size);
+        if (h->far)
+            h->far = duplicate(h->far, sizeof(*h->far), h->size);
     }
     to->n_devices = duplicate(from->n_devices, 1, from->size);
     to->look = duplicate(from->look, 4, from->size);
@@ -277,12 +278,12 @@ void fleet_drop_host(struct fleet *f, uint32_t host)
 {
     struct fleet_host *h = &f->hosts[host];
     while (h->guests)
-        fleet_remove(f, f->guests[h->slots[h->guests - 1]].id);
+        fleet_remove(f, f->guests[fleet_slots(h)[h->guests - 1]].id);
     fleet_set_facts(f, host, &(struct fleet_facts){ .state = FLEET_VACANT });
     for (int r = 0; r < FLEET_RESOURCES; r++)
         fleet_set_capacity(f, host, r, 0);
     free(h->name);
-    free(h->slots);
+    free(h->far);
     *h = (struct fleet_host){ .hole = f->host_hole };
     f->n_devices[host] = 0;
     index_hosts(f);

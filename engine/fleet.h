@@ -29,7 +29,9 @@
 
 #define FLEET_DEVICES  16 /* a host */
 #define FLEET_CELLS    8  /* a host */
+#define FLEET_NEAR     32 /* guests of a host that need no memory elsewhere */
 #define FLEET_POLICIES 16
+#define FLEET_RECENT   256
 #define FLEET_JOURNAL  8192 /* changes that are remembered; power of two */
 
 /* ---- hosts --------------------------------------------------------------- */
@@ -61,20 +63,23 @@ struct fleet_facts {
     struct fleet_set traits, aggregates;
 };
 
-/* What a coming or going guest touches is the first cache line. */
+/* What a coming or going guest touches is the first three cache lines, whose
+ * place follows from the host's number alone: they can be read at once. */
 struct fleet_host {
     char *name;         /* owned */
-    uint32_t *slots;    /* of its guests, in fleet.guests; see fleet_next */
+    uint32_t *far;      /* owned; the list of guests, if `near` is too short */
     uint32_t guests;    /* how many */
-    uint32_t size;      /* of `slots` */
+    uint32_t size;      /* of `far`; 0: the list is `near` */
     uint64_t changed;   /* fleet.sequence after the last change here */
     uint64_t described; /* ... of what it is: facts, cells, devices */
     uint32_t hole;      /* of a vacant number: the next one */
     uint8_t n_cells, n_devices;
+    uint64_t filler[2]; /* to whole cache lines */
+    uint32_t near[FLEET_NEAR]; /* slots of fleet.guests; see fleet_next */
     struct fleet_cell cells[FLEET_CELLS];
     struct fleet_device devices[FLEET_DEVICES];
     struct fleet_facts facts;
-    uint64_t filler[4]; /* to whole cache lines */
+    uint64_t more_filler[2];
 };
 
 /* ---- guests -------------------------------------------------------------- */
@@ -172,7 +177,8 @@ struct fleet {
     struct fleet_group *groups;
     uint32_t group_slots, group_size, group_hole;
     struct fleet_class *classes;
-    uint32_t n_classes, class_size, last_class;
+    uint32_t n_classes, class_size;
+    uint32_t recent[FLEET_RECENT]; /* classes, by demand_hint */
     struct map64 guest_ids, group_ids, class_hashes, host_names;
 
     struct fleet_names names[FLEET_NAME_KINDS];

@@ -3,6 +3,7 @@
 #include "engine/pages.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define NONE FLEET_NONE
 
@@ -60,14 +61,15 @@ static uint32_t find_class(const struct fleet *f, const struct demand *d,
 
 uint32_t fleet_class(struct fleet *f, const struct demand *d)
 {
-    /* Whoever chooses puts next. */
-    if (f->n_classes && demand_same(&f->classes[f->last_class].demand, d) &&
-        f->classes[f->last_class].used)
-        return f->last_class;
+    /* Few are asked for again and again, and whoever chooses puts next. */
+    uint32_t *recent = &f->recent[demand_hint(d) % FLEET_RECENT], i = *recent;
+    if (i < f->class_size && f->classes[i].used &&
+        demand_same(&f->classes[i].demand, d))
+        return i;
     uint64_t hash = demand_hash(d) | 1;
-    uint32_t i = find_class(f, d, hash);
+    i = find_class(f, d, hash);
     if (i != NONE)
-        return f->last_class = i;
+        return *recent = i;
     make_room_for_class(f);
     /* The table fills from the front, save where it was swept. */
     for (i = f->n_classes; f->classes[i].used;)
@@ -78,7 +80,7 @@ uint32_t fleet_class(struct fleet *f, const struct demand *d)
     };
     link_class(f, i);
     f->n_classes++;
-    return f->last_class = i;
+    return *recent = i;
 }
 
 const struct demand *fleet_demand(const struct fleet *f, uint32_t class_)
@@ -188,30 +190,37 @@ static void take(struct fleet *f, const struct demand *d,
     fleet_touch(f, at->host);
 }
 
-static void enter(struct fleet *f, uint32_t slot, uint32_t host)
+/* The list is full. */
+static void widen_list(struct fleet_host *h)
 {
-    struct fleet_host *h = &f->hosts[host];
-    if (h->guests == h->size) {
-        uint32_t size = h->size ? h->size * 2 : FLEET_HOST_SLOTS;
-        fleet_widen(&h->slots, sizeof(*h->slots), h->size, size);
-        h->size = size;
-    }
-    h->slots[h->guests++] = slot;
+    uint32_t size = h->guests * 2;
+    fleet_widen(&h->far, sizeof(*h->far), h->size, size);
+    if (!h->size)
+        memcpy(h->far, h->near, sizeof(h->near));
+    h->size = size;
 }
 
-static uint32_t place_of(const struct fleet_host *h, uint32_t slot)
+static void enter_host(struct fleet *f, uint32_t slot, uint32_t host)
+{
+    struct fleet_host *h = &f->hosts[host];
+    if (h->guests == (h->size ? h->size : FLEET_NEAR))
+        widen_list(h);
+    fleet_slots(h)[h->guests++] = slot;
+}
+
+static uint32_t place_of(const uint32_t *slots, uint32_t slot)
 {
     uint32_t i = 0;
-    while (h->slots[i] != slot)
+    while (slots[i] != slot)
         i++;
     return i;
 }
 
-static void leave(struct fleet *f, uint32_t slot, uint32_t host)
+static void leave_host(struct fleet *f, uint32_t slot, uint32_t host)
 {
     struct fleet_host *h = &f->hosts[host];
-    h->slots[place_of(h, slot)] = h->slots[h->guests - 1];
-    h->guests--;
+    uint32_t *slots = fleet_slots(h);
+    slots[place_of(slots, slot)] = slots[--h->guests];
 }
 
 static void settle(struct fleet *f, uint32_t slot, const struct placing *at)
@@ -220,13 +229,12 @@ static void settle(struct fleet *f, uint32_t slot, const struct placing *at)
     g->at = *at;
     take(f, fleet_demand(f, g->class_), at, 1);
     join_group(f, g->group.id, at->host);
-    enter(f, slot, at->host);
+    enter_host(f, slot, at->host);
 }
 
 static void unsettle(struct fleet *f, uint32_t slot)
 {
-    struct fleet_guest *g = &f->guests[slot];
-    leave(f, slot, g->at.host);
+    const struct fleet_guest *g = &f->guests[slot];
     leave_group(f, g->group.id, g->at.host);
     take(f, fleet_demand(f, g->class_), &g->at, -1);
 }
@@ -260,19 +268,33 @@ bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
         .movable = true,
         .group = r->group,
     };
-    map64_set(&f->guest_ids, id, slot);
+    map64_set(&f->guest_ids, id, slot)->more = at->host;
     f->n_guests++;
     settle(f, slot, at);
     return true;
 }
 
+/* A guest and its host, begun to be read side by side: else the one waits
+ * for the other, and each is a memory access away. */
+static void fetch(const struct fleet *f, const struct map64_slot *s)
+{
+    const struct fleet_host *h = &f->hosts[s->more];
+    __builtin_prefetch(&f->guests[s->value], 1);
+    __builtin_prefetch(h, 1);
+    __builtin_prefetch(h->near, 1);
+    __builtin_prefetch(h->near + FLEET_NEAR / 2, 1);
+}
+
 bool fleet_remove(struct fleet *f, uint64_t id)
 {
-    uint32_t slot = map64_get(&f->guest_ids, id);
-    if (slot == MAP64_NONE)
+    const struct map64_slot *s = map64_find(&f->guest_ids, id);
+    if (!s)
         return false;
-    unsettle(f, slot);
+    fetch(f, s);
+    uint32_t slot = s->value;
+    leave_host(f, slot, s->more);
     map64_drop(&f->guest_ids, id);
+    unsettle(f, slot);
     f->classes[f->guests[slot].class_].guests--;
     f->guests[slot] = (struct fleet_guest){ .at.host = f->guest_hole };
     f->guest_hole = slot;
@@ -289,11 +311,14 @@ void fleet_set_use(struct fleet *f, uint64_t id, const struct fleet_use *use)
 
 bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to)
 {
-    uint32_t slot = map64_get(&f->guest_ids, id);
-    if (slot == MAP64_NONE)
+    struct map64_slot *s = map64_find(&f->guest_ids, id);
+    if (!s)
         return false;
-    unsettle(f, slot);
-    settle(f, slot, to);
+    fetch(f, s);
+    leave_host(f, s->value, s->more);
+    s->more = to->host;
+    unsettle(f, s->value);
+    settle(f, s->value, to);
     return true;
 }
 
@@ -306,9 +331,10 @@ struct fleet_guest *fleet_guest(const struct fleet *f, uint64_t id)
 struct fleet_guest *fleet_next(const struct fleet *f, uint32_t host,
                                const struct fleet_guest *g)
 {
-    const struct fleet_host *h = &f->hosts[host];
-    uint32_t i = g ? place_of(h, (uint32_t)(g - f->guests)) + 1 : 0;
-    return i < h->guests ? &f->guests[h->slots[i]] : NULL;
+    struct fleet_host *h = &f->hosts[host];
+    const uint32_t *slots = fleet_slots(h);
+    uint32_t i = g ? place_of(slots, (uint32_t)(g - f->guests)) + 1 : 0;
+    return i < h->guests ? &f->guests[slots[i]] : NULL;
 }
 
 void fleet_request_of(const struct fleet *f, const struct fleet_guest *g,

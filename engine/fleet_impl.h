@@ -5,12 +5,17 @@
 
 #include "engine/fleet.h"
 
-#define FLEET_NONE       UINT32_MAX
-#define FLEET_SLOTS_MIN  64
-#define FLEET_HOST_SLOTS 16
+#define FLEET_NONE      UINT32_MAX
+#define FLEET_SLOTS_MIN 64
 
 /* `*p` is room for `size` entries; makes it room for `wanted`, zeroed. */
 void fleet_widen(void *p, size_t entry, uint32_t size, uint32_t wanted);
+
+/* The slots of its guests, `guests` of them. */
+static inline uint32_t *fleet_slots(struct fleet_host *h)
+{
+    return h->size ? h->far : h->near;
+}
 
 /* Something about this host is not what it was. */
 static inline void fleet_touch(struct fleet *f, uint32_t host)

@@ -384,11 +384,11 @@ static uint32_t ask(struct index *ix, const struct known *k,
 bool index_best(struct index *ix, const struct demand *d,
                 struct index_skip *skip, uint32_t *host, int32_t *score)
 {
+    announce(ix);
     struct known *k = ix->f->n ? know(ix, d) : NULL;
     if (!k)
         return false;
     ix->clock++;
-    announce(ix);
     struct known *core = &ix->known[k->core];
     skip->facts = NULL;
     if (k->bank >= 0) {

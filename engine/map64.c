@@ -32,21 +32,26 @@ static void grow(struct map64 *m)
     free(old.slots);
 }
 
-uint32_t map64_get(const struct map64 *m, uint64_t key)
+struct map64_slot *map64_find(const struct map64 *m, uint64_t key)
 {
-    if (!m->n)
-        return MAP64_NONE;
-    const struct map64_slot *s = &m->slots[find(m, key)];
-    return s->key ? s->value : MAP64_NONE;
+    struct map64_slot *s = m->n ? &m->slots[find(m, key)] : NULL;
+    return s && s->key ? s : NULL;
 }
 
-void map64_set(struct map64 *m, uint64_t key, uint32_t value)
+uint32_t map64_get(const struct map64 *m, uint64_t key)
 {
-    if (!m->slots || (m->n + 1) * 4ULL > (m->mask + 1ULL) * 3)
+    const struct map64_slot *s = map64_find(m, key);
+    return s ? s->value : MAP64_NONE;
+}
+
+struct map64_slot *map64_set(struct map64 *m, uint64_t key, uint32_t value)
+{
+    if (!m->slots || (m->n + 1) * 2ULL > m->mask + 1ULL)
         grow(m);
     struct map64_slot *s = &m->slots[find(m, key)];
     m->n += !s->key;
     *s = (struct map64_slot){ .key = key, .value = value };
+    return s;
 }
 
 void map64_drop(struct map64 *m, uint64_t key)

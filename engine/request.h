@@ -152,6 +152,15 @@ static inline int32_t demand_per_cell(const struct demand *d,
 
 bool demand_same(const struct demand *a, const struct demand *b);
 uint64_t demand_hash(const struct demand *d);
+/* Few bits that mostly tell demands apart; cheap. */
+static inline uint32_t demand_hint(const struct demand *d)
+{
+    uint32_t h = 0;
+    for (int i = 0; i < FLEET_CUSTOM; i++)
+        h = (h + (uint32_t)d->need[i]) * 0x9E3779B1U;
+    return h >> 16;
+}
+
 /* No NUMA cells, no devices: resources and sets only. */
 bool demand_plain(const struct demand *d);
 
