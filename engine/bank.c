@@ -42,6 +42,16 @@ static inline bool any(const bank_keys *mask)
 #endif
 }
 
+static inline void larger(const bank_keys *a, const bank_keys *b,
+                          bank_keys *out)
+{
+#if defined(__AVX512F__)
+    *out = (bank_keys)_mm512_max_epi64((__m512i)*a, (__m512i)*b);
+#else
+    *out = PICK(*a > *b, *a, *b);
+#endif
+}
+
 /* As fit_room and score.c do it, for resources alone.  -1: no room. */
 static inline void score_lanes(const struct fleet *f,
                                const struct bank_wants *w, uint32_t host,
@@ -152,16 +162,16 @@ static uint8_t *look_at_looks(const struct fleet *f, const struct bank *b,
 
 /* ---- the trees ----------------------------------------------------------- */
 
+/* In pairs, so that not each waits for the one before. */
 static inline void recompute(struct bank *b, int level, uint32_t i)
 {
-    uint32_t first = i * BANK_FAN, end = first + BANK_FAN;
-    uint32_t n = b->n[level - 1];
-    const bank_keys *child = b->level[level - 1];
-    bank_keys most = child[first];
-    end = end < n ? end : n;
-    for (uint32_t c = first + 1; c < end; c++)
-        most = PICK(child[c] > most, child[c], most);
-    b->level[level][i] = most;
+    const bank_keys *child = &b->level[level - 1][(size_t)i * BANK_FAN];
+    bank_keys most[BANK_FAN / 2];
+    for (int c = 0; c < BANK_FAN / 2; c++)
+        larger(&child[c], &child[c + BANK_FAN / 2], &most[c]);
+    larger(&most[0], &most[2], &most[0]);
+    larger(&most[1], &most[3], &most[1]);
+    larger(&most[0], &most[1], &b->level[level][i]);
 }
 
 /* Writes a leaf and what follows from it, up to where nothing changes.  The
@@ -179,7 +189,7 @@ static inline void set_leaf(struct bank *b, uint32_t host,
         if (any(&fell))
             recompute(b, level, i);
         else
-            *node = PICK(now > before, now, before);
+            larger(&now, &before, node);
         old = before;
         now = *node;
         bank_keys differs = now ^ before;

@@ -36,16 +36,27 @@ void bank_free_levels(struct bank *b)
     b->suits = NULL;
 }
 
+/* Whole families, so that nobody asks where one ends: who is missing is
+ * smaller than all. */
+static bank_keys *new_level(uint32_t n)
+{
+    uint32_t whole = (n + BANK_FAN - 1) / BANK_FAN * BANK_FAN;
+    bank_keys *level = pages_new(whole, sizeof(bank_keys));
+    for (uint32_t i = n; i < whole; i++)
+        level[i] = (bank_keys){ 0 } + BANK_NO_KEY;
+    return level;
+}
+
 void bank_shape(struct bank *b, uint32_t hosts)
 {
     bank_free_levels(b);
     b->suits = xcalloc(hosts, 1);
     b->n[0] = hosts;
     b->top = 0;
-    b->level[0] = pages_new(hosts, sizeof(bank_keys));
+    b->level[0] = new_level(hosts);
     while (b->n[b->top] > 1) {
         b->n[b->top + 1] = (b->n[b->top] + BANK_FAN - 1) / BANK_FAN;
         b->top++;
-        b->level[b->top] = pages_new(b->n[b->top], sizeof(bank_keys));
+        b->level[b->top] = new_level(b->n[b->top]);
     }
 }

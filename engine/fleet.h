@@ -74,7 +74,7 @@ struct fleet_host {
     uint64_t described; /* ... of what it is: facts, cells, devices */
     uint32_t hole;      /* of a vacant number: the next one */
     uint8_t n_cells, n_devices;
-    uint64_t filler[2]; /* to whole cache lines */
+    uint64_t filler[2];        /* to whole cache lines */
     uint32_t near[FLEET_NEAR]; /* slots of fleet.guests; see fleet_next */
     struct fleet_cell cells[FLEET_CELLS];
     struct fleet_device devices[FLEET_DEVICES];
