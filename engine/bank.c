@@ -23,6 +23,7 @@ extern const struct bank_ops BANK_OPS;
 typedef float floats __attribute__((vector_size(32)));
 
 #define ALL_LANES 0xffU
+#define TOGETHER  8 /* hosts */
 static const bank_ints lane_bits = { 1, 2, 4, 8, 16, 32, 64, 128 };
 
 #define PICK(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
@@ -198,18 +199,38 @@ static inline void set_leaf(struct bank *b, uint32_t host,
     }
 }
 
+/* The family of a host that was the best of it is about to be read. */
+static inline void call_family(const struct bank *b, uint32_t host,
+                               const bank_keys *keys)
+{
+    uint32_t family = host / BANK_FAN;
+    bank_keys old = b->level[0][host], most = b->level[1][family];
+    bank_keys fell = (old == most) & (*keys < old);
+    const bank_keys *child = &b->level[0][(size_t)family * BANK_FAN];
+    for (int c = 0; any(&fell) && c < BANK_FAN; c++)
+        __builtin_prefetch(&child[c]);
+}
+
+/* Some at a time: what one waits for, the others wait for with it. */
 static void update(const struct fleet *f, struct bank *b, const uint32_t *hosts,
                    uint32_t n)
 {
-    bank_keys keys;
+    bank_keys keys[TOGETHER];
     uint32_t fresh = ALL_LANES & ~(uint32_t)b->stale;
-    for (uint32_t i = 0; i < n; i++) {
-        if (f->hosts[hosts[i]].described > b->seen)
-            look_at_facts(
-                f, b, hosts[i], ALL_LANES,
-                look_suits(f, b, &f->hosts[hosts[i]].facts, ALL_LANES));
-        host_keys(f, b, hosts[i], fresh, &keys);
-        set_leaf(b, hosts[i], &keys);
+    for (; n; hosts += TOGETHER) {
+        uint32_t some = n < TOGETHER ? n : TOGETHER;
+        for (uint32_t i = 0; i < some; i++) {
+            if (f->hosts[hosts[i]].described > b->seen)
+                look_at_facts(
+                    f, b, hosts[i], ALL_LANES,
+                    look_suits(f, b, &f->hosts[hosts[i]].facts, ALL_LANES));
+            host_keys(f, b, hosts[i], fresh, &keys[i]);
+            if (b->top)
+                call_family(b, hosts[i], &keys[i]);
+        }
+        for (uint32_t i = 0; i < some; i++)
+            set_leaf(b, hosts[i], &keys[i]);
+        n -= some;
     }
 }
 

@@ -2,8 +2,9 @@
  * map64 - from 64-bit keys to 32-bit numbers: the engine's hash table.
  *
  * Open addressing, linear probing, at most half full (a probe more is a branch
- * mispredicted); removal closes the gap, so that nothing wears out.  Key 0 is not allowed.  A zeroed
- * struct is an empty map; owned by its holder; no threads.
+ * mispredicted); removal closes the gap, so that nothing wears out.  Key 0 is
+ * not allowed.  A zeroed struct is an empty map; owned by its holder; no
+ * threads.
  */
 #ifndef CAIRN_ENGINE_MAP64_H
 #define CAIRN_ENGINE_MAP64_H
