@@ -713,7 +713,8 @@ static bool core_start(struct core *c, struct error *err)
         return false;
     probe_kvm(c);
     if (!start_ceph(c, err) ||
-        !drivers_open(&c->drivers, c->config, c->kvm.usable, c->env, err) ||
+        !drivers_open(&c->drivers, c->config, c->kvm.usable, c->cache, c->env,
+                      err) ||
         !open_network(c, err))
         return false;
     make_reconcilers(c);

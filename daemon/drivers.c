@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "compute/libvirt_driver.h"
+#include "daemon/ceph_node.h"
 #include "storage/ceph/module.h"
 #include "storage/local_driver.h"
 
@@ -89,12 +90,28 @@ static bool open_volumes(struct drivers *d, const struct config *config,
     return d->volumes != NULL;
 }
 
+/* The administrator's key, where the cluster is cairnd's own: one for volumes
+ * may not lift what it has refused. */
+static void open_fence(struct drivers *d, const struct config *config,
+                       struct cache *cache)
+{
+    const struct rbd_fence_config fence = {
+        .conf = config->ceph_conf,
+        .client = ceph_node_wanted(config) ? "admin" : config->ceph_client,
+        .cache = cache,
+    };
+    if (d->ceph)
+        d->fence = d->module->fence(&fence);
+}
+
 bool drivers_open(struct drivers *d, const struct config *config, bool kvm,
-                  const struct env *env, struct error *err)
+                  struct cache *cache, const struct env *env, struct error *err)
 {
     *d = (struct drivers){ 0 };
-    return (!with_ceph(config) || open_ceph(d, config, err)) &&
-           open_hypervisor(d, config, kvm, err) &&
+    if (with_ceph(config) && !open_ceph(d, config, err))
+        return false;
+    open_fence(d, config, cache);
+    return open_hypervisor(d, config, kvm, err) &&
            open_volumes(d, config, env, err);
 }
 
@@ -104,6 +121,8 @@ void drivers_close(struct drivers *d)
         d->hypervisor->ops->close(d->hypervisor);
     if (d->volumes)
         d->volumes->ops->close(d->volumes);
+    if (d->fence)
+        d->module->fence_free(d->fence);
     if (d->ceph)
         d->module->free(d->ceph);
     *d = (struct drivers){ 0 };

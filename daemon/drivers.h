@@ -10,6 +10,8 @@
 #include "common/env.h"
 #include "compute/hypervisor.h"
 #include "daemon/config.h"
+#include "state/cache.h"
+#include "storage/fence.h"
 #include "storage/volumes.h"
 
 struct ceph_module;
@@ -22,12 +24,14 @@ struct drivers {
     struct volumes *volumes;
     const struct ceph_module *module; /* NULL: disks are files of this node */
     struct ceph *ceph;
+    struct fence *fence; /* of a storage that nodes share; else NULL */
 };
 
-/* `kvm`: guests run with it here.  On failure what was opened is in `d` all
- * the same, for drivers_close. */
+/* `kvm`: guests run with it here; the fence reads `cache`.  On failure what
+ * was opened is in `d` all the same, for drivers_close. */
 bool drivers_open(struct drivers *d, const struct config *config, bool kvm,
-                  const struct env *env, struct error *err);
+                  struct cache *cache, const struct env *env,
+                  struct error *err);
 void drivers_close(struct drivers *d); /* guests go on */
 
 #endif

@@ -6,4 +6,6 @@ const struct ceph_module cairn_ceph_module = {
     .key = ceph_key,
     .command = ceph_command,
     .open = rbd_driver_open,
+    .fence = rbd_fence_open,
+    .fence_free = rbd_fence_close,
 };

@@ -13,6 +13,7 @@
 
 #include "storage/ceph/ceph.h"
 #include "storage/ceph/rbd_driver.h"
+#include "storage/ceph/rbd_fence.h"
 
 struct ceph_module {
     struct ceph *(*connect)(const struct ceph_config *, struct error *);
@@ -22,6 +23,8 @@ struct ceph_module {
                     json_t **reply, struct error *);
     struct volumes *(*open)(const struct rbd_config *, const struct env *,
                             struct error *);
+    struct fence *(*fence)(const struct rbd_fence_config *);
+    void (*fence_free)(struct fence *);
 };
 
 #define CEPH_MODULE_FILE "cairn-ceph.so"

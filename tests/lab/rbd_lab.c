@@ -6,11 +6,15 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "model/model.h"
+#include "model/pool.h"
 #include "storage/ceph/ceph_io.h"
 #include "storage/ceph/rbd_driver.h"
+#include "storage/ceph/rbd_fence.h"
 #include "storage/ceph/rbd_image.h"
 #include "storage/digest.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,6 +370,82 @@ static void test_no_cluster(void **state)
     assert_true(env_mono(&env_system) - before < 10 * SECOND_US);
 }
 
+/* ---- the fence ------------------------------------------------------------
+ */
+
+static void note_node(void *arg, const char *node)
+{
+    struct buf *b = arg;
+    buf_addf(b, "%s;", node);
+}
+
+static const char *refused_nodes(struct fence *fence, struct buf *b)
+{
+    buf_reset(b);
+    must(fence->ops->list(fence, note_node, b, &err));
+    return buf_str(b);
+}
+
+static void add_node(struct store *store, const char *name, const char *address)
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    struct txn_result result;
+    _autorecord_ struct node *n = record_new(&kind_node, name);
+    n->storage_address = address;
+    txn_put_record(&t, n);
+    assert_true(store_commit(store, &t, &result));
+}
+
+static bool can_write(void)
+{
+    const struct ceph_config ceph = { getenv("CEPH_CONF"), "admin",
+                                      10 * SECOND_US };
+    struct ceph *c = ceph_connect(&ceph, &err);
+    rados_ioctx_t io = c ? ceph_pool(c, "rbd", &err) : NULL;
+    bool ok = io && rados_write_full(io, "fenced", "x", 1) == 0;
+    if (io)
+        rados_ioctx_destroy(io);
+    ceph_free(c);
+    return ok;
+}
+
+/* This node is the one that is refused; its commands to the monitors, which
+ * lift that, are not. */
+static void test_fence(void **state)
+{
+    struct fixture *f = *state;
+    struct buf b = BUF_INIT(4096);
+    struct store *store = store_memory_open(&env_system);
+    struct cache *cache = cache_new(model_kinds, N_KINDS);
+    must(cache_follow(cache, store, &err));
+    add_node(store, "here", "127.0.0.1");
+    add_node(store, "there", "127.0.0.99");
+    add_node(store, "local", NULL);
+    struct fence *fence = rbd_fence_open(
+        &(struct rbd_fence_config){ getenv("CEPH_CONF"), "admin", cache });
+    refused(fence->ops->close(fence, "local", &err), ERR_NOT_FOUND);
+    assert_string_equal(refused_nodes(fence, &b), "");
+    assert_true(can_write());
+    for (int i = 0; i < 2; i++) {
+        must(fence->ops->close(fence, "here", &err));
+        assert_string_equal(refused_nodes(fence, &b), "here;");
+        assert_false(can_write());
+        assert_int_equal(rados_write_full(f->io, "fenced", "x", 1), -ESHUTDOWN);
+    }
+    must(fence->ops->close(fence, "there", &err));
+    for (int i = 0; i < 2; i++)
+        must(fence->ops->lift(fence, "here", &err));
+    assert_string_equal(refused_nodes(fence, &b), "there;");
+    assert_true(can_write());
+    must(fence->ops->lift(fence, "there", &err));
+    assert_string_equal(refused_nodes(fence, &b), "");
+    rbd_fence_close(fence);
+    cache_unfollow(cache);
+    cache_free(cache);
+    store_close(store);
+    buf_free(&b);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -382,6 +462,7 @@ int main(void)
         T(test_list_and_stats),
         T(test_commands),
         T(test_no_cluster),
+        T(test_fence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
