@@ -48,6 +48,10 @@ static const struct {
     [FLEET_BANDWIDTH] = { "without enough bandwidth", "Mbit/s" },
     [FLEET_HUGEPAGES] = { "without enough huge pages", "MB of huge pages" },
     [FLEET_VOLUMES] = { "without enough disk space", "GB of volumes" },
+    [FLEET_GIGAPAGES] = { "without enough huge pages of 1 GiB",
+                          "MB in pages of 1 GiB" },
+    [FLEET_PCPU] = { "without enough CPUs kept for guests of their own",
+                     "CPUs of their own" },
 };
 
 /* One text, one count. */

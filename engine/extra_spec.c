@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define WORD_MAX 256
 
@@ -109,24 +108,4 @@ bool extra_spec_meets(const char *wanted, const char *value)
         if (strcmp(word, operators[i].word) == 0)
             return compares(i, value, operand);
     return strcmp(wanted, value) == 0;
-}
-
-/* ---- sizes --------------------------------------------------------------- */
-
-int64_t extra_spec_page_kib(const char *text)
-{
-    static const struct {
-        const char *unit;
-        int64_t kib;
-    } units[] = { { "", 1 },         { "KB", 1 },     { "KiB", 1 },
-                  { "MB", 1024 },    { "MiB", 1024 }, { "GB", 1 << 20 },
-                  { "GiB", 1 << 20 } };
-    char *end;
-    if (strcmp(text, "large") == 0)
-        return -1;
-    long long n = strtoll(text, &end, 10);
-    for (size_t i = 0; n > 0 && i < sizeof(units) / sizeof(*units); i++)
-        if (strcasecmp(end, units[i].unit) == 0)
-            return n * units[i].kib > 4 ? n * units[i].kib : 0;
-    return 0;
 }

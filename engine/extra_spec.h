@@ -10,13 +10,8 @@
 #define CAIRN_ENGINE_EXTRA_SPEC_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 /* Does `value` (of the host) meet `wanted` (of the flavor)? */
 bool extra_spec_meets(const char *wanted, const char *value);
-
-/* "true", "required" ... of `hw:mem_page_size`: the size in KiB; -1: large
- * pages of any size, 0: none are asked for ("small", "any", or nonsense). */
-int64_t extra_spec_page_kib(const char *text);
 
 #endif

@@ -78,10 +78,27 @@ enum fit fit_room(const struct fleet *f, const struct demand *d, uint32_t host,
     return FIT_OK;
 }
 
+/* What is not asked for may be overdrawn. */
+static bool cell_has(int32_t free, const struct demand *d,
+                     enum fleet_resource resource)
+{
+    int32_t part = demand_per_cell(d, resource);
+    return !part || free >= part;
+}
+
 static bool cell_fits(const struct fleet_cell *c, const struct demand *d)
 {
-    return c->free_vcpu >= demand_per_cell(d, FLEET_VCPU) &&
-           c->free_memory >= demand_per_cell(d, FLEET_MEMORY);
+    for (int m = 0; m < CELL_MORE; m++)
+        if (!cell_has(c->free_more[m], d, fleet_cell_more[m]))
+            return false;
+    return cell_has(c->free_vcpu, d, FLEET_VCPU) &&
+           cell_has(c->free_memory, d, FLEET_MEMORY);
+}
+
+/* By which cells are compared: the CPUs of the kind that is asked for. */
+static int32_t cell_room(const struct fleet_cell *c, const struct demand *d)
+{
+    return d->need[FLEET_PCPU] ? c->free_more[CELL_PCPU] : c->free_vcpu;
 }
 
 /* The cells with the most room to spread, else the tightest that fit. */
@@ -97,8 +114,9 @@ static enum fit fit_cells(const struct fleet *f, const struct demand *d,
             const struct fleet_cell *c = &h->cells[i];
             if ((at->cells >> i & 1) || !cell_fits(c, d))
                 continue;
-            if (best < 0 || (most ? c->free_vcpu > h->cells[best].free_vcpu
-                                  : c->free_vcpu < h->cells[best].free_vcpu))
+            int32_t room = cell_room(c, d);
+            int32_t other = best < 0 ? 0 : cell_room(&h->cells[best], d);
+            if (best < 0 || (most ? room > other : room < other))
                 best = i;
         }
         if (best < 0)

@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+const enum fleet_resource fleet_cell_more[CELL_MORE] = {
+    [CELL_HUGEPAGES] = FLEET_HUGEPAGES,
+    [CELL_GIGAPAGES] = FLEET_GIGAPAGES,
+    [CELL_PCPU] = FLEET_PCPU,
+};
+
 #define NONE        FLEET_NONE
 #define HOSTS_MIN   64
 #define DOMAINS_MAX 65536
@@ -54,9 +60,10 @@ struct fleet *fleet_new(void)
     f->host_hole = f->guest_hole = f->group_hole = NONE;
     f->ranked = true;
     for (int i = 0; i < FLEET_CUSTOM; i++) {
-        static const char *const fixed[] = {
-            "VCPU", "MEMORY", "DISK", "BANDWIDTH", "HUGEPAGES", "VOLUMES"
-        };
+        static const char *const fixed[] = { "VCPU",      "MEMORY",
+                                             "DISK",      "BANDWIDTH",
+                                             "HUGEPAGES", "VOLUMES",
+                                             "GIGAPAGES", "PCPU" };
         fleet_name(f, FLEET_NAME_RESOURCE, fixed[i]);
     }
     /* Number 0 says "none" there. */
@@ -407,6 +414,17 @@ void fleet_set_cells(struct fleet *f, uint32_t host, unsigned n, int32_t vcpu,
     describe(f, host);
 }
 
+void fleet_set_cell(struct fleet *f, uint32_t host, unsigned i,
+                    const struct fleet_cell *like)
+{
+    struct fleet_cell *c = &f->hosts[host].cells[i];
+    *c = *like;
+    c->free_vcpu = c->vcpu;
+    c->free_memory = c->memory;
+    memcpy(c->free_more, c->more, sizeof(c->more));
+    describe(f, host);
+}
+
 bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
                       uint8_t model, uint8_t cell)
 {
@@ -423,6 +441,15 @@ bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
     f->n_devices[host] = h->n_devices;
     describe(f, host);
     return true;
+}
+
+void fleet_drop_devices(struct fleet *f, uint32_t host)
+{
+    if (!f->n_devices[host])
+        return;
+    f->hosts[host].n_devices = f->n_devices[host] = 0;
+    relayout(f);
+    describe(f, host);
 }
 
 /* ---- what concerns all hosts --------------------------------------------- */

@@ -44,9 +44,19 @@ enum fleet_state {
     FLEET_DEAD      /* quarantined */
 };
 
+/* Resources of a cell beside vCPUs and memory. */
+enum fleet_cell_more {
+    CELL_HUGEPAGES,
+    CELL_GIGAPAGES,
+    CELL_PCPU,
+    CELL_MORE /* how many */
+};
+extern const enum fleet_resource fleet_cell_more[CELL_MORE]; /* the host's */
+
 struct fleet_cell {
     int32_t vcpu, memory;           /* capacity: thousandths, MiB */
     int32_t free_vcpu, free_memory; /* less the guests pinned to it */
+    int32_t more[CELL_MORE], free_more[CELL_MORE];
 };
 
 struct fleet_device {
@@ -215,12 +225,19 @@ void fleet_set_facts(struct fleet *f, uint32_t host,
                      const struct fleet_facts *facts);
 void fleet_set_capacity(struct fleet *f, uint32_t host,
                         enum fleet_resource resource, int32_t capacity);
-/* Cells are equal in size; only while no guest is pinned there. */
+/* So many equal cells, of vCPUs and memory; only while no guest is pinned
+ * there. */
 void fleet_set_cells(struct fleet *f, uint32_t host, unsigned n, int32_t vcpu,
                      int32_t memory);
+/* One of them otherwise: `like` says its capacity (its free amounts do not
+ * count). */
+void fleet_set_cell(struct fleet *f, uint32_t host, unsigned i,
+                    const struct fleet_cell *like);
 /* False: it has FLEET_DEVICES. */
 bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
                       uint8_t model, uint8_t cell);
+/* Only while no guest has one. */
+void fleet_drop_devices(struct fleet *f, uint32_t host);
 
 /* What concerns all hosts. */
 void fleet_set_policy(struct fleet *f, unsigned row,

@@ -180,6 +180,9 @@ static void take(struct fleet *f, const struct demand *d,
         if (at->cells >> c & 1) {
             h->cells[c].free_vcpu -= sign * demand_per_cell(d, FLEET_VCPU);
             h->cells[c].free_memory -= sign * demand_per_cell(d, FLEET_MEMORY);
+            for (int m = 0; m < CELL_MORE; m++)
+                h->cells[c].free_more[m] -=
+                    sign * demand_per_cell(d, fleet_cell_more[m]);
         }
     for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++)
         for (int i = 0; i < h->n_devices; i++)

@@ -417,6 +417,8 @@ static const char *const more[FLEET_CUSTOM] = {
     [FLEET_BANDWIDTH] = "Mbit/s more",
     [FLEET_HUGEPAGES] = "MB more in huge pages",
     [FLEET_VOLUMES] = "GB more room for volumes",
+    [FLEET_GIGAPAGES] = "MB more in pages of 1 GiB",
+    [FLEET_PCPU] = "more CPUs kept for guests of their own",
 };
 
 static void say_missing(const struct fleet *f, const struct wish *w,

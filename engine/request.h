@@ -69,8 +69,10 @@ enum fleet_resource {
     FLEET_MEMORY,    /* MiB */
     FLEET_DISK,      /* GiB of the host's own disks */
     FLEET_BANDWIDTH, /* Mbit/s */
-    FLEET_HUGEPAGES, /* MiB in huge pages */
+    FLEET_HUGEPAGES, /* MiB in pages of 2 MiB */
     FLEET_VOLUMES,   /* GiB, thin */
+    FLEET_GIGAPAGES, /* MiB in pages of 1 GiB */
+    FLEET_PCPU,      /* CPUs that are one guest's alone */
     FLEET_CUSTOM,    /* the first of the classes interned by name */
     FLEET_RESOURCES = 16
 };

@@ -231,6 +231,7 @@ static bool room_for_all(const struct fleet *f, const struct evacuation *e,
 {
     int64_t need[FLEET_RESOURCES] = { 0 };
     int64_t vcpu[FLEET_CELLS] = { 0 }, memory[FLEET_CELLS] = { 0 };
+    int64_t more[FLEET_CELLS][CELL_MORE] = { { 0 } };
     for (uint32_t i = 0; i < e->n; i++) {
         const struct entry *at = &e->entries[i];
         const struct demand *d = &at->request.demand;
@@ -243,6 +244,9 @@ static bool room_for_all(const struct fleet *f, const struct evacuation *e,
         for (unsigned left = at->to.cells; left; left &= left - 1) {
             vcpu[__builtin_ctz(left)] += demand_per_cell(d, FLEET_VCPU);
             memory[__builtin_ctz(left)] += demand_per_cell(d, FLEET_MEMORY);
+            for (int m = 0; m < CELL_MORE; m++)
+                more[__builtin_ctz(left)][m] +=
+                    demand_per_cell(d, fleet_cell_more[m]);
         }
     }
     for (int k = 0; k < FLEET_RESOURCES; k++)
@@ -253,6 +257,9 @@ static bool room_for_all(const struct fleet *f, const struct evacuation *e,
         if ((vcpu[i] && vcpu[i] > c->free_vcpu) ||
             (memory[i] && memory[i] > c->free_memory))
             return false;
+        for (int m = 0; m < CELL_MORE; m++)
+            if (more[i][m] && more[i][m] > c->free_more[m])
+                return false;
     }
     return true;
 }

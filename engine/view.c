@@ -1,7 +1,8 @@
 #include "engine/view.h"
 
 #include "common/alloc.h"
-#include "engine/extra_spec.h"
+#include "engine/assign.h"
+#include "engine/host_view.h"
 #include "engine/mix.h"
 #include "engine/placement.h"
 #include "engine/wish.h"
@@ -35,6 +36,7 @@ struct view {
     struct map64 slots;        /* by the guest's number */
     const struct snapshot *to; /* what it shows, or is coming to */
     uint32_t n_words;          /* names that were known at the last look */
+    struct device_words words; /* a fork has none of its own */
 };
 
 /* ---- guests and their numbers -------------------------------------------- */
@@ -87,18 +89,16 @@ static void remove_guest(struct view *v, const struct record *r)
     v->hole = slot;
 }
 
-static void put_guest(struct view *v, const struct record *r, const char *node,
+/* `at`: its cells and devices there, when its node has a number. */
+static void put_guest(struct view *v, const struct record *r, struct placing at,
                       const struct request *request, bool movable)
 {
-    struct placing at = { .host = fleet_find_host(v->fleet, node) };
     uint64_t n = number_of(v, r->kind, r->id, true);
     if (at.host == FLEET_NOWHERE || !n)
         return;
     uint32_t slot = new_slot(v);
     v->guests[slot] = (struct known_guest){ r->kind, xstrdup(r->id) };
     map64_set(&v->slots, n, slot);
-    if (request->demand.cells)
-        at.cells = 1; /* the one that hosts have, see set_capacity */
     fleet_put(v->fleet, n, request, &at);
     fleet_guest(v->fleet, n)->movable = movable;
 }
@@ -122,10 +122,11 @@ const struct record *view_record(const struct view *v, uint64_t guest)
 /* ---- servers and volumes ------------------------------------------------- */
 
 /* A running one whose volumes are where every node reaches them, and that is
- * not on its way already. */
+ * not on its way already; who was given cells or devices of its node stays as
+ * long as it runs. */
 static bool is_movable(const struct view *v, const struct server *s)
 {
-    if (!migration_may_begin(s))
+    if (s->cells.n || s->devices.n || !migration_may_begin(s))
         return false;
     for (size_t i = 0; i < s->volumes.n; i++) {
         const struct volume *volume =
@@ -162,8 +163,12 @@ static void put_server(struct view *v, const struct server *s)
     struct request request;
     if (!s->node)
         return;
+    const struct node *n = snap_get(v->to, &kind_node, s->node);
+    struct placing at = { .host = fleet_find_host(v->fleet, s->node) };
     wish_of_placed_server(v, s, &request);
-    put_guest(v, &s->rec, s->node, &request, is_movable(v, s));
+    if (n)
+        assign_read(n, s, &at);
+    put_guest(v, &s->rec, at, &request, is_movable(v, s));
     set_use(v, s);
 }
 
@@ -173,8 +178,10 @@ static void put_move(struct view *v, const struct migration *m)
     struct request request;
     const struct server *s = snap_get(v->to, &kind_server, m->server_id);
     const char *node = s ? wish_of_move_beside(v, m, s, &request) : NULL;
+    struct placing at = { .host = FLEET_NOWHERE };
     if (node)
-        put_guest(v, &m->rec, node, &request, false);
+        at.host = fleet_find_host(v->fleet, node);
+    put_guest(v, &m->rec, at, &request, false);
 }
 
 static void put_volume(struct view *v, const struct volume *volume)
@@ -182,8 +189,9 @@ static void put_volume(struct view *v, const struct volume *volume)
     struct request request;
     if (!volume->node)
         return;
+    struct placing at = { .host = fleet_find_host(v->fleet, volume->node) };
     wish_of_placed_volume(volume, &request);
-    put_guest(v, &volume->rec, volume->node, &request, false);
+    put_guest(v, &volume->rec, at, &request, false);
 }
 
 static void on_guest(void *arg, const struct record *old,
@@ -264,164 +272,8 @@ static void on_volume(void *arg, const struct record *old,
     put_again(v, snap_by(v->to, &kind_server, "volumes.volume_id", any->id));
 }
 
-/* ---- hosts: what aggregates say ------------------------------------------ */
-
-static struct snap_iter aggregates_of(const struct view *v, const char *node)
-{
-    return snap_by(v->to, &kind_aggregate, "hosts", node);
-}
-
-/* Has it metadata `key` of which one value (they are a list) meets? */
-static bool aggregate_meets(const struct aggregate *a, const char *key,
-                            const char *wanted)
-{
-    const char *list = map_get(&a->metadata, key);
-    char one[256];
-    for (const char *p = list; p && *p; p += strcspn(p, ",")) {
-        p += strspn(p, ", ");
-        int n = (int)strcspn(p, ",");
-        while (n && p[n - 1] == ' ')
-            n--;
-        snprintf(one, sizeof(one), "%.*s", n, p);
-        if (extra_spec_meets(wanted, one))
-            return true;
-    }
-    return false;
-}
-
-/* Does the condition hold on the node?  Other traits are no conditions. */
-static bool holds(const struct view *v, const struct node *node,
-                  const char *condition)
-{
-    char key[256];
-    const char *wanted = strchr(condition, '=');
-    if (strncmp(condition, "aggregate:", 10) != 0 || !wanted)
-        return false;
-    snprintf(key, sizeof(key), "%.*s", (int)(wanted - condition - 10),
-             condition + 10);
-    struct snap_iter it = aggregates_of(v, node->rec.id);
-    for (const struct aggregate *a; (a = snap_next(&it));)
-        if (aggregate_meets(a, key, wanted + 1))
-            return true;
-    return false;
-}
-
-/* The smallest ratio that an aggregate of it gives, else `own`. */
-static double ratio(const struct view *v, const struct node *node,
-                    const char *key, double own, double otherwise)
-{
-    double least = 0;
-    struct snap_iter it = aggregates_of(v, node->rec.id);
-    for (const struct aggregate *a; (a = snap_next(&it));) {
-        const char *text = map_get(&a->metadata, key);
-        double n = text ? strtod(text, NULL) : 0;
-        if (n > 0 && (least <= 0 || n < least))
-            least = n;
-    }
-    return least > 0 ? least : own > 0 ? own : otherwise;
-}
-
-/* ---- hosts: facts -------------------------------------------------------- */
-
-static void add_trait(struct view *v, struct fleet_facts *facts,
-                      const char *name)
-{
-    int n = fleet_name(v->fleet, FLEET_NAME_TRAIT, name);
-    if (n > 0)
-        set_add(&facts->traits, (unsigned)n);
-}
-
-static void read_traits(struct view *v, const struct node *n,
-                        struct fleet_facts *facts)
-{
-    char name[80];
-    const struct fleet_names *traits = &v->fleet->names[FLEET_NAME_TRAIT];
-    add_trait(v, facts, "COMPUTE_NODE");
-    if (n->machine) {
-        snprintf(name, sizeof(name), "machine=%s", n->machine);
-        add_trait(v, facts, name);
-        snprintf(name, sizeof(name), "HW_ARCH_%s", n->machine);
-        for (char *p = name; *p; p++)
-            if (*p >= 'a' && *p <= 'z')
-                *p = (char)(*p - 'a' + 'A');
-        add_trait(v, facts, name);
-    }
-    for (size_t i = 0; i < n->traits.n; i++)
-        add_trait(v, facts, n->traits.v[i]);
-    for (uint32_t i = 1; i < traits->n; i++)
-        if (holds(v, n, traits->at[i]))
-            set_add(&facts->traits, i);
-}
-
-static void read_facts(struct view *v, const struct node *n,
-                       struct fleet_facts *facts)
-{
-    *facts = (struct fleet_facts){ .state = FLEET_DISABLED };
-    facts->state = n->health != HEALTH_UP          ? FLEET_DEAD
-                   : n->disabled || n->maintenance ? FLEET_DISABLED
-                   : placement_alive(n, v->now)    ? FLEET_UP
-                                                   : FLEET_DEAD;
-    facts->zone = (uint32_t)fleet_name(v->fleet, FLEET_NAME_ZONE,
-                                       placement_zone(v->to, n));
-    facts->rack =
-        (uint32_t)fleet_name(v->fleet, FLEET_NAME_RACK, n->rack ? n->rack : "");
-    /* More vCPUs than threads only make a guest slower. */
-    facts->largest_vcpu = (int32_t)(n->vcpus * 1000);
-    read_traits(v, n, facts);
-    struct snap_iter it = aggregates_of(v, n->rec.id);
-    for (const struct aggregate *a; (a = snap_next(&it));) {
-        int number = fleet_name(v->fleet, FLEET_NAME_AGGREGATE, a->rec.id);
-        if (number > 0)
-            set_add(&facts->aggregates, (unsigned)number);
-    }
-}
-
-/* ---- hosts: capacity ----------------------------------------------------- */
-
-static int32_t whole(double n)
-{
-    return n <= 0 ? 0 : n >= INT32_MAX ? INT32_MAX : (int32_t)n;
-}
-
-static void read_capacity(struct view *v, const struct node *n,
-                          int32_t out[FLEET_RESOURCES])
-{
-    double cpu = ratio(v, n, "cpu_allocation_ratio", n->cpu_overcommit,
-                       PLACEMENT_CPU_OVERCOMMIT);
-    double ram = ratio(v, n, "ram_allocation_ratio", n->ram_overcommit,
-                       PLACEMENT_RAM_OVERCOMMIT);
-    memset(out, 0, FLEET_RESOURCES * sizeof(*out));
-    out[FLEET_VCPU] = whole((double)n->vcpus * cpu * 1000);
-    out[FLEET_MEMORY] =
-        whole((double)n->ram_mb * ram - (double)n->ram_reserved_mb);
-    out[FLEET_DISK] = whole((double)n->disk_gb);
-    out[FLEET_VOLUMES] = whole((double)n->disk_gb * PLACEMENT_THIN);
-    for (size_t i = 0; i < n->resources.n; i++) {
-        const struct amount *a = LIST_AT(n->resources, struct amount, i);
-        int r = fleet_name(v->fleet, FLEET_NAME_RESOURCE, a->name);
-        if (r > FLEET_CUSTOM)
-            out[r] = whole((double)a->n);
-    }
-}
-
-static bool differs(const struct fleet *f, uint32_t host,
-                    const int32_t capacity[FLEET_RESOURCES])
-{
-    bool any = false;
-    for (int r = 0; r < FLEET_RESOURCES; r++)
-        any |= f->capacity[r][host] != capacity[r];
-    return any;
-}
-
-/* A host is one NUMA cell: its record tells of no others. */
-static void set_capacity(struct fleet *f, uint32_t host,
-                         const int32_t capacity[FLEET_RESOURCES])
-{
-    for (int r = 0; r < FLEET_RESOURCES; r++)
-        if (f->capacity[r][host] != capacity[r])
-            fleet_set_capacity(f, host, (enum fleet_resource)r, capacity[r]);
-    fleet_set_cells(f, host, 1, capacity[FLEET_VCPU], capacity[FLEET_MEMORY]);
-}
+/* ---- hosts ----------------------------------------------------------------
+ */
 
 static void put_all_of(struct view *v, const char *node)
 {
@@ -452,25 +304,42 @@ static bool same_facts(const struct fleet_facts *a, const struct fleet_facts *b)
            set_within(&b->aggregates, &a->aggregates);
 }
 
-static void refresh(struct view *v, const struct node *n)
+/* Are the cells and devices those that numbers meant until now? */
+static bool same_names(const struct node *a, const struct node *b)
+{
+    if (a->cells.n != b->cells.n || a->devices.n != b->devices.n)
+        return false;
+    for (size_t i = 0; i < a->cells.n; i++)
+        if (LIST_AT(a->cells, struct node_cell, i)->id !=
+            LIST_AT(b->cells, struct node_cell, i)->id)
+            return false;
+    for (size_t i = 0; i < a->devices.n; i++)
+        if (strcmp(LIST_AT(a->devices, struct node_device, i)->address,
+                   LIST_AT(b->devices, struct node_device, i)->address) != 0)
+            return false;
+    return true;
+}
+
+static void refresh(struct view *v, const struct node *n, bool renamed)
 {
     struct fleet *f = v->fleet;
     struct fleet_facts facts;
-    int32_t capacity[FLEET_RESOURCES];
+    struct host_capacity capacity;
+    struct host_source src = { f, v->to, v->now, &v->words };
     uint32_t host = fleet_find_host(f, n->rec.id);
     if (host == FLEET_NOWHERE)
         host = fleet_add_host(f, n->rec.id);
-    read_facts(v, n, &facts);
-    read_capacity(v, n, capacity);
+    host_facts(&src, n, &facts);
+    host_capacity(&src, n, &capacity);
     if (!same_facts(&facts, &f->hosts[host].facts))
         fleet_set_facts(f, host, &facts);
     int64_t death = n->seen + PLACEMENT_ALIVE_US;
     if (facts.state == FLEET_UP && death < v->next_death)
         v->next_death = death;
-    if (!differs(f, host, capacity))
+    if (!renamed && !host_differs(f, host, &capacity))
         return;
     forget_all_on(v, host);
-    set_capacity(f, host, capacity);
+    host_set(f, host, &capacity);
     if (v->snap) /* at first all guests come anyway */
         put_all_of(v, n->rec.id);
 }
@@ -480,7 +349,8 @@ static void on_node(void *arg, const struct record *old,
 {
     struct view *v = arg;
     if (now) {
-        refresh(v, (const struct node *)now);
+        const struct node *n = (const struct node *)now;
+        refresh(v, n, old && !same_names((const struct node *)old, n));
         return;
     }
     uint32_t host = fleet_find_host(v->fleet, old->id);
@@ -497,7 +367,7 @@ static void look_for_deaths(struct view *v, int64_t was)
     v->next_death = INT64_MAX;
     struct snap_iter it = snap_all(v->to, &kind_node);
     for (const struct node *n; (n = snap_next(&it));)
-        refresh(v, n);
+        refresh(v, n, false);
 }
 
 /* ---- aggregates, groups, the pool ---------------------------------------- */
@@ -507,7 +377,7 @@ static void refresh_named(struct view *v, const struct strs *nodes)
     for (size_t i = 0; i < nodes->n; i++) {
         const struct node *n = snap_get(v->to, &kind_node, nodes->v[i]);
         if (n)
-            refresh(v, n);
+            refresh(v, n, false);
     }
 }
 
@@ -586,6 +456,7 @@ static void look_for_words(struct view *v)
     uint32_t n = 0;
     for (int k = 0; k < FLEET_NAME_KINDS; k++)
         n += v->fleet->names[k].n;
+    n += v->words.n;
     if (v->snap && n != v->n_words)
         put_again(v, snap_all(v->to, &kind_server));
     v->n_words = n;
@@ -665,6 +536,7 @@ void view_free(struct view *v)
     for (uint32_t i = 0; i < v->n_guests; i++)
         if (v->guests[i].kind)
             free(v->guests[i].id);
+    device_words_free(&v->words);
     free(v->guests);
     map64_free(&v->slots);
     reserve_free(v->reserve);
@@ -732,6 +604,18 @@ int view_known(struct view *v, enum fleet_name kind, const char *name)
     return -1;
 }
 
+bool view_device(const struct view *v, const char *name, uint8_t *kind,
+                 uint64_t *models)
+{
+    const struct device_word *w =
+        device_words_find(v->origin ? &v->origin->words : &v->words, name);
+    if (!w)
+        return false;
+    *kind = w->kind;
+    *models = w->models;
+    return true;
+}
+
 int view_condition(struct view *v, const char *name)
 {
     int n = view_known(v, FLEET_NAME_TRAIT, name);
@@ -740,9 +624,10 @@ int view_condition(struct view *v, const char *name)
     n = fleet_name(v->fleet, FLEET_NAME_TRAIT, name);
     if (n < 0)
         return -1;
+    struct host_source src = { v->fleet, v->to, v->now, &v->words };
     struct snap_iter it = snap_all(v->to, &kind_node);
     for (const struct node *node; (node = snap_next(&it));)
-        if (holds(v, node, name))
-            refresh(v, node);
+        if (host_holds(&src, node, name))
+            refresh(v, node, false);
     return n;
 }

@@ -7,7 +7,8 @@
  * an older snapshot works as well.  What follows is the same as a view that
  * was filled from nothing (tests/unit/test_view.c compares).
  *
- *   node          a host: capacity with overcommit less reserve, state, rack
+ *   node          a host: capacity with overcommit less reserve, state, rack,
+ *                 NUMA cells, devices
  *   aggregate     zone (availability_zone), overcommit
  *                 (cpu_allocation_ratio, ram_allocation_ratio), tenants it is
  *                 kept for (filter_tenant_id*), metadata for conditions
@@ -83,6 +84,12 @@ void view_unhide(struct view *v, const struct record *server);
 /* The number of a name that is known, or -1: what is asked for by those who
  * may make names up. */
 int view_known(struct view *v, enum fleet_name kind, const char *name);
+/* Devices by a name: a class ("GPU"), a model ("10de:20b0"), what an operator
+ * calls them, or the resource class that Placement gives them
+ * ("CUSTOM_PCI_10DE_20B0", "PGPU"); letters' case does not count.  False: no
+ * node has had such. */
+bool view_device(const struct view *v, const char *name, uint8_t *kind,
+                 uint64_t *models);
 /* The trait that stands for a condition, made if need be; -1: there are too
  * many. */
 int view_condition(struct view *v, const char *name);

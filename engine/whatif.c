@@ -120,6 +120,8 @@ static void add_like(struct trial *t, uint32_t like, const char *name)
     if (from->n_cells)
         fleet_set_cells(f, host, from->n_cells, from->cells[0].vcpu,
                         from->cells[0].memory);
+    for (unsigned i = 0; i < from->n_cells; i++)
+        fleet_set_cell(f, host, i, &f->hosts[like].cells[i]);
     for (int i = 0; i < from->n_devices; i++)
         fleet_add_device(f, host, from->devices[i].kind, from->devices[i].model,
                          from->devices[i].cell);

@@ -1,7 +1,7 @@
 #include "engine/wish.h"
 
 #include "common/alloc.h"
-#include "engine/extra_spec.h"
+#include "model/shape.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -109,6 +109,35 @@ static void read_aggregate_spec(struct reading *in, const char *key,
     read_condition(in, name);
 }
 
+/* One more kind of device; `must`: also when no node has had such.  What is
+ * beyond the rows counts as what nobody has. */
+static bool add_device(struct reading *in, const char *name, int64_t count,
+                       bool must)
+{
+    struct request_device *want = in->w->request.demand.devices;
+    struct request_device one = {
+        .kind = VIEW_NOBODY,
+        .count = (uint8_t)(count < 1               ? 1
+                           : count > FLEET_DEVICES ? FLEET_DEVICES + 1
+                                                   : count),
+        .thousandths = THOUSAND,
+    };
+    int i = 0;
+    bool known = view_device(in->v, name, &one.kind, &one.models);
+    if (!known && !must)
+        return false;
+    while (i < REQUEST_DEVICES && want[i].count)
+        i++;
+    if (!known || i == REQUEST_DEVICES)
+        note_nobody(in->w, name);
+    if (i == REQUEST_DEVICES) {
+        one.kind = VIEW_NOBODY;
+        i--;
+    }
+    want[i] = one;
+    return true;
+}
+
 static void read_resource(struct reading *in, const char *class_,
                           const char *text)
 {
@@ -126,46 +155,34 @@ static void read_resource(struct reading *in, const char *class_,
             need[fixed[i].resource] = amount(n * fixed[i].factor);
             return;
         }
+    if (n > 0 && add_device(in, class_, n, false))
+        return;
     if (n > 0)
         need[known_or_nobody(in, FLEET_NAME_RESOURCE, class_, FLEET_CUSTOM)] =
             amount(n);
 }
 
-static void read_cells(struct reading *in, const char *rest, const char *text)
+/* "alias:2,other": so many of them; a name may hold a colon itself. */
+static void read_devices(struct reading *in, const char *rest, const char *text)
 {
-    long n = strtol(text, NULL, 10);
-    in->w->request.demand.cells = (uint16_t)(n < 0             ? 0
-                                             : n > FLEET_CELLS ? FLEET_CELLS + 1
-                                                               : n);
-}
-
-static void read_pages(struct reading *in, const char *rest, const char *text)
-{
-    if (extra_spec_page_kib(text) != 0)
-        in->w->request.demand.need[FLEET_HUGEPAGES] =
-            amount(in->server->ram_mb);
-}
-
-/* "alias:2": so many of them. */
-static void read_device(struct reading *in, const char *rest, const char *text)
-{
-    struct request_device *want = in->w->request.demand.devices;
     char name[64];
-    const char *colon = strchr(text, ':');
-    int len = colon ? (int)(colon - text) : (int)strlen(text);
-    long count = colon ? strtol(colon + 1, NULL, 10) : 1;
-    int i = 0;
-    snprintf(name, sizeof(name), "%.*s", len, text);
-    while (i < REQUEST_DEVICES - 1 && want[i].count)
-        i++;
-    want[i] = (struct request_device){
-        .kind =
-            (uint8_t)known_or_nobody(in, FLEET_NAME_DEVICE, name, VIEW_NOBODY),
-        .count = (uint8_t)(count < 1               ? 1
-                           : count > FLEET_DEVICES ? FLEET_DEVICES + 1
-                                                   : count),
-        .thousandths = 1000,
-    };
+    for (const char *p = text; *p; p += strcspn(p, ",")) {
+        p += strspn(p, ", ");
+        size_t len = strcspn(p, ",");
+        const char *colon = memrchr(p, ':', len);
+        char *end = NULL;
+        long count = colon ? strtol(colon + 1, &end, 10) : 1;
+        if (colon && end == p + len)
+            len = (size_t)(colon - p);
+        snprintf(name, sizeof(name), "%.*s", (int)len, p);
+        if (*name)
+            add_device(in, name, count, true);
+    }
+}
+
+static void read_profile(struct reading *in, const char *rest, const char *text)
+{
+    add_device(in, text, 1, true);
 }
 
 static void read_policy(struct reading *in, const char *rest, const char *text)
@@ -185,10 +202,8 @@ static const struct {
     { "trait:", read_trait },
     { "resources:", read_resource },
     { "aggregate_instance_extra_specs:", read_aggregate_spec },
-    { "hw:numa_nodes", read_cells },
-    { "hw:mem_page_size", read_pages },
-    { "pci_passthrough:alias", read_device },
-    { "accel:device_profile", read_device },
+    { "pci_passthrough:alias", read_devices },
+    { "accel:device_profile", read_profile },
     { "cairn:placement", read_policy },
 };
 
@@ -278,8 +293,35 @@ static void read_zone(struct reading *in, const char *zone)
     in->w->request.demand.zone = n < 0 ? UINT32_MAX : (uint32_t)n;
 }
 
-/* What holds for a server for as long as it lives. */
-static void read_lasting(struct reading *in)
+/* Memory in huge pages is none of the ordinary one, a CPU of its own none of
+ * those that are shared. */
+static void take_instead(int32_t *need, enum fleet_resource from,
+                         enum fleet_resource to, int32_t n)
+{
+    need[from] = 0;
+    need[to] = n;
+}
+
+static bool read_shape(struct reading *in, struct error *err)
+{
+    const struct server *s = in->server;
+    struct demand *d = &in->w->request.demand;
+    struct shape shape;
+    bool ok = shape_of_server(s, &shape, err);
+    d->cells = (uint16_t)shape.cells;
+    if (shape.page_kib)
+        take_instead(d->need, FLEET_MEMORY,
+                     shape.page_kib == SHAPE_GIGA_KIB ? FLEET_GIGAPAGES
+                                                      : FLEET_HUGEPAGES,
+                     amount(s->ram_mb));
+    if (shape.pinned)
+        take_instead(d->need, FLEET_VCPU, FLEET_PCPU, amount(s->vcpus));
+    return ok;
+}
+
+/* What holds for a server for as long as it lives.  False: its shape makes no
+ * sense; all else is read. */
+static bool read_lasting(struct reading *in, struct error *err)
 {
     const struct server *s = in->server;
     struct demand *d = &in->w->request.demand;
@@ -293,6 +335,7 @@ static void read_lasting(struct reading *in)
     read_tenant(in, s->project_id);
     read_group(in);
     read_zone(in, s->requested_zone);
+    return read_shape(in, err);
 }
 
 void wish_of_placed_server(struct view *v, const struct server *server,
@@ -300,7 +343,8 @@ void wish_of_placed_server(struct view *v, const struct server *server,
 {
     struct wish w = { .request = { { { 0 } } } };
     struct reading in = { v, server, &w };
-    read_lasting(&in);
+    struct error err;
+    read_lasting(&in, &err);
     *out = w.request;
 }
 
@@ -417,8 +461,7 @@ bool wish_of_server(struct view *v, const struct server *server,
     struct reading in = { v, server, out };
     *out = (struct wish){ .host = server->requested_host };
     out->lists = xcalloc((size_t)2 * HINTED_MAX + 1, sizeof(*out->lists));
-    read_lasting(&in);
-    if (!read_volumes(&in, err))
+    if (!read_lasting(&in, err) || !read_volumes(&in, err))
         return false;
     bind(&in);
     read_hints(&in);

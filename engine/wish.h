@@ -5,10 +5,12 @@
  *   vcpus, ram_mb, disk     what the machine must have; `resources:CLASS=N`
  *                           in the flavor overrides them or adds others
  *   trait:X                 required or forbidden, by flavor or image
- *   hw:numa_nodes           cells
- *   hw:mem_page_size        huge pages, when larger than 4 KiB
- *   pci_passthrough:alias, accel:device_profile
- *                           devices by that name (no node has any yet)
+ *   hw:numa_nodes, hw:mem_page_size, hw:cpu_policy
+ *                           cells, huge pages, CPUs of its own (model/shape.h)
+ *   pci_passthrough:alias=NAME:N,..  and resources:CLASS=N where CLASS is one
+ *                           of devices: that many of them, see view_device;
+ *                           each such wish is a row of demand.devices, in the
+ *                           order of the flavor's specs
  *   aggregate_instance_extra_specs:KEY   a condition, see view.h
  *   cairn:placement         spread | pack | fragmentation
  *   hw_architecture         of the image: a condition on the machine

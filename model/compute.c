@@ -136,6 +136,27 @@ static const struct field server_port_fields[] = {
 static const struct schema server_port_schema = { sizeof(struct server_port),
                                                   server_port_fields };
 
+#define T struct server_cell
+static const struct field server_cell_fields[] = {
+    FIELD(T, cell, F_INT),
+    FIELD(T, cpus, F_STR),
+    FIELD_END,
+};
+#undef T
+static const struct schema server_cell_schema = { sizeof(struct server_cell),
+                                                  server_cell_fields };
+
+#define T struct server_device
+static const struct field server_device_fields[] = {
+    FIELD(T, address, F_STR),
+    FIELD(T, row, F_INT),
+    FIELD_END,
+};
+#undef T
+static const struct schema server_device_schema = {
+    sizeof(struct server_device), server_device_fields
+};
+
 #define T struct server_event
 static const struct field server_event_fields[] = {
     FIELD(T, action, F_STR),  FIELD(T, request_id, F_STR),
@@ -182,6 +203,7 @@ static const struct field server_fields[] = {
     FIELD(T, scheduler_hints, F_JSON),
     FIELD(T, reservation_id, F_STR),
     FIELD(T, launch_index, F_INT),
+    FIELD(T, min_count, F_INT),
     FIELD_E(T, goal, server_goal_names),
     FIELD(T, reboot, F_INT),
     FIELD_E(T, reboot_type, reboot_type_names),
@@ -192,6 +214,8 @@ static const struct field server_fields[] = {
     FIELD(T, zone, F_STR),
     FIELD(T, generation, F_INT),
     FIELD(T, stranded, F_BOOL),
+    FIELD_L(T, cells, server_cell_schema),
+    FIELD_L(T, devices, server_device_schema),
     FIELD_E(T, vm_state, vm_state_names),
     FIELD_E(T, task_state, task_state_names),
     FIELD(T, power_state, F_INT),
@@ -213,7 +237,8 @@ static const struct field server_fields[] = {
 #undef T
 KIND(kind_server, KIND_SERVER, "server", struct server, server_fields,
      INDEXES({ "project_id" }, { "node" }, { "image_id" },
-             { "server_group_id" }, { "volumes.volume_id" }));
+             { "server_group_id" }, { "reservation_id" },
+             { "volumes.volume_id" }));
 
 #define T struct disk
 static const struct field disk_fields[] = {

@@ -172,6 +172,22 @@ struct server_port {
     bool delete_on_termination; /* made by nova for this server */
 };
 
+/* What of its node a server was given beyond mere amounts: written in the
+ * transaction that places it.  Guest cell i sits on the node's cell `cell`;
+ * `cpus` ("4-7,12") are the host CPUs that are this guest's alone, NULL: it
+ * shares those of the cell. */
+struct server_cell {
+    int64_t cell; /* the node's: node_cell.id */
+    const char *cpus;
+};
+
+/* A device of the node (node_device.address), for the flavor's wish number
+ * `row` (counted in the order in which wish.h reads them). */
+struct server_device {
+    const char *address;
+    int64_t row;
+};
+
 struct server_file { /* injected through the config drive */
     const char *path;
     const char *contents; /* base64 */
@@ -225,6 +241,9 @@ struct server {
     const char *scheduler_hints; /* JSON text, as given */
     const char *reservation_id;
     int64_t launch_index;
+    /* Made by one request with others of its reservation_id: so many of them
+     * at least, or none.  0: made alone. */
+    int64_t min_count;
 
     /* What should be. */
     int goal;            /* enum server_goal */
@@ -241,6 +260,8 @@ struct server {
      * another one, or there again (engine/recovery.h). */
     int64_t generation;
     bool stranded;           /* ERROR: its node has failed; starts with it */
+    struct list cells;   /* struct server_cell; none: it floats */
+    struct list devices; /* struct server_device */
     int vm_state;            /* enum vm_state */
     int task_state;          /* enum task_state */
     int64_t power_state;     /* enum power_state */

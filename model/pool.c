@@ -46,6 +46,40 @@ static const struct field amount_fields[] = {
 static const struct schema amount_schema = { sizeof(struct amount),
                                              amount_fields };
 
+#define T struct node_pages
+static const struct field node_pages_fields[] = {
+    FIELD(T, kib, F_INT),
+    FIELD(T, count, F_INT),
+    FIELD_END,
+};
+#undef T
+static const struct schema node_pages_schema = { sizeof(struct node_pages),
+                                                 node_pages_fields };
+
+#define T struct node_cell
+static const struct field node_cell_fields[] = {
+    FIELD(T, id, F_INT),        FIELD(T, cpus, F_STR),
+    FIELD(T, ram_mb, F_INT),    FIELD_L(T, pages, node_pages_schema),
+    FIELD(T, distances, F_STR), FIELD_END,
+};
+#undef T
+static const struct schema node_cell_schema = { sizeof(struct node_cell),
+                                                node_cell_fields };
+
+#define T struct node_device
+static const struct field node_device_fields[] = {
+    FIELD(T, address, F_STR),
+    { "class", F_STR, offsetof(T, class_), 0, NULL, NULL },
+    FIELD(T, model, F_STR),
+    FIELD(T, name, F_STR),
+    FIELD(T, text, F_STR),
+    FIELD(T, cell, F_INT),
+    FIELD_END,
+};
+#undef T
+static const struct schema node_device_schema = { sizeof(struct node_device),
+                                                  node_device_fields };
+
 #define T struct node
 static const struct field node_fields[] = {
     FIELD(T, hypervisor_id, F_STR),
@@ -60,6 +94,9 @@ static const struct field node_fields[] = {
     FIELD(T, ram_mb, F_INT),
     FIELD(T, ram_reserved_mb, F_INT),
     FIELD(T, disk_gb, F_INT),
+    FIELD_L(T, cells, node_cell_schema),
+    FIELD_L(T, devices, node_device_schema),
+    FIELD(T, pinned_cpus, F_STR),
     FIELD(T, cpu_overcommit, F_REAL),
     FIELD(T, ram_overcommit, F_REAL),
     FIELD(T, rack, F_STR),

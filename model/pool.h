@@ -47,6 +47,31 @@ enum node_health {
 };
 extern const char *const node_health_names[]; /* "up" .. */
 
+/* Huge pages of one size that a cell keeps for guests. */
+struct node_pages {
+    int64_t kib; /* of a page: 2048, 1048576 */
+    int64_t count;
+};
+
+/* A NUMA cell of the machine. */
+struct node_cell {
+    int64_t id;       /* the kernel's number */
+    const char *cpus; /* online ones: "0-3,8-11" */
+    int64_t ram_mb;
+    struct list pages;     /* struct node_pages */
+    const char *distances; /* to each cell, in their order: "10,21" */
+};
+
+/* A device that may be given to a guest as a whole. */
+struct node_device {
+    const char *address; /* PCI: "0000:3b:00.0"; mdev: its UUID */
+    const char *class_;  /* "GPU", "NIC", "NVME", "VGPU" .. , by PCI class */
+    const char *model;   /* "10de:20b0"; of an mdev its type */
+    const char *name;    /* what the operator calls it, or NULL */
+    const char *text;    /* vendor and product in words, for people */
+    int64_t cell;        /* node_cell.id, -1: not known */
+};
+
 /* id = node name */
 struct node {
     struct record rec;
@@ -62,7 +87,10 @@ struct node {
     int64_t ram_mb;
     int64_t ram_reserved_mb;
     int64_t disk_gb;
-    double cpu_overcommit; /* vCPU per thread */
+    struct list cells;       /* struct node_cell, by id */
+    struct list devices;     /* struct node_device, by address */
+    const char *pinned_cpus; /* kept for guests of their own: "4-31" */
+    double cpu_overcommit;   /* vCPU per thread */
     double ram_overcommit;
     /* Set by the operator. */
     const char *rack;      /* failure domain between node and zone */
