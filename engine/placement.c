@@ -3,6 +3,8 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "engine/admit.h"
+#include "engine/assign.h"
+#include "engine/batch.h"
 #include "engine/explain.h"
 #include "engine/remedy.h"
 
@@ -17,6 +19,12 @@
  * beyond, a good one names only the candidates. */
 #define LOOK_AT_ALL 1024
 
+/* CPUs that answers since the last placer_forget have for their own. */
+struct held_cpus {
+    uint32_t host;
+    struct cpus cpus;
+};
+
 /* Guests that are held; those of the view count from 1. */
 #define HELD_IDS (UINT64_C(1) << 61)
 
@@ -26,6 +34,8 @@ struct placer {
     struct request last; /* the last one that found a place: demand and group */
     struct placing last_at;
     uint64_t held; /* HELD_IDS + 1 .. HELD_IDS + held */
+    struct held_cpus *cpus;
+    size_t n_cpus;
 };
 
 /* ---- nodes --------------------------------------------------------------- */
@@ -175,23 +185,34 @@ static bool is_nowhere(const struct wish *w)
     return w->request.allowed.n && w->request.allowed.at[0] == FLEET_NOWHERE;
 }
 
+static const struct node *node_at(const struct placer *p, uint32_t host)
+{
+    return snap_get(view_snapshot(p->view), &kind_node,
+                    view_fleet(p->view)->hosts[host].name);
+}
+
+static void take(struct placer *p, const struct wish *w,
+                 const struct placing *at, const char **node,
+                 struct decision *why)
+{
+    *node = node_at(p, at->host)->rec.id;
+    p->last = (struct request){
+        .demand = w->request.demand,
+        .group = w->request.group,
+        .priority = w->request.priority,
+    };
+    p->last_at = *at;
+    if (why)
+        put_down(p, w, *node, why);
+}
+
 static bool decide(struct placer *p, const struct wish *w, const char *what,
                    const char **node, struct decision *why, struct error *err)
 {
     struct placing at;
     if (is_nowhere(w) || !admit(p->view, p->chooser, &w->request, &at))
         return none_fits(p, w, what, why, err);
-    const struct node *n = snap_get(view_snapshot(p->view), &kind_node,
-                                    view_fleet(p->view)->hosts[at.host].name);
-    *node = n->rec.id;
-    p->last = (struct request){
-        .demand = w->request.demand,
-        .group = w->request.group,
-        .priority = w->request.priority,
-    };
-    p->last_at = at;
-    if (why)
-        put_down(p, w, *node, why);
+    take(p, w, &at, node, why);
     return true;
 }
 
@@ -244,7 +265,135 @@ void placer_forget(struct placer *p)
 {
     for (; p->held; p->held--)
         fleet_remove(view_fleet(p->view), HELD_IDS + p->held);
+    p->n_cpus = 0;
 }
+
+/* ---- several together ---------------------------------------------------- */
+
+/* Where the batch would have one, by all rules and the reserve, now that
+ * those before are there; else wherever there is room. */
+static bool settle(struct placer *p, const struct wish *w,
+                   const struct placing *planned, struct placed *out)
+{
+    struct fit_rules rules;
+    struct placing at;
+    int32_t score;
+    fit_rules(view_fleet(p->view), &w->request, &rules);
+    if (planned->host != FLEET_NOWHERE &&
+        fit_host(view_fleet(p->view), &rules, planned->host, &at, &score) ==
+            FIT_OK &&
+        view_bears(p->view, &w->request, &at, NULL)) {
+        take(p, w, &at, &out->node, out->why);
+    } else if (!decide(p, w, out->server->rec.id, &out->node, out->why,
+                       &out->err)) {
+        return false;
+    }
+    out->at = p->last_at;
+    placer_hold(p);
+    return true;
+}
+
+static uint32_t settle_all(struct placer *p, const struct wish *wishes,
+                           const struct batch *b, struct placed *of)
+{
+    uint32_t placed = 0;
+    for (uint32_t i = 0; i < b->n; i++)
+        placed += settle(p, &wishes[i], &b->places[i], &of[i]);
+    return placed;
+}
+
+/* Too few: none of them stays, for the reason of one that found no place. */
+static void give_up(struct placer *p, struct placed *of, uint32_t n,
+                    uint32_t placed)
+{
+    const struct error *first = NULL;
+    struct error why;
+    placer_forget(p);
+    for (uint32_t i = 0; i < n; i++)
+        if (!first && of[i].err.code)
+            first = &of[i].err;
+    error_copy(&why, first);
+    for (uint32_t i = 0; i < n; i++) {
+        of[i].node = NULL;
+        error_copy(&of[i].err, &why);
+        if (placed)
+            error_prefix(&of[i].err, "%u of %u servers would have a place",
+                         placed, n);
+    }
+}
+
+/* The wishes of all; false: one of them makes no sense, and so none of this
+ * request does. */
+static bool read_wishes(struct placer *p, struct placed *of, uint32_t n,
+                        struct wish *wishes, struct request *requests)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < n; i++) {
+        ok &= wish_of_server(p->view, of[i].server, &wishes[i], &of[i].err);
+        requests[i] = wishes[i].request;
+    }
+    return ok;
+}
+
+uint32_t placer_servers(struct placer *p, struct snapshot *s, struct placed *of,
+                        uint32_t n, uint32_t least, int64_t now)
+{
+    _autofree_ struct wish *wishes = xcalloc(n, sizeof(*wishes));
+    _autofree_ struct request *requests = xcalloc(n, sizeof(*requests));
+    _autofree_ struct placing *places = xcalloc(n, sizeof(*places));
+    struct batch b = { .requests = requests, .places = places, .n = n };
+    uint32_t placed = 0;
+    view_follow(p->view, s, now);
+    for (uint32_t i = 0; i < n; i++)
+        begin_reasons(of[i].why, s, of[i].server, now);
+    if (read_wishes(p, of, n, wishes, requests)) {
+        batch_choose(p->chooser, view_fleet(p->view), &b);
+        placed = settle_all(p, wishes, &b, of);
+    }
+    if (placed < least) {
+        give_up(p, of, n, placed);
+        placed = 0;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        wish_free(&wishes[i]);
+    return placed;
+}
+
+/* ---- writing answers down ------------------------------------------------ */
+
+const struct placing *placer_last(const struct placer *p)
+{
+    return &p->last_at;
+}
+
+static void hold_cpus(struct placer *p, uint32_t host, const struct server *s)
+{
+    struct held_cpus held = { .host = host };
+    assign_cpus(s, &held.cpus);
+    if (!cpus_count(&held.cpus))
+        return;
+    p->cpus = xrealloc(p->cpus, (p->n_cpus + 1) * sizeof(*p->cpus));
+    p->cpus[p->n_cpus++] = held;
+}
+
+bool placer_write(struct placer *p, const struct placing *at,
+                  struct server *draft)
+{
+    const struct node *n = node_at(p, at->host);
+    struct cpus taken = { { 0 } };
+    draft->node = rec_str(draft, n->rec.id);
+    draft->zone = rec_str(draft, placement_zone(view_snapshot(p->view), n));
+    if (at->cells) /* else it has none for itself */
+        assign_taken(view_snapshot(p->view), n->rec.id, draft, &taken);
+    for (size_t i = 0; i < p->n_cpus; i++)
+        if (p->cpus[i].host == at->host)
+            cpus_join(&taken, &p->cpus[i].cpus);
+    bool ok = assign_write(n, at, &taken, draft);
+    hold_cpus(p, at->host, draft);
+    return ok;
+}
+
+/* ---- volumes ------------------------------------------------------------- */
 
 bool placer_volume(struct placer *p, struct snapshot *s,
                    const struct volume *volume, int64_t now, const char **node,
@@ -272,5 +421,6 @@ void placer_free(struct placer *p)
         return;
     chooser_free(p->chooser);
     view_free(p->view);
+    free(p->cpus);
     free(p);
 }

@@ -18,6 +18,7 @@
 
 #include "common/buf.h"
 #include "common/env.h"
+#include "engine/request.h"
 #include "model/compute.h"
 #include "model/decision.h"
 #include "model/migration.h"
@@ -65,6 +66,28 @@ bool placer_move(struct placer *p, struct snapshot *s,
  * placer_forget: for several decisions that are committed together. */
 void placer_hold(struct placer *p);
 void placer_forget(struct placer *p);
+
+/* Servers of one request, placed together: at least `least` of them or none,
+ * better than one after another (batch.h). */
+struct placed {
+    const struct server *server; /* in; all else is the answer */
+    struct decision *why;        /* in; NULL: not wanted */
+    const char *node;            /* borrowed from the snapshot; NULL: none */
+    struct placing at;
+    struct error err; /* without a node */
+};
+/* How many have a place.  They count as taken until placer_forget.  Fewer
+ * than `least`: none has, and all have the error of one that found none. */
+uint32_t placer_servers(struct placer *p, struct snapshot *s, struct placed *of,
+                        uint32_t n, uint32_t least, int64_t now);
+
+/* Where the last answer of placer_server is. */
+const struct placing *placer_last(const struct placer *p);
+/* Writes an answer into the draft of the server it is of: node, zone, cells,
+ * devices, CPUs of its own, which count as taken until placer_forget.
+ * False: the node does not have the CPUs. */
+bool placer_write(struct placer *p, const struct placing *at,
+                  struct server *draft);
 /* The same for a volume of its own; one made from a snapshot or another
  * volume goes to their node. */
 bool placer_volume(struct placer *p, struct snapshot *s,

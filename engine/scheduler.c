@@ -19,6 +19,10 @@
 #define BATCH_OPS   (STORE_OPS_MAX / 2)
 #define BATCH_BYTES (STORE_TXN_MAX / 2)
 
+/* Servers of one request: more than the API lets through. */
+#define TOGETHER      64
+#define REASONS_BYTES 16384 /* more than those of one server take */
+
 struct scheduler {
     struct scheduler_config c;
     struct placer *placer;
@@ -96,25 +100,25 @@ static void place_disks(struct deciding *d, const struct server *server,
     }
 }
 
-static void place(struct deciding *d, const struct server *server,
-                  const char *node, const struct decision *why)
+/* False: what it was to have of the node is not there any more. */
+static bool place(struct deciding *d, const struct server *server,
+                  const char *node, const struct placing *at)
 {
-    const struct node *n = snap_get(d->snap, &kind_node, node);
     _autorecord_ struct server *draft = record_copy(server);
-    draft->node = rec_str(draft, node);
-    draft->zone = rec_str(draft, placement_zone(d->snap, n));
+    if (!placer_write(d->s->placer, at, draft))
+        return false;
     draft->task_state = TASK_SPAWNING;
     draft->updated = d->now;
-    txn_change_record(&d->txn, why);
-    txn_expect_record(&d->txn, n);
+    txn_expect_record(&d->txn, snap_get(d->snap, &kind_node, node));
     txn_change_record(&d->txn, draft);
     place_disks(d, server, node);
     place_volumes(d, server, node);
     place_ports(d, server, node);
+    return true;
 }
 
-static enum reconcile_verdict fail(struct deciding *d,
-                                   const struct server *server, const char *why)
+static void fail(struct deciding *d, const struct server *server,
+                 const char *why)
 {
     _autorecord_ struct server *draft = record_copy(server);
     draft->vm_state = VM_ERROR;
@@ -123,7 +127,7 @@ static enum reconcile_verdict fail(struct deciding *d,
     draft->fault_code = 500;
     draft->fault_at = draft->updated = d->now;
     txn_change_record(&d->txn, draft);
-    return commit(d);
+    log_limited(LOG_WARN, LOG_NAME, "server %s: %s", server->rec.id, why);
 }
 
 /* Nodes that have not had the time to say that they live are waited for. */
@@ -157,13 +161,18 @@ static bool collect(void *arg, const char *key)
     return d->n_others < BATCH;
 }
 
+static bool waits(const struct server *s)
+{
+    return !s->node && s->goal != GOAL_DELETED && s->vm_state == VM_BUILDING;
+}
+
 /* Those whose place may hang on another server of the batch by more than
  * room and group have their turn when that one is in its place. */
 static bool may_join(const struct deciding *d, const struct server *s)
 {
-    if (!s || s->node || s->goal == GOAL_DELETED || s->vm_state != VM_BUILDING)
+    if (!s || !waits(s))
         return false;
-    return !s->volumes.n &&
+    return !s->volumes.n && !s->min_count &&
            (!s->scheduler_hints || !strstr(s->scheduler_hints, "_host")) &&
            d->txn.n_compares + d->txn.n_writes < BATCH_OPS &&
            d->txn.bytes < BATCH_BYTES;
@@ -175,9 +184,11 @@ static bool join(struct deciding *d, const struct server *server)
     const char *node;
     struct error err = { 0 };
     _autorecord_ struct decision *why = new_reasons(d, server);
-    if (!placer_server(d->s->placer, d->snap, server, d->now, &node, why, &err))
+    if (!placer_server(d->s->placer, d->snap, server, d->now, &node, why,
+                       &err) ||
+        !place(d, server, node, placer_last(d->s->placer)))
         return false;
-    place(d, server, node, why);
+    txn_change_record(&d->txn, why);
     placer_hold(d->s->placer);
     return true;
 }
@@ -204,6 +215,72 @@ static enum reconcile_verdict commit_with_others(struct deciding *d)
     return verdict;
 }
 
+/* ---- those of one request ------------------------------------------------ */
+
+/* What is left of the request `first` is of. */
+struct together {
+    struct placed of[TOGETHER];
+    uint32_t n;
+    int64_t least; /* of them that must find a place */
+};
+
+static void gather(struct deciding *d, const struct server *first,
+                   struct together *t)
+{
+    struct snap_iter it =
+        snap_by(d->snap, &kind_server, "reservation_id", first->reservation_id);
+    *t = (struct together){ .least = first->min_count };
+    for (const struct server *s; (s = snap_next(&it));) {
+        t->least -= s->node != NULL;
+        if (waits(s) && t->n < TOGETHER)
+            t->of[t->n++] =
+                (struct placed){ .server = s, .why = new_reasons(d, s) };
+    }
+    t->least = t->least < 0 ? 0 : t->least > t->n ? t->n : t->least;
+}
+
+static bool place_together(struct deciding *d, const struct together *t)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        const struct placed *p = &t->of[i];
+        if (!p->node)
+            fail(d, p->server, p->err.text);
+        else if (!place(d, p->server, p->node, &p->at))
+            return false;
+    }
+    for (uint32_t i = 0; i < t->n; i++)
+        if (d->txn.bytes + REASONS_BYTES < STORE_TXN_MAX)
+            txn_change_record(&d->txn, t->of[i].why);
+    return true;
+}
+
+static bool any_worth_waiting(const struct scheduler *s,
+                              const struct together *t)
+{
+    for (uint32_t i = 0; i < t->n; i++)
+        if (!t->of[i].node && worth_waiting(s, &t->of[i].err))
+            return true;
+    return false;
+}
+
+static enum reconcile_verdict decide_together(struct deciding *d,
+                                              const struct server *first)
+{
+    struct placer *placer = d->s->placer;
+    _autofree_ struct together *t = xcalloc(1, sizeof(*t));
+    enum reconcile_verdict verdict = RECONCILE_AGAIN;
+    gather(d, first, t);
+    placer_servers(placer, d->snap, t->of, t->n, (uint32_t)t->least, d->now);
+    placement_guard(&d->txn, d->snap);
+    *d->delay_us = SILENT_US;
+    if (!any_worth_waiting(d->s, t) && place_together(d, t))
+        verdict = commit(d);
+    placer_forget(placer);
+    for (uint32_t i = 0; i < t->n; i++)
+        record_unref(t->of[i].why);
+    return verdict;
+}
+
 /* ---- a decision ---------------------------------------------------------- */
 
 static enum reconcile_verdict decide_server(struct deciding *d,
@@ -211,6 +288,8 @@ static enum reconcile_verdict decide_server(struct deciding *d,
 {
     const char *node;
     struct error err = { 0 };
+    if (server->min_count)
+        return decide_together(d, server);
     _autorecord_ struct decision *why = new_reasons(d, server);
     bool placed =
         placer_server(d->s->placer, d->snap, server, d->now, &node, why, &err);
@@ -218,14 +297,17 @@ static enum reconcile_verdict decide_server(struct deciding *d,
         *d->delay_us = SILENT_US;
         return RECONCILE_AGAIN;
     }
+    txn_change_record(&d->txn, why);
     if (placed) {
         placement_guard(&d->txn, d->snap);
-        place(d, server, node, why);
-        return commit_with_others(d);
+        if (place(d, server, node, placer_last(d->s->placer)))
+            return commit_with_others(d);
+        placer_forget(d->s->placer);
+        *d->delay_us = SILENT_US; /* the node says something else by then */
+        return RECONCILE_AGAIN;
     }
-    txn_change_record(&d->txn, why);
-    log_limited(LOG_WARN, LOG_NAME, "server %s: %s", server->rec.id, err.text);
-    return fail(d, server, err.text);
+    fail(d, server, err.text);
+    return commit(d);
 }
 
 /* Nothing was ever made for it: what it holds is given back. */

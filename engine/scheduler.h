@@ -16,6 +16,12 @@
  * slower of the two.  If that commit fails, nothing has happened, and the next
  * one is of one server.
  *
+ * Servers of one request (min_count) are placed together, at least so many of
+ * them or none, in one transaction always: they came in by one, which wrote
+ * all that is written now and the claims of their addresses besides, so the
+ * limits of the store that let them in let them be placed.  Reasons are put
+ * down as far as there is room.
+ *
  * Where no node fits the server becomes ERROR with the fault "No valid host
  * was found. ..." (code 500); why each node was excluded is logged.  A node
  * that would do but is silent is waited for until PLACEMENT_ALIVE_US after

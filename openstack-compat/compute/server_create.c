@@ -71,6 +71,7 @@ static void fill_from_plan(struct req *r, struct server *s,
     s->requested_zone = rec_str(s, p->zone);
     s->requested_host = rec_str(s, p->host);
     s->reservation_id = rec_str(s, p->reservation);
+    s->min_count = p->max_count > 1 ? p->min_count : 0;
     s->goal = GOAL_RUNNING;
     s->vm_state = VM_BUILDING;
     s->task_state = TASK_SCHEDULING;

@@ -67,7 +67,8 @@ static const char *some_more(struct make *m)
                         group);
     switch (chance(m->w, 8)) {
     case 0:
-        return ", \"min_count\": 1, \"max_count\": 3";
+        return ask_text(m, ", \"min_count\": %d, \"max_count\": 3",
+                        (int)chance(m->w, 3) + 1);
     case 1:
         return ", \"config_drive\": true, \"user_data\": \"aGVsbG8=\"";
     case 2:

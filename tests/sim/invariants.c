@@ -737,6 +737,29 @@ static bool only_lives(const struct look *l)
     return true;
 }
 
+static bool waits_for_node(const struct server *s)
+{
+    return !s->node && s->vm_state == VM_BUILDING && s->goal != GOAL_DELETED;
+}
+
+/* Servers of one request are placed by one transaction. */
+static void check_together(struct look *l)
+{
+    struct snap_iter it = snap_all(l->s, &kind_server);
+    for (const struct server *s; (s = snap_next(&it));) {
+        if (!s->min_count || !waits_for_node(s))
+            continue;
+        struct snap_iter mates =
+            snap_by(l->s, &kind_server, "reservation_id", s->reservation_id);
+        for (const struct server *m; (m = snap_next(&mates));)
+            if (m->node)
+                world_broken(l->w,
+                             "a request is placed at once: %s waits, %s is "
+                             "on %s",
+                             s->rec.id, m->rec.id, m->node);
+    }
+}
+
 void check_step(struct world *w)
 {
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
@@ -745,8 +768,10 @@ void check_step(struct world *w)
     if (snapshot_revision(s) == w->checked)
         return;
     w->checked = snapshot_revision(s);
-    if (!only_lives(&l))
+    if (!only_lives(&l)) {
         check_records(&l, false);
+        check_together(&l);
+    }
 }
 
 void check_quiet(struct world *w)

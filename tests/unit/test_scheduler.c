@@ -4,6 +4,8 @@
 #include "engine/placement.h"
 #include "engine/scheduler.h"
 
+#include <stdlib.h>
+
 static struct placer *placer;
 
 /* ---- records ------------------------------------------------------------- */
@@ -674,6 +676,130 @@ static void test_volume_of_its_own(void **state)
 #define SCASE(f)                                                               \
     cmocka_unit_test_setup_teardown(f, setup_scheduler, teardown_scheduler)
 
+/* ---- servers of one request ---------------------------------------------- */
+
+static void put_of_request(int n, int64_t least, int64_t ram_mb,
+                           const char *group)
+{
+    struct txn t = TXN_INIT;
+    for (int i = 0; i < n; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "r%d", i);
+        _autorecord_ struct server *s = new_server(id);
+        s->ram_mb = ram_mb;
+        s->reservation_id = "r-1";
+        s->min_count = least;
+        s->server_group_id = group;
+        txn_put_record(&t, s);
+    }
+    world_commit(&t);
+}
+
+/* So many of the request are on a node; all were decided by one revision, and
+ * those without a node say why. */
+static void assert_together(int n, int placed, const char *fault)
+{
+    int64_t revision = 0;
+    for (int i = 0; i < n; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "r%d", i);
+        _autorecord_ const struct server *s = world_get(&kind_server, id);
+        _autorecord_ const struct decision *d = world_get(&kind_decision, id);
+        revision = revision ? revision : s->rec.mod_rev;
+        assert_int_equal(s->rec.mod_rev, revision);
+        assert_int_equal(d->rec.mod_rev, revision);
+        placed -= s->node != NULL;
+        assert_int_equal(s->vm_state, s->node ? VM_BUILDING : VM_ERROR);
+        if (!s->node && !strstr(s->fault, fault))
+            fail_msg("%s: %s", id, s->fault);
+    }
+    assert_int_equal(placed, 0);
+}
+
+static void test_as_many_as_asked_or_none(void **state)
+{
+    put_of_request(5, 3, 3000, NULL); /* two fit */
+    run_scheduler();
+    assert_together(5, 0,
+                    "No valid host was found. 2 of 5 servers would have a "
+                    "place: 1 node without enough memory");
+    /* Nothing of it is left behind: two others have their place. */
+    put_waiting("s1", NULL, NULL);
+    put_waiting("s2", NULL, NULL);
+    run_scheduler();
+    assert_placed("s1", "a", "s2");
+}
+
+static void test_some_are_enough(void **state)
+{
+    put_of_request(5, 2, 3000, NULL);
+    run_scheduler();
+    assert_together(5, 2, "1 node without enough memory");
+}
+
+static void test_group_of_a_request(void **state)
+{
+    put_node("b", 4, 8192, 100);
+    put_group("anti-affinity", 0);
+    put_of_request(3, 3, 100, "g");
+    run_scheduler();
+    assert_together(3, 0,
+                    "2 of 3 servers would have a place: 2 nodes excluded "
+                    "by the server group");
+    put_node("c", 4, 8192, 100);
+    put_of_request(3, 3, 100, "g");
+    run_scheduler();
+    assert_together(3, 3, "");
+}
+
+/* One is deleted before it is decided: the rest is what is left to ask for. */
+static void test_less_of_a_request(void **state)
+{
+    put_of_request(3, 3, 3000, NULL);
+    struct server *s = world_edit(&kind_server, "r1");
+    s->goal = GOAL_DELETED;
+    world_put(s);
+    run_scheduler();
+    assert_null(world_get(&kind_server, "r1"));
+    _autorecord_ const struct server *r0 = world_get(&kind_server, "r0");
+    _autorecord_ const struct server *r2 = world_get(&kind_server, "r2");
+    assert_string_equal(r0->node, "a");
+    assert_string_equal(r2->node, "a");
+}
+
+/* Sixty large ones with as much in them as a store takes at once: their
+ * reasons are left out before anything else is. */
+static void test_large_request(void **state)
+{
+    char *text = malloc(15000);
+    memset(text, 'A', 14999);
+    text[14999] = 0;
+    put_node("b", 64, 1 << 20, 10000);
+    struct txn t = TXN_INIT;
+    for (int i = 0; i < 60; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "r%d", i);
+        _autorecord_ struct server *s = new_server(id);
+        s->user_data = text;
+        s->reservation_id = "r-1";
+        s->min_count = 60;
+        txn_put_record(&t, s);
+    }
+    world_commit(&t);
+    run_scheduler();
+    int explained_n = 0;
+    for (int i = 0; i < 60; i++) {
+        char id[8];
+        snprintf(id, sizeof(id), "r%d", i);
+        _autorecord_ const struct server *s = world_get(&kind_server, id);
+        _autorecord_ const struct decision *d = world_get(&kind_decision, id);
+        assert_non_null(s->node);
+        explained_n += d != NULL;
+    }
+    assert_in_range(explained_n, 1, 60);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -694,6 +820,11 @@ int main(void)
         SCASE(test_no_overbooking),
         SCASE(test_many_at_once),
         SCASE(test_hints_wait_their_turn),
+        SCASE(test_as_many_as_asked_or_none),
+        SCASE(test_some_are_enough),
+        SCASE(test_group_of_a_request),
+        SCASE(test_less_of_a_request),
+        SCASE(test_large_request),
         SCASE(test_volume_of_its_own),
         SCASE(test_moves_elsewhere),
         SCASE(test_moves_take_room),
