@@ -1,6 +1,7 @@
 #include "engine/assign.h"
 
 #include "engine/fleet.h"
+#include "model/migration.h"
 #include "model/shape.h"
 
 #include <string.h>
@@ -40,28 +41,37 @@ static int number_of_cell(const struct node *n, int64_t id)
 
 /* ---- CPUs ---------------------------------------------------------------- */
 
-void assign_cpus(const struct server *s, struct cpus *out)
+void assign_cpus(const struct list *cells, struct cpus *out)
 {
-    *out = (struct cpus){ { 0 } };
-    for (size_t i = 0; i < s->cells.n; i++) {
+    for (size_t i = 0; i < cells->n; i++) {
         struct cpus own;
-        cpus_parse(LIST_AT(s->cells, struct server_cell, i)->cpus, &own);
+        cpus_parse(LIST_AT(*cells, struct server_cell, i)->cpus, &own);
         cpus_join(out, &own);
     }
 }
 
+static void add_moves(const struct snapshot *snap, const char *end,
+                      const char *node, struct cpus *out)
+{
+    struct snap_iter it = snap_by(snap, &kind_migration, end, node);
+    for (const struct migration *m; (m = snap_next(&it));) {
+        const struct server *s = snap_get(snap, &kind_server, m->server_id);
+        struct server_flavor what;
+        const char *other = s ? migration_holds(m, s, &what) : NULL;
+        if (other && strcmp(other, node) == 0)
+            assign_cpus(&m->cells, out);
+    }
+}
+
 void assign_taken(const struct snapshot *snap, const char *node,
-                  const struct server *but, struct cpus *out)
+                  struct cpus *out)
 {
     *out = (struct cpus){ { 0 } };
     struct snap_iter it = snap_by(snap, &kind_server, "node", node);
-    for (const struct server *s; (s = snap_next(&it));) {
-        struct cpus own;
-        if (but && strcmp(s->rec.id, but->rec.id) == 0)
-            continue;
-        assign_cpus(s, &own);
-        cpus_join(out, &own);
-    }
+    for (const struct server *s; (s = snap_next(&it));)
+        assign_cpus(&s->cells, out);
+    add_moves(snap, "dest", node, out);
+    add_moves(snap, "source", node, out);
 }
 
 /* ---- reading ------------------------------------------------------------- */
@@ -75,20 +85,19 @@ static int number_of_device(const struct node *n, const char *address)
     return -1;
 }
 
-void assign_read(const struct node *n, const struct server *s,
-                 struct placing *at)
+void assign_read(const struct node *n, const struct list *cells,
+                 const struct list *devices, struct placing *at)
 {
     at->cells = 0;
     memset(at->devices, 0, sizeof(at->devices));
-    for (size_t i = 0; i < s->cells.n; i++) {
-        int c =
-            number_of_cell(n, LIST_AT(s->cells, struct server_cell, i)->cell);
+    for (size_t i = 0; i < cells->n; i++) {
+        int c = number_of_cell(n, LIST_AT(*cells, struct server_cell, i)->cell);
         if (c >= 0)
             at->cells = (uint8_t)(at->cells | 1U << c);
     }
-    for (size_t i = 0; i < s->devices.n; i++) {
+    for (size_t i = 0; i < devices->n; i++) {
         const struct server_device *d =
-            LIST_AT(s->devices, struct server_device, i);
+            LIST_AT(*devices, struct server_device, i);
         int k = number_of_device(n, d->address);
         if (k >= 0 && d->row >= 0 && d->row < REQUEST_DEVICES)
             at->devices[d->row] = (uint16_t)(at->devices[d->row] | 1U << k);

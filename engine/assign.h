@@ -19,10 +19,10 @@
 #include "model/cpus.h"
 #include "model/pool.h"
 
-/* Cells and devices of `s` on its node into `at`, whose host is set; names
- * that the node does not have any more are left out. */
-void assign_read(const struct node *n, const struct server *s,
-                 struct placing *at);
+/* Cells and devices of the node (struct server_cell, server_device) into `at`,
+ * whose host is set; names that it does not have any more are left out. */
+void assign_read(const struct node *n, const struct list *cells,
+                 const struct list *devices, struct placing *at);
 
 /* The other way; `taken`: CPUs of the node that other guests have for
  * themselves.  False: there are fewer CPUs than the guest must have
@@ -30,12 +30,12 @@ void assign_read(const struct node *n, const struct server *s,
 bool assign_write(const struct node *n, const struct placing *at,
                   const struct cpus *taken, struct server *draft);
 
-/* The CPUs that servers on the node have for themselves, `but` this one (may
- * be NULL). */
+/* The CPUs of the node that servers have for themselves, those on their way
+ * to it or back from it included. */
 void assign_taken(const struct snapshot *snap, const char *node,
-                  const struct server *but, struct cpus *out);
-/* Of one server. */
-void assign_cpus(const struct server *s, struct cpus *out);
+                  struct cpus *out);
+/* Adds those of one server's cells. */
+void assign_cpus(const struct list *cells, struct cpus *out);
 
 /* CPUs of cell `i` of the node: all of them, and those kept for guests of
  * their own.  A node without cells in its record is one cell. */

@@ -369,7 +369,7 @@ const struct placing *placer_last(const struct placer *p)
 static void hold_cpus(struct placer *p, uint32_t host, const struct server *s)
 {
     struct held_cpus held = { .host = host };
-    assign_cpus(s, &held.cpus);
+    assign_cpus(&s->cells, &held.cpus);
     if (!cpus_count(&held.cpus))
         return;
     p->cpus = xrealloc(p->cpus, (p->n_cpus + 1) * sizeof(*p->cpus));
@@ -384,7 +384,7 @@ bool placer_write(struct placer *p, const struct placing *at,
     draft->node = rec_str(draft, n->rec.id);
     draft->zone = rec_str(draft, placement_zone(view_snapshot(p->view), n));
     if (at->cells) /* else it has none for itself */
-        assign_taken(view_snapshot(p->view), n->rec.id, draft, &taken);
+        assign_taken(view_snapshot(p->view), n->rec.id, &taken);
     for (size_t i = 0; i < p->n_cpus; i++)
         if (p->cpus[i].host == at->host)
             cpus_join(&taken, &p->cpus[i].cpus);

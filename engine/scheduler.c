@@ -353,6 +353,15 @@ static enum reconcile_verdict send(struct deciding *d, struct migration *draft,
                                    const struct server *server,
                                    const char *node, const struct decision *why)
 {
+    _autorecord_ struct server *there = record_copy(server);
+    server_set_flavor(there, &draft->new_flavor);
+    if (!placer_write(d->s->placer, placer_last(d->s->placer), there)) {
+        placer_forget(d->s->placer);
+        *d->delay_us = SILENT_US;
+        return RECONCILE_AGAIN;
+    }
+    placer_forget(d->s->placer);
+    migration_swap_places(draft, there);
     placement_guard(&d->txn, d->snap);
     draft->dest = rec_str(draft, node);
     migration_place(&d->txn, d->snap, draft, server, d->now);

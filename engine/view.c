@@ -167,7 +167,7 @@ static void put_server(struct view *v, const struct server *s)
     struct placing at = { .host = fleet_find_host(v->fleet, s->node) };
     wish_of_placed_server(v, s, &request);
     if (n)
-        assign_read(n, s, &at);
+        assign_read(n, &s->cells, &s->devices, &at);
     put_guest(v, &s->rec, at, &request, is_movable(v, s));
     set_use(v, s);
 }
@@ -178,10 +178,13 @@ static void put_move(struct view *v, const struct migration *m)
     struct request request;
     const struct server *s = snap_get(v->to, &kind_server, m->server_id);
     const char *node = s ? wish_of_move_beside(v, m, s, &request) : NULL;
+    const struct node *n = node ? snap_get(v->to, &kind_node, node) : NULL;
     struct placing at = { .host = FLEET_NOWHERE };
-    if (node)
+    if (n) {
         at.host = fleet_find_host(v->fleet, node);
-    put_guest(v, &m->rec, at, &request, false);
+        assign_read(n, &m->cells, &m->devices, &at);
+        put_guest(v, &m->rec, at, &request, false);
+    }
 }
 
 static void put_volume(struct view *v, const struct volume *volume)

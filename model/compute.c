@@ -143,8 +143,8 @@ static const struct field server_cell_fields[] = {
     FIELD_END,
 };
 #undef T
-static const struct schema server_cell_schema = { sizeof(struct server_cell),
-                                                  server_cell_fields };
+const struct schema server_cell_schema = { sizeof(struct server_cell),
+                                           server_cell_fields };
 
 #define T struct server_device
 static const struct field server_device_fields[] = {
@@ -153,9 +153,8 @@ static const struct field server_device_fields[] = {
     FIELD_END,
 };
 #undef T
-static const struct schema server_device_schema = {
-    sizeof(struct server_device), server_device_fields
-};
+const struct schema server_device_schema = { sizeof(struct server_device),
+                                             server_device_fields };
 
 #define T struct server_event
 static const struct field server_event_fields[] = {

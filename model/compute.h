@@ -188,6 +188,8 @@ struct server_device {
     int64_t row;
 };
 
+extern const struct schema server_cell_schema, server_device_schema;
+
 struct server_file { /* injected through the config drive */
     const char *path;
     const char *contents; /* base64 */
@@ -260,8 +262,8 @@ struct server {
      * another one, or there again (engine/recovery.h). */
     int64_t generation;
     bool stranded;           /* ERROR: its node has failed; starts with it */
-    struct list cells;   /* struct server_cell; none: it floats */
-    struct list devices; /* struct server_device */
+    struct list cells;       /* struct server_cell; none: it floats */
+    struct list devices;     /* struct server_device */
     int vm_state;            /* enum vm_state */
     int task_state;          /* enum task_state */
     int64_t power_state;     /* enum power_state */

@@ -64,6 +64,8 @@ static const struct field migration_fields[] = {
     FIELD(T, abort, F_BOOL),
     FIELD(T, force_complete, F_BOOL),
     FIELD(T, dest_ready, F_BOOL),
+    FIELD_L(T, cells, server_cell_schema),
+    FIELD_L(T, devices, server_device_schema),
     FIELD_O(T, arrival, arrival_schema),
     FIELD_O(T, old_flavor, server_flavor_schema),
     FIELD_O(T, new_flavor, server_flavor_schema),
@@ -219,6 +221,13 @@ struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                   server->rec.id);
         return NULL;
     }
+    if (type == MIGRATION_LIVE && (server->cells.n || server->devices.n)) {
+        error_set(err, ERR_CONFLICT,
+                  "Instance %s has NUMA cells, huge pages, CPUs or devices of "
+                  "its node for itself and cannot be moved while it runs",
+                  server->rec.id);
+        return NULL;
+    }
     struct migration *m = record_new(&kind_migration, id);
     m->number = next_number(t, s);
     m->server_id = rec_str(m, server->rec.id);
@@ -362,6 +371,39 @@ void migration_place(struct txn *t, const struct snapshot *s,
     m->updated = now;
 }
 
+/* Copies of each other's, in the right arena. */
+static struct list copy_cells(void *draft, const struct list *from)
+{
+    struct list copy = { 0 };
+    for (size_t i = 0; i < from->n; i++) {
+        struct server_cell *c = list_add(draft, &copy, sizeof(*c));
+        *c = *LIST_AT(*from, struct server_cell, i);
+        c->cpus = rec_str(draft, c->cpus);
+    }
+    return copy;
+}
+
+static struct list copy_devices(void *draft, const struct list *from)
+{
+    struct list copy = { 0 };
+    for (size_t i = 0; i < from->n; i++) {
+        struct server_device *d = list_add(draft, &copy, sizeof(*d));
+        *d = *LIST_AT(*from, struct server_device, i);
+        d->address = rec_str(draft, d->address);
+    }
+    return copy;
+}
+
+void migration_swap_places(struct migration *m, struct server *server)
+{
+    struct list cells = copy_cells(server, &m->cells);
+    struct list devices = copy_devices(server, &m->devices);
+    m->cells = copy_cells(m, &server->cells);
+    m->devices = copy_devices(m, &server->devices);
+    server->cells = cells;
+    server->devices = devices;
+}
+
 void migration_arrive(struct txn *t, const struct snapshot *s,
                       struct migration *m, struct server *server,
                       const char *zone, int64_t now)
@@ -369,6 +411,7 @@ void migration_arrive(struct txn *t, const struct snapshot *s,
     each_disk(t, s, m, server, move_disk);
     bind_ports(t, s, server, m->dest, NULL, now);
     move_attachments(t, s, server, m->dest, now);
+    migration_swap_places(m, server);
     server->node = rec_str(server, m->dest);
     server->zone = rec_str(server, zone);
     server->updated = now;

@@ -107,6 +107,9 @@ struct migration {
     const char *reason;               /* "drain of node h1"; NULL: asked for */
     bool abort, force_complete;
     bool dest_ready;
+    /* What the other node, the one that is not the server's, has for it: as
+     * server.cells and server.devices. */
+    struct list cells, devices;
     struct arrival arrival;
     struct server_flavor old_flavor, new_flavor; /* of a resize */
     /* Bytes.  Of the memory it is what was and will be sent: a page that the
@@ -146,7 +149,8 @@ static inline bool migration_may_begin(const struct server *s)
  * caller to fill in and to put with txn_change_record; `server` is a draft
  * too and gets migration_id and the type's first task.  `id` is a new UUID.
  * Both flavors are the server's until the caller
- * gives a new one.  NULL and CONFLICT: one is under way. */
+ * gives a new one.  NULL and CONFLICT: one is under way, or a live one is
+ * asked for and the guest has cells or devices of its node. */
 struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                                   struct server *server, const char *id,
                                   enum migration_type type, int64_t now,
@@ -162,6 +166,11 @@ char *migration_disk_id(char out[STORE_KEY_MAX], const struct migration *m,
 void migration_place(struct txn *t, const struct snapshot *s,
                      struct migration *m, const struct server *server,
                      int64_t now);
+
+/* Cells and devices of a server that is placed, or of the other end of its
+ * move, change places: part of migration_arrive; whoever takes a server back
+ * calls it too. */
+void migration_swap_places(struct migration *m, struct server *server);
 
 /* Adds to `t` that the guest is at the dest: the server's node, its disks
  * (the source's become LEAVING; after a resize they are kept), its ports;
