@@ -419,7 +419,7 @@ static bool enter(struct ceph_node *n, struct error *err)
 {
     struct ceph_share share;
     struct buf text = BUF_INIT(16384);
-    bool ok = peers_ask_ceph(n->c.pool, n->c.config, n->c.pki, &text, err) &&
+    bool ok = peers_ask_ceph(n->c.pool, n->c.config, &text, err) &&
               ceph_share_read(&share, text.data, text.len, err);
     if (ok) {
         ok = ceph_files_accept(&n->files, &share, err);

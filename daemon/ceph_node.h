@@ -21,7 +21,6 @@
 #include "common/env.h"
 #include "daemon/config.h"
 #include "daemon/membership.h"
-#include "rest-api/pki.h"
 #include "state/cache.h"
 
 struct ceph_node;
@@ -34,7 +33,6 @@ struct ceph_node_config {
     const struct env *env;
     const char *node;
     const struct membership *pool; /* its founder founds the cluster */
-    const struct pki *pki;
 };
 
 /* Daemons that were here before are started; copies nothing. */

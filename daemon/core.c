@@ -8,6 +8,8 @@
 #include "daemon/broker.h"
 #include "daemon/ceph_node.h"
 #include "daemon/drivers.h"
+#include "daemon/etcd_member.h"
+#include "daemon/etcd_upkeep.h"
 #include "daemon/face_runner.h"
 #include "daemon/measure.h"
 #include "daemon/node.h"
@@ -83,6 +85,7 @@ struct core {
     pthread_mutex_t face_lock; /* face */
     struct face_runner *face;
     struct renewal *renewal;
+    struct etcd_upkeep *upkeep; /* of this node's member of etcd */
     bool following;
 };
 
@@ -543,6 +546,17 @@ static void start_renewal(struct core *c)
     });
 }
 
+/* Whether there is a member it sees each time. */
+static void start_upkeep(struct core *c)
+{
+    char url[ETCD_PLACE_MAX];
+    if (!c->services)
+        return;
+    etcd_client_url(own_address(c), url);
+    c->upkeep = etcd_upkeep_start(&(struct etcd_upkeep_config){
+        .env = c->env, .config = c->config, .url = url, .workers = 1 });
+}
+
 /* ---- all together ------------------------------------------------------ */
 
 /* False: we are to stop. */
@@ -691,8 +705,7 @@ static bool start_ceph(struct core *c, struct error *err)
     c->ceph = ceph_node_start(&(struct ceph_node_config){ .config = c->config,
                                                           .env = c->env,
                                                           .node = c->node,
-                                                          .pool = &c->pool,
-                                                          .pki = &c->pki },
+                                                          .pool = &c->pool },
                               err);
     if (!c->ceph)
         return false;
@@ -732,6 +745,7 @@ static bool core_start(struct core *c, struct error *err)
     if (!start_face(c, err))
         return false;
     start_renewal(c);
+    start_upkeep(c);
     if (c->services)
         node_services_await(c->services);
     return start_node(c, err);
@@ -741,6 +755,7 @@ static void core_stop(struct core *c)
 {
     struct pool_duty *duty = atomic_load(&c->duty);
     renewal_stop(c->renewal);
+    etcd_upkeep_stop(c->upkeep);
     stop_face(c);
     peers_stop(c->peers);
     pool_duty_stop(duty);

@@ -222,19 +222,37 @@ static void let_know(struct peers *p, struct peer *peer, const char *from)
 
 /* ---- visits ------------------------------------------------------------ */
 
+/* With the certificate that is there now: it is renewed while we run. */
+static SSL_CTX *context_now(const struct peers *p)
+{
+    struct pki now;
+    struct error err;
+    _autofree_ char *dir = xasprintf("%s/pki", p->c.state_dir);
+    SSL_CTX *ctx = NULL;
+    if (pki_read(dir, &now, &err)) {
+        ctx = peer_context(&now, &err);
+        pki_close(&now);
+    }
+    if (!ctx && SSL_CTX_up_ref(p->ctx) == 1)
+        ctx = p->ctx;
+    return ctx;
+}
+
 static void *serve(void *arg)
 {
     struct visit *v = arg;
     struct peers *p = v->p;
     struct peer peer;
     struct error err = { 0 };
-    if (!peer_accept(&peer, p->ctx, v->fd, &err))
+    SSL_CTX *ctx = context_now(p);
+    if (!peer_accept(&peer, ctx, v->fd, &err))
         log_limited(LOG_WARN, "peers", "%s: %s", v->from, err.text);
     else if (peer_is_for(&peer, PEER_JOIN))
         let_join(p, &peer, v->from);
     else if (peer_is_for(&peer, PEER_CEPH))
         let_know(p, &peer, v->from);
     peer_close(&peer);
+    SSL_CTX_free(ctx);
     free(v);
     pthread_mutex_lock(&p->lock);
     p->connections--;
@@ -615,11 +633,16 @@ static bool ask_ceph(const char *where, const struct config *config,
 }
 
 bool peers_ask_ceph(const struct membership *m, const struct config *config,
-                    const struct pki *pki, struct buf *out, struct error *err)
+                    struct buf *out, struct error *err)
 {
+    struct pki now;
+    _autofree_ char *dir = xasprintf("%s/pki", config->state_dir);
+    if (!pki_read(dir, &now, err))
+        return false;
+    bool ok = false;
     error_set(err, ERR_UNAVAILABLE, "no other member is known");
-    for (size_t i = 0; i < m->n_members; i++)
-        if (ask_ceph(m->members[i], config, pki, out, err))
-            return true;
-    return false;
+    for (size_t i = 0; i < m->n_members && !ok; i++)
+        ok = ask_ceph(m->members[i], config, &now, out, err);
+    pki_close(&now);
+    return ok;
 }

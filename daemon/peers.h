@@ -66,6 +66,6 @@ bool peers_join(struct membership *m, const struct config *config,
 /* Asks one member after the other for what PEER_CEPH gives, until one answers;
  * the caller wipes it. */
 bool peers_ask_ceph(const struct membership *m, const struct config *config,
-                    const struct pki *pki, struct buf *out, struct error *err);
+                    struct buf *out, struct error *err);
 
 #endif

@@ -194,6 +194,19 @@ struct grpc *pool_store_grpc(struct store *s)
     return store_etcd_grpc(store_switch_behind(s));
 }
 
+struct grpc *pool_store_dial(const struct config *cf, const struct env *env,
+                             const char *url, struct error *err)
+{
+    struct target t = { 0 };
+    snprintf(t.text[0], ENDPOINT_MAX, "%s", url);
+    target_config(&t, 1, cf, env, ETCD_MUST_EXIST);
+    return grpc_open(&(struct grpc_config){ .endpoints = t.endpoints,
+                                            .n_endpoints = 1,
+                                            .tls = t.config.to.tls,
+                                            .env = env },
+                     err);
+}
+
 bool pool_store_endpoints(struct store *s, const struct config *cf,
                           const char *const *urls, size_t n, struct error *err)
 {

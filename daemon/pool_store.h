@@ -31,6 +31,10 @@ bool pool_store_move(struct store *s, const struct config *cf,
                      const struct env *env, const char *url, struct error *err);
 /* The connection to etcd, once the store is there. */
 struct grpc *pool_store_grpc(struct store *s);
+/* To one member alone, as the pool's members speak with etcd: for its upkeep
+ * (state/etcd_cluster.h). */
+struct grpc *pool_store_dial(const struct config *cf, const struct env *env,
+                             const char *url, struct error *err);
 /* Who votes has changed: for now and for the next start. */
 bool pool_store_endpoints(struct store *s, const struct config *cf,
                           const char *const *urls, size_t n, struct error *err);

@@ -357,6 +357,30 @@ bool pki_open(const char *dir, const char *const *names, int64_t now,
     return ok;
 }
 
+bool pki_read(const char *dir, struct pki *out, struct error *err)
+{
+    struct pair server = { 0 };
+    *out = (struct pki){ 0 };
+    _autofree_ char *path = file_path(dir, "ca.crt");
+    X509 *ca = load_cert(path, err);
+    bool ok = ca && load_pair(dir, "server", &server, err) && server.cert &&
+              X509_check_private_key(server.cert, server.key) == 1;
+    if (ok) {
+        _autofree_ char *leaf = cert_pem(server.cert);
+        out->ca = cert_pem(ca);
+        out->key = key_pem(server.key);
+        out->cert = leaf && out->ca ? xasprintf("%s%s", leaf, out->ca) : NULL;
+        ok = out->cert && out->key;
+    }
+    X509_free(ca);
+    pair_free(&server);
+    if (ok)
+        return true;
+    pki_close(out);
+    return error_set(err, ERR_UNAVAILABLE, "%s: no certificate and its key",
+                     dir);
+}
+
 void pki_close(struct pki *p)
 {
     if (p->key)

@@ -37,6 +37,10 @@ struct pki {
  * us.  False: nothing is half written; err names the file. */
 bool pki_open(const char *dir, const char *const *names, int64_t now,
               struct pki *out, struct error *err);
+/* What is there now, without the CA's key: for those who show it to others
+ * and are not told when it is renewed.  False while it is being renewed too:
+ * try again. */
+bool pki_read(const char *dir, struct pki *out, struct error *err);
 void pki_close(struct pki *p); /* wipes and frees */
 
 #endif

@@ -594,6 +594,9 @@ static void grpc_free(struct grpc *g)
     for (size_t i = 0; i < g->n_endpoints; i++)
         free(g->endpoints[i]);
     SSL_CTX_free(g->tls);
+    free(g->tls_ca);
+    free(g->tls_cert);
+    free(g->tls_key);
     if (g->epoll >= 0)
         close(g->epoll);
     if (g->wake >= 0)
@@ -601,6 +604,13 @@ static void grpc_free(struct grpc *g)
     pthread_cond_destroy(&g->idle);
     pthread_mutex_destroy(&g->lock);
     free(g);
+}
+
+static void keep_files(struct grpc *g, const struct grpc_tls_files *f)
+{
+    g->tls_ca = f->ca ? xstrdup(f->ca) : NULL;
+    g->tls_cert = f->cert ? xstrdup(f->cert) : NULL;
+    g->tls_key = f->key ? xstrdup(f->key) : NULL;
 }
 
 struct grpc *grpc_open(const struct grpc_config *config, struct error *err)
@@ -618,6 +628,7 @@ struct grpc *grpc_open(const struct grpc_config *config, struct error *err)
                               g->endpoints, err);
     g->n_endpoints = ok ? config->n_endpoints : 0;
     ok = ok && grpc_tls_new(&config->tls, &g->tls, err);
+    keep_files(g, &config->tls);
     if (ok && (g->epoll < 0 || g->wake < 0 ||
                epoll_ctl(g->epoll, EPOLL_CTL_ADD, g->wake, &ev) != 0))
         ok = error_set(err, ERR_INTERNAL, "no more files can be opened");

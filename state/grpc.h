@@ -19,6 +19,9 @@
  * UNAVAILABLE GRPC_SICK_MAX times without an answer between.  PINGs are
  * GRPC_PING_US apart at least, as etcd's default policy wants.
  *
+ * The files of TLS are read at each connection: a certificate that was
+ * renewed is shown from the next one on.
+ *
  * Threads: call-backs come on the client's own, one at a time; they must
  * not block.  Functions may be called from any thread unless said.
  */

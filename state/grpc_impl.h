@@ -58,7 +58,8 @@ struct post {
 
 struct grpc {
     const struct env *env;
-    SSL_CTX *tls;
+    SSL_CTX *tls; /* as the files were at the last connection */
+    char *tls_ca, *tls_cert, *tls_key;
     pthread_t thread;
     int epoll, wake;
 

@@ -14,6 +14,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,21 @@ void line_leave(struct line *l)
     }
 }
 
+/* While the files are being changed the old ones serve. */
+static void read_tls(struct grpc *g)
+{
+    SSL_CTX *fresh;
+    struct error err = { 0 };
+    if (!grpc_tls_new(
+            &(struct grpc_tls_files){ g->tls_ca, g->tls_cert, g->tls_key },
+            &fresh, &err)) {
+        log_limited(LOG_WARN, "grpc", "%s", err.text);
+        return;
+    }
+    SSL_CTX_free(g->tls); /* connections hold it as long as they need it */
+    g->tls = fresh;
+}
+
 void lines_dial(struct grpc *g, int64_t now)
 {
     char endpoint[ENDPOINT_MAX];
@@ -116,6 +132,7 @@ void lines_dial(struct grpc *g, int64_t now)
         return;
     snprintf(endpoint, sizeof(endpoint), "%s",
              g->endpoints[g->turn % g->n_endpoints]);
+    read_tls(g);
     struct grpc_link *link = grpc_link_open(endpoint, g->tls, &err);
     if (!link) {
         log_limited(LOG_WARN, "grpc", "%s", err.text);

@@ -10,13 +10,14 @@ import os
 import shutil
 import sys
 import time
+import traceback
 
 import checker
 import state
 from guests import Watch, Writers
 from history import History
 from nemesis import Nemesis, heal_all, plan
-from pool import ROOT, Api, Lab, wait_until
+from pool import ROOT, Api, Lab, Lost, wait_until
 from workload import KINDS, Workload, World, value_of
 
 QUIET_S = 240  # until a healed pool rests
@@ -185,10 +186,11 @@ class Run:
             left = self.mine(kind)
             for i in left:
                 path = KINDS[kind].path.format(project=self.world.project)
-                status, why = self.api.call("h1", "DELETE",
-                                            KINDS[kind].service,
-                                            f"{path}/{i}")
-                gone.why = f"{i}: {status} {why}"
+                try:
+                    gone.why = i, self.api.call(
+                        "h1", "DELETE", KINDS[kind].service, f"{path}/{i}")
+                except Lost as e:
+                    gone.why = i, e
             return not left
         gone.why = ""
         try:
@@ -245,6 +247,7 @@ def main():
         run.verdict()
     except Exception as e:
         run.bad.append(f"harness: {type(e).__name__}: {e}")
+        run.history.add("harness", why=traceback.format_exc())
         if run.o.keep:
             raise
     finally:

@@ -4,7 +4,6 @@ import base64
 import pathlib
 import re
 import threading
-import time
 
 from pool import Lost, wait_until
 
@@ -54,10 +53,12 @@ class Writers:
 
     def act(self, server, action):
         def accepted():
-            host = self.world.hosts[0]
-            status, data = self.api.call(host, "POST", "compute",
-                                         f"/servers/{server}/action", action)
-            return status == 202
+            try:
+                return self.api.call(
+                    self.world.hosts[0], "POST", "compute",
+                    f"/servers/{server}/action", action)[0] == 202
+            except Lost:  # twice does no harm
+                return False
         wait_until(f"{action} is accepted", accepted, 60)
 
 

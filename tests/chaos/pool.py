@@ -158,7 +158,12 @@ class Api:
         return answer.status, data
 
     def get(self, host, service, path):
-        status, data = self.call(host, "GET", service, path)
+        """Of a pool that rests.  A connection that nobody has used for long
+        is closed by the other side just when it is used again."""
+        try:
+            status, data = self.call(host, "GET", service, path)
+        except Lost:
+            status, data = self.call(host, "GET", service, path)
         if status != 200:
             raise Lost(f"{host}: GET {path}: {status} {data}", True)
         return data

@@ -2,6 +2,7 @@
 
 make check-lab; LAB names the lab (check), which is made and removed here.
 """
+import datetime
 import os
 import pathlib
 import re
@@ -12,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import openstack
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NAME = os.environ.get("LAB", "check")
@@ -21,6 +24,7 @@ BUILD = ROOT / os.environ.get("BUILD", "build")
 def lab(*words, check=True):
     done = subprocess.run([ROOT / "tests/lab/lab", "--name", NAME, *words],
                           capture_output=True, text=True, timeout=300,
+                          errors="replace",
                           stdin=subprocess.DEVNULL)
     if check and done.returncode:
         raise AssertionError(f"lab {' '.join(words)}:\n{done.stdout}"
@@ -275,6 +279,87 @@ def cairn(*words, check=True):
                           text=True, env={**os.environ, **env})
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def pki(host, name):
+    return ROOT / f"build/node/{NAME}-{host}/fs/var/lib/cairn/pki/{name}"
+
+
+PORTS = {"API": 443, "peers": 6780, "etcd": 2379, "etcd's peers": 2380,
+         "OVN north": 6641, "OVN south": 6642, "OVN north RAFT": 6643,
+         "OVN south RAFT": 6644}
+
+
+def shown(host, port):
+    """The certificate that who listens there shows; PEM."""
+    address = re.search(r"net=([\d.]+)", (
+        ROOT / f"build/lab/{NAME}/net").read_text())[1]
+    own = "/var/lib/cairn/pki/server"
+    text = on(host, "timeout", "5", "openssl", "s_client", "-connect",
+              f"{address}.{int(host[1:]) + 1}:{port}", "-alpn",
+              "h2,http/1.1" if port != 6780 else "cairn-ceph/1",
+              "-cert", f"{own}.crt", "-key", f"{own}.key", check=False).stdout
+    found = re.search(r"-----BEGIN CERT.*?END CERTIFICATE-----", text, re.S)
+    return found and found[0]
+
+
+def shows_its_file(host):
+    own = pki(host, "server.crt").read_text().split("-----END")[0].strip()
+    for name, port in PORTS.items():
+        wait_until(f"{host}: {name} shows the new certificate", lambda: (
+            shown(host, port) or "").startswith(own), 60)
+
+
+def test_a_renewed_certificate_is_shown_by_all_without_a_restart():
+    before = {h: on(h, "sh", "-c", "cat /run/node/cairnd.pid "
+                    "/run/cairn/services/*.pid").stdout for h in ("h1", "h2")}
+    for host in before:
+        was = pki(host, "server.crt").read_text()
+        pki(host, "server.crt").unlink()
+        on(host, "sh", "-c", "kill -HUP $(cat /run/node/cairnd.pid)")
+        wait_until(f"{host} has another", lambda: pki(
+            host, "server.crt").exists() and
+            pki(host, "server.crt").read_text() != was)
+        shows_its_file(host)
+    for host, pids in before.items():
+        assert on(host, "sh", "-c", "cat /run/node/cairnd.pid "
+                  "/run/cairn/services/*.pid").stdout == pids
+    # Who has to connect anew shows the new one too.
+    on("h1", "sh", "-c", "kill -KILL $(cat /run/cairn/services/etcd.pid)")
+    wait_until("h1 answers", lambda: answers("h1"))
+    wait_until("three vote", lambda: voters("h2") == {"h1", "h2", "h3"}, 60)
+
+
+def expire(host):
+    """Its certificate ended a year ago; the key stays."""
+    load = x509.load_pem_x509_certificate
+    ca = load(pki(host, "ca.crt").read_bytes())
+    old = load(pki(host, "server.crt").read_bytes())
+    key = serialization.load_pem_private_key(
+        pki(host, "ca.key").read_bytes(), None)
+    end = datetime.datetime.utcnow() - datetime.timedelta(days=365)
+    new = x509.CertificateBuilder(
+        ca.subject, old.subject, old.public_key(),
+        x509.random_serial_number(), end - datetime.timedelta(days=397), end)
+    for e in old.extensions:
+        new = new.add_extension(e.value, e.critical)
+    pki(host, "server.crt").write_bytes(new.sign(
+        key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+
+def test_a_pool_that_was_switched_off_for_a_year_starts():
+    hosts = ("h1", "h2", "h3")
+    made = cloud("h2").network.create_network(name="last-year").id
+    for host in hosts:
+        lab("cut", host)
+        expire(host)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda h: lab("boot", h), hosts))
+    for host in hosts:
+        wait_until(f"{host} answers", lambda: answers(host), 90)
+        assert cloud(host).network.find_network(made), host
+        shows_its_file(host)
+    wait_until("three vote", lambda: voters("h2") == set(hosts), 90)
 
 
 def test_join_secrets():

@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,17 +46,29 @@ static inline bool etcd_there(void)
     return access("/usr/bin/etcd", X_OK) == 0;
 }
 
+static inline unsigned etcd_random(void)
+{
+    unsigned n;
+    if (getrandom(&n, sizeof(n), 0) != sizeof(n))
+        abort();
+    return n;
+}
+
+/* Below the ports that the kernel gives to connections: on a busy machine one
+ * of those is somebody's again before etcd has it. */
 static inline int etcd_free_port(void)
 {
-    struct sockaddr_in sa = { .sin_family = AF_INET,
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof(sa);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(fd, (void *)&sa, sizeof(sa)) != 0 ||
-        getsockname(fd, (void *)&sa, &len) != 0)
-        abort();
-    close(fd);
-    return ntohs(sa.sin_port);
+    for (;;) {
+        int port = 12000 + (int)(etcd_random() % 18000);
+        struct sockaddr_in sa = { .sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        bool free = bind(fd, (void *)&sa, sizeof(sa)) == 0;
+        close(fd);
+        if (free)
+            return port;
+    }
 }
 
 static inline void etcd_exec(const struct etcd_child *c, int i)

@@ -46,7 +46,7 @@ static bool put(struct store *s, size_t len, struct txn_result *r)
 /* Tries again what etcd says is too early. */
 #define SOON(call_)                                                            \
     do {                                                                       \
-        int64_t end_ = env_mono(&env_system) + 20 * SECOND_US;                 \
+        int64_t end_ = env_mono(&env_system) + 60 * SECOND_US;                 \
         while (!(call_)) {                                                     \
             if (env_mono(&env_system) > end_)                                  \
                 fail_msg("%s: %s", #call_, err.text);                          \

@@ -118,6 +118,25 @@ static void kept(void **state)
     pki_close(&b);
 }
 
+/* What others show is what was made last. */
+static void read_again(void **state)
+{
+    struct pki a, b, seen;
+    struct error err;
+    int64_t now = env_now(&env_system);
+    assert_false(pki_read(*state, &seen, &err));
+    open_pki(*state, now, &a);
+    open_pki(*state, now + (PKI_SERVER_DAYS - PKI_RENEW_DAYS + 1) * DAY, &b);
+    assert_true(pki_read(*state, &seen, &err));
+    assert_string_equal(seen.cert, b.cert);
+    assert_string_equal(seen.key, b.key);
+    assert_string_equal(seen.ca, a.ca);
+    assert_null(seen.ca_key);
+    pki_close(&a);
+    pki_close(&b);
+    pki_close(&seen);
+}
+
 static void renewed(void **state)
 {
     static const char *const more[] = { "192.0.2.7", "192.0.2.8", NULL };
@@ -169,7 +188,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-        T(a_chain_that_verifies), T(file_modes), T(kept), T(renewed),
+        T(a_chain_that_verifies),
+        T(file_modes),
+        T(kept),
+        T(read_again),
+        T(renewed),
         T(broken_files),
     };
     return cmocka_run_group_tests_name("pki", tests, NULL, NULL);
