@@ -70,8 +70,9 @@ static struct file *add(struct files *f, enum stored_kind kind,
     }
     x->kind = kind;
     snprintf(x->name, sizeof(x->name), "%s", name);
-    snprintf(x->path, sizeof(x->path), "/sim/%s/%s", stored_kind_name(kind),
-             name);
+    snprintf(x->path, sizeof(x->path),
+             world_is_pool(f->w) ? "rbd:sim/%s.%s" : "/sim/%s/%s",
+             stored_kind_name(kind), name);
     x->size = x->bytes = size;
     x->changed = f->w->time;
     return x;
@@ -261,7 +262,7 @@ static bool free_source(struct files *f, enum stored_kind kind, const char *id,
     if (!*out)
         return error_set(err, ERR_NOT_FOUND, "%s %s has no file",
                          stored_kind_name(kind), id);
-    if (is_used(f, *out))
+    if (is_used(f, *out) && !world_is_pool(f->w))
         return error_set(err, ERR_CONFLICT, "%s is in use", id);
     return true;
 }
@@ -299,6 +300,8 @@ static bool vol_extend(struct volumes *v, const char *id, int64_t size,
         !free_source(f, STORED_VOLUME, id, &x, err) ||
         !has_room(f, size - x->size, err))
         return false;
+    if (is_used(f, x))
+        return error_set(err, ERR_CONFLICT, "%s is in use", id);
     files_resize(f, x->path, size);
     return effect_end(node_of(v), err);
 }
@@ -321,7 +324,8 @@ static const enum stored_kind kind_of[] = {
 static bool move_head(struct files *f, const char *snapshot_id, struct file *x,
                       struct error *err)
 {
-    if (files_find(f, STORED_SNAPSHOT, snapshot_id) ||
+    if (world_is_pool(f->w) || /* Ceph takes it as it is */
+        files_find(f, STORED_SNAPSHOT, snapshot_id) ||
         !guests_use(f->w, x->path))
         return true;
     if (!settle(f, x, err) || !has_room(f, 0, err))

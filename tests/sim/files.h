@@ -16,7 +16,8 @@ struct file {
     struct file *next;
     enum stored_kind kind;
     char name[STORAGE_NAME_MAX];
-    char path[160];      /* "/sim/<kind>/<name>", or what it went on in */
+    char path[160];      /* "/sim/<kind>/<name>", or what it went on in; in a
+                          * pool "rbd:sim/<kind>.<name>" */
     char below[160];     /* that a guest may not have been moved from; or "" */
     int64_t bytes, size; /* of the file, of the disk in it */
     int upload;          /* enum upload_kind */

@@ -196,11 +196,22 @@ int64_t guests_due(struct guests *g)
     return g->todos ? g->todos->due : INT64_MAX;
 }
 
+void guests_refuse(struct guests *g)
+{
+    g->w->guests_change++;
+    for (struct guest *d = g->first; d; d = d->next) {
+        d->refused = guest_active(d);
+        d->cut_short = false;
+    }
+}
+
 void guests_power_lost(struct guests *g)
 {
     for (struct guest *d = g->first; d; d = d->next)
-        if (guest_active(d))
+        if (guest_active(d)) {
+            d->cut_short = !d->refused;
             set_state(g, d, DOMAIN_OFF);
+        }
     for (struct todo *t; (t = g->todos);) {
         g->todos = t->next;
         free(t);
@@ -268,11 +279,34 @@ static struct guest *define(struct guests *g, const char *id)
     return d;
 }
 
+/* A node that has lost the guest with its power may have it no more only if
+ * the storage says so. */
+static void check_start(struct guests *g, const char *id)
+{
+    for (unsigned i = 0; i < g->w->n_nodes; i++) {
+        struct sim_node *n = &g->w->nodes[i];
+        struct guest *d = n == g->node ? NULL : guests_find(n->guests, id);
+        if (d && (d->cut_short || (guest_active(d) && !d->refused)))
+            world_broken(g->w, "server %s starts on %s, and %s is not fenced",
+                         id, g->node->name, n->name);
+    }
+}
+
+static void run(struct guests *g, struct guest *d)
+{
+    check_start(g, d->id);
+    d->refused = d->cut_short = false;
+    set_state(g, d, DOMAIN_RUNNING);
+}
+
 /* A domain cannot start with a file that is not there or that another one
  * writes to. */
 static bool may_open(struct guests *g, const struct disk_spec *disk,
                      struct error *err)
 {
+    if (sim_node_cut(g->node) & CUT_FILES || g->node->fenced)
+        return error_set(err, ERR_TIMEOUT, "%s cannot reach %s", g->node->name,
+                         disk->path);
     if (!files_at(g->w->files, disk->path))
         return error_set(err, ERR_NOT_FOUND, "there is no file %s", disk->path);
     if (!disk->readonly && guests_use(g->w, disk->path))
@@ -302,7 +336,7 @@ static bool hv_define_start(struct hypervisor *h, const struct domain_spec *s,
     d->info.reboot = s->reboot;
     snprintf(d->info.serial_log, sizeof(d->info.serial_log), "/sim/log/%s",
              s->id);
-    set_state(g, d, DOMAIN_RUNNING);
+    run(g, d);
     return effect_end(g->node, err);
 }
 
@@ -316,7 +350,7 @@ static bool hv_start(struct hypervisor *h, const char *id, struct error *err)
             world_broken(guests_of(h)->w, "guest %s wakes up without %s", id,
                          d->info.paths[i]);
     if (!guest_active(d))
-        set_state(guests_of(h), d, DOMAIN_RUNNING);
+        run(guests_of(h), d);
     return effect_end(guests_of(h)->node, err);
 }
 
@@ -336,6 +370,8 @@ static bool hv_destroy(struct hypervisor *h, const char *id, struct error *err)
     struct guest *d = guests_find(guests_of(h), id);
     if (!effect_begin(guests_of(h)->node, "destroy", id, err))
         return false;
+    if (d)
+        d->cut_short = false;
     if (d && guest_active(d))
         set_state(guests_of(h), d, DOMAIN_OFF);
     return effect_end(guests_of(h)->node, err);

@@ -19,12 +19,16 @@ struct hypervisor *guests_open(struct guests *g);
 bool guests_step(struct guests *g);
 int64_t guests_due(struct guests *g);
 void guests_power_lost(struct guests *g);
+/* Those that run never write again. */
+void guests_refuse(struct guests *g);
 
 struct guest {
     struct guest *next;
     struct domain_info info;
     char id[UUID_SIZE];
     bool read_only[DOMAIN_DISKS_MAX]; /* beside info.disks */
+    bool refused;   /* runs, and can write to none of the shared files */
+    bool cut_short; /* lost with the power, and not fenced since then */
 };
 struct guest *guests_first(struct guests *g);
 struct guest *guests_find(struct guests *g, const char *id);

@@ -368,6 +368,8 @@ static struct guest *next_guest(struct walk *k)
 static void check_pair(struct look *l, const struct guest *a,
                        const struct guest *b)
 {
+    if (a->refused || b->refused)
+        return;
     if (is(a->id, b->id))
         world_broken(l->w, "server %s runs twice", a->id);
     for (size_t i = 0; i < a->info.n_disks; i++)
@@ -505,7 +507,11 @@ static void check_server(struct look *l, const struct server *s)
 
 static void check_domains(struct look *l, struct sim_node *n)
 {
+    if (n->fenced)
+        world_broken(l->w, "quiet: %s is still fenced", n->name);
     for (struct guest *g = guests_first(n->guests); g; g = g->next) {
+        if (guest_active(g) && g->refused)
+            world_broken(l->w, "quiet: guest %s cannot write", g->id);
         const struct server *s = snap_get(l->s, &kind_server, g->id);
         if (!s)
             world_broken(l->w, "quiet: domain %s has no server", g->id);

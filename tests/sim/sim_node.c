@@ -4,6 +4,7 @@
 #include "core.h"
 #include "face.h"
 #include "guests.h"
+#include "sim_fence.h"
 
 #include <string.h>
 
@@ -124,10 +125,13 @@ bool effect_begin_files(struct sim_node *n, const char *what, const char *id,
 {
     if (!effect_begin(n, what, id, err))
         return false;
-    if (!(sim_node_cut(n) & CUT_FILES))
-        return true;
-    return error_set(err, ERR_TIMEOUT, "simulated: %s cannot reach the files",
-                     n->name);
+    if (sim_node_cut(n) & CUT_FILES)
+        return error_set(err, ERR_TIMEOUT,
+                         "simulated: %s cannot reach the files", n->name);
+    if (n->fenced)
+        return error_set(err, ERR_UNAVAILABLE,
+                         "simulated: %s is refused by the files", n->name);
+    return true;
 }
 
 /* ---- dying and coming back
@@ -305,6 +309,8 @@ static bool is_still(const struct sim_node *n)
 
 bool sim_node_step(struct sim_node *n, bool first)
 {
+    if (sim_fence_late(n))
+        return true;
     if (is_still(n))
         return guests_step(n->guests);
     if (start_what_is_down(n) || (first && disaster(n)))

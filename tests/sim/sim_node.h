@@ -41,6 +41,10 @@ struct sim_node {
     bool core_dying;  /* effects are void; to be torn down */
     bool effect_lost; /* effect_end fails after the effect */
 
+    bool fenced;        /* the shared files refuse it (sim_fence.h) */
+    int64_t fence_late; /* asked for, and done then; 0: nothing is */
+    bool fence_then;    /* as it will be */
+
     bool busy;           /* a call of its core hangs */
     int64_t still_until; /* stopped like by SIGSTOP */
     enum sim_cut cut;
