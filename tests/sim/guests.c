@@ -65,6 +65,7 @@ static void forget_todos(struct guests *g, const char *id, const char *device)
 static void changed(struct guests *g, const struct guest *d)
 {
     g->w->guests_change++;
+    sim_node_woken(g->node);
     nets_changed(g->w->nets);
     if (g->w->chaos && chance_percent(g->w, 10))
         return; /* lost */

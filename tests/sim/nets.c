@@ -100,8 +100,10 @@ static const struct network_ops ops = {
 void nets_changed(struct nets *n)
 {
     for (struct sim_net *d = n->open; d; d = d->next)
-        if (d->fn && core_leads(d->node))
+        if (d->fn && core_leads(d->node)) {
+            sim_node_woken(d->node);
             d->fn(d->arg);
+        }
 }
 
 struct nets *nets_new(struct world *w)

@@ -8,12 +8,13 @@
 
 #define ROUNDS  2
 #define CALM_US (900 * SECOND_US)  /* longer than any back-off or patience */
+#define FEW_US  (300 * SECOND_US)  /* the same of a large pool */
 #define LONG_US (7400 * SECOND_US) /* longer than the audit of files waits */
 
 static void chaos(struct world *w, unsigned long steps)
 {
     unsigned pass = world_is_pool(w) ? 40 : 20;
-    w->chaos = true;
+    world_set_chaos(w, true);
     for (unsigned long i = 0; !w->broken && i < steps; i++)
         if (!world_step(w) || chance_permille(w, pass))
             world_pass(w, (int64_t)chance(w, 20 * SECOND_US));
@@ -31,13 +32,13 @@ static void tidy(struct world *w)
 
 /* The pool is switched off for a while.  As long a calm takes long with many
  * nodes, all of which say every second that they live. */
-static void be_off(struct world *w, int64_t us)
+static void be_off(struct world *w, int64_t us, int64_t calm)
 {
     world_calm(w, 30 * SECOND_US);
     for (unsigned i = 0; i < w->n_nodes; i++)
         sim_node_off(&w->nodes[i]);
     w->time += us;
-    world_calm(w, CALM_US);
+    world_calm(w, calm);
 }
 
 static void add(struct world_stats *total, const struct world_stats *s)
@@ -57,27 +58,42 @@ static void report(const struct world *w)
     printf("seed %" PRIu64 ": %s\n", w->seed, w->what);
 }
 
-bool run_seed(uint64_t seed, const struct run_options *o,
-              struct world_stats *total, uint64_t *hash)
+/* What happens in one place is news in all others. */
+static unsigned long steps_of(const struct world *w, unsigned long steps)
 {
-    struct world *w = world_new(seed, o->nodes ? o->nodes : 1, o->verbose);
+    if (world_is_large(w))
+        return steps * w->n_nodes / 10;
+    return world_is_pool(w) ? steps * 3 : steps;
+}
+
+static bool go(struct world *w, const struct run_options *o)
+{
+    int rounds = world_is_large(w) ? 1 : ROUNDS;
+    int64_t calm = world_is_large(w) ? FEW_US : CALM_US;
     world_calm(w, SECOND_US);
-    for (int i = 0; !w->broken && i < ROUNDS; i++) {
-        chaos(w, world_is_pool(w) ? o->steps * 3 : o->steps);
-        world_calm(w, CALM_US);
+    for (int i = 0; !w->broken && i < rounds; i++) {
+        chaos(w, steps_of(w, o->steps));
+        world_calm(w, calm);
         if (!w->broken)
             check_quiet(w);
     }
     tidy(w);
     if (world_is_pool(w))
-        be_off(w, LONG_US);
+        be_off(w, LONG_US, calm);
     else
         world_calm(w, LONG_US);
     if (!w->broken) {
         check_quiet(w);
         check_empty(w);
     }
-    bool ok = !w->broken;
+    return !w->broken;
+}
+
+bool run_seed(uint64_t seed, const struct run_options *o,
+              struct world_stats *total, uint64_t *hash)
+{
+    struct world *w = world_new(seed, o->nodes ? o->nodes : 1, o->verbose);
+    bool ok = go(w, o);
     if (!ok)
         report(w);
     *hash = w->hash;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define STALLS_MAX 2 /* calls that hang at once */
+#define FACES      3 /* of a large pool */
 
 void node_event(struct sim_node *n, const char *fmt, ...)
 {
@@ -81,7 +82,7 @@ static bool core_dies(struct sim_node *n, const char *when, const char *what,
                       const char *id, struct error *err)
 {
     node_event(n, "core dies %s %s %s", when, what, id);
-    n->core_dying = true;
+    n->core_dying = n->w->dying = true;
     return is_dead(err);
 }
 
@@ -152,6 +153,7 @@ static void stop_core(struct sim_node *n)
     stop_face(n);
     if (n->core)
         core_stop(n->core);
+    sim_node_woken(n);
     n->core = NULL;
     n->core_dying = false;
     n->core_due = n->w->time + (int64_t)chance(n->w, 3000) * 1000;
@@ -165,6 +167,12 @@ void sim_node_bury(struct sim_node *n)
     stop_core(n);
 }
 
+/* Of a large pool only the first answer. */
+static bool has_face(const struct sim_node *n)
+{
+    return n->number <= FACES || !world_is_large(n->w);
+}
+
 static bool start_what_is_down(struct sim_node *n)
 {
     if (!n->core && n->w->time >= n->core_due) {
@@ -174,7 +182,7 @@ static bool start_what_is_down(struct sim_node *n)
         n->core = core_start(n);
         return true;
     }
-    if (n->core && !n->face && n->w->time >= n->face_due &&
+    if (n->core && !n->face && has_face(n) && n->w->time >= n->face_due &&
         !(sim_node_cut(n) & CUT_STORE)) {
         node_event(n, "face starts");
         core_face_starts(n->core);
@@ -264,7 +272,11 @@ static bool hears(struct sim_node *n)
 
 static bool step_clients(struct sim_node *n)
 {
-    return n->w->chaos && clients_call(n->w->clients, n->face);
+    if (!n->w->chaos)
+        return false;
+    if (world_is_large(n->w))
+        n = &n->w->nodes[chance(n->w, FACES)];
+    return !n->busy && clients_call(n->w->clients, n->face);
 }
 
 static bool step_calls(struct sim_node *n)
@@ -307,7 +319,7 @@ static bool is_still(const struct sim_node *n)
     return n->busy || (n->w->chaos && n->still_until > n->w->time);
 }
 
-bool sim_node_step(struct sim_node *n, bool first)
+static bool do_step(struct sim_node *n, bool first)
 {
     if (sim_fence_late(n))
         return true;
@@ -322,28 +334,48 @@ bool sim_node_step(struct sim_node *n, bool first)
     return false;
 }
 
+/* Others may have asked what it is due for while it stood still. */
+bool sim_node_step(struct sim_node *n, bool first)
+{
+    bool did = do_step(n, first);
+    sim_node_woken(n);
+    return did;
+}
+
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
-int64_t sim_node_due(struct sim_node *n)
+static int64_t find_due(struct sim_node *n)
 {
     int64_t due = guests_due(n->guests);
+    if (n->fence_late)
+        due = earlier(due, n->fence_late);
     if (n->busy)
         return due;
     if (is_still(n))
         return earlier(due, n->still_until);
+    if (sim_node_cut(n))
+        due = earlier(due, n->cut_until);
     if (!n->core)
         due = earlier(due,
                       sim_node_cut(n) & CUT_STORE ? n->cut_until : n->core_due);
     else
         due = earlier(due, core_due(n->core));
-    if (n->core && !n->face)
+    if (n->core && !n->face && has_face(n))
         due = earlier(due, n->face_due);
     if (n->face)
         due = earlier(due, face_due(n->face));
     return due;
+}
+
+int64_t sim_node_due(struct sim_node *n)
+{
+    if (!n->due_known)
+        n->due = find_due(n);
+    n->due_known = true;
+    return n->due;
 }
 
 /* ---- life

@@ -47,6 +47,8 @@ struct sim_node {
 
     bool busy;           /* a call of its core hangs */
     int64_t still_until; /* stopped like by SIGSTOP */
+    int64_t due;         /* as sim_node_due found it; see sim_node_woken */
+    bool due_known;
     enum sim_cut cut;
     int64_t cut_until;
     unsigned lag_percent; /* of what it could hear, it does not hear now */
@@ -58,6 +60,11 @@ void sim_node_end(struct sim_node *n);
  * clients and disasters come to it too. */
 bool sim_node_step(struct sim_node *n, bool first);
 int64_t sim_node_due(struct sim_node *n);
+/* Something has come to it: what it was due for holds no more. */
+static inline void sim_node_woken(struct sim_node *n)
+{
+    n->due_known = false;
+}
 /* Without power; it comes back by itself. */
 void sim_node_off(struct sim_node *n);
 /* Tears down what died in a step that is over now. */

@@ -53,6 +53,7 @@ struct sim_end {
 static struct said *say(struct sim_end *e)
 {
     struct said *s = xcalloc(1, sizeof(*s));
+    sim_node_woken(e->n);
     *e->last_said = s;
     e->last_said = &s->next;
     return s;
@@ -238,6 +239,7 @@ static void end_submit(struct store *store, struct txn *t, txn_done_fn *done,
         return;
     }
     struct sent *s = xcalloc(1, sizeof(*s));
+    sim_node_woken(e->n);
     s->txn = *t;
     *t = TXN_INIT;
     s->done = done;

@@ -119,10 +119,21 @@ static bool end_leases(struct world *w)
 static bool step_nodes(struct world *w)
 {
     uint64_t first = world_is_pool(w) ? chance(w, w->n_nodes) : 0;
-    for (unsigned i = 0; i < w->n_nodes; i++)
-        if (sim_node_step(&w->nodes[(first + i) % w->n_nodes], i == 0))
+    for (unsigned i = 0; i < w->n_nodes; i++) {
+        struct sim_node *n = &w->nodes[(first + i) % w->n_nodes];
+        if ((i == 0 || sim_node_due(n) <= w->time) && sim_node_step(n, i == 0))
             return true;
+    }
     return false;
+}
+
+static void bury(struct world *w)
+{
+    w->dying = false;
+    for (unsigned i = 0; i < w->n_nodes; i++) {
+        sim_node_bury(&w->nodes[i]);
+        w->dying |= w->nodes[i].core_dying;
+    }
 }
 
 bool world_step(struct world *w)
@@ -130,8 +141,8 @@ bool world_step(struct world *w)
     w->stats.steps++;
     w->time += (int64_t)chance(w, 200);
     bool did = end_leases(w) || step_nodes(w);
-    for (unsigned i = 0; i < w->n_nodes; i++)
-        sim_node_bury(&w->nodes[i]);
+    if (w->dying)
+        bury(w);
     if (did)
         check_step(w);
     return did;
@@ -156,12 +167,19 @@ void world_pass(struct world *w, int64_t most)
     w->time = due > w->time ? due : w->time + 1;
 }
 
+void world_set_chaos(struct world *w, bool chaos)
+{
+    w->chaos = chaos;
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        sim_node_woken(&w->nodes[i]);
+}
+
 /* While queues hold something time moves only by itself. */
 void world_calm(struct world *w, int64_t us)
 {
     int64_t until = w->time + us;
     unsigned long most = w->stats.steps + STEPS_MOST * w->n_nodes;
-    w->chaos = false;
+    world_set_chaos(w, false);
     while (!w->broken && w->time < until) {
         if (!world_step(w))
             world_pass(w, until - w->time);

@@ -52,6 +52,7 @@ struct world {
     struct sim_node *nodes;
     unsigned n_nodes;
     unsigned stalls; /* calls that hang, one in the other */
+    bool dying;      /* a node's core is */
     struct files *files;
     struct nets *nets;
     struct clients *clients;
@@ -74,10 +75,16 @@ static inline bool world_is_pool(const struct world *w)
 {
     return w->n_nodes > 1;
 }
+/* So many that what grows with their square must be rare. */
+static inline bool world_is_large(const struct world *w)
+{
+    return w->n_nodes > 10;
+}
 /* Takes one thing forward; false: nothing can happen but time passing. */
 bool world_step(struct world *w);
 /* Lets time pass until the next thing is due, at most `most` us. */
 void world_pass(struct world *w, int64_t most);
+void world_set_chaos(struct world *w, bool chaos);
 /* No faults and no new calls; until nothing but routine is left, for at
  * least `us` of simulated time. */
 void world_calm(struct world *w, int64_t us);
