@@ -1,7 +1,10 @@
 #include "core.h"
 
 #include "common/alloc.h"
+#include "compute/quarantine.h"
 #include "compute/server_reconcile.h"
+#include "engine/housekeeping.h"
+#include "engine/recoverer.h"
 #include "engine/scheduler.h"
 #include "files.h"
 #include "guests.h"
@@ -10,15 +13,17 @@
 #include "nets.h"
 #include "network/net_reconcile.h"
 #include "openstack-compat/bootstrap.h"
+#include "rest-api/token.h"
+#include "sim_fence.h"
 #include "sim_store.h"
 #include "state/election.h"
 #include "storage/storage_reconcile.h"
 
 #include <string.h>
 
-#define BEAT_US  (10 * SECOND_US)
-#define N_QUEUES 6
-#define STANDING 3 /* the first nodes would lead */
+#define BEAT_US    (10 * SECOND_US)
+#define QUEUES_MAX 10
+#define STANDING   3 /* the first nodes would lead */
 
 struct core {
     struct world *w;
@@ -34,7 +39,13 @@ struct core {
     struct scheduler *scheduler;
     struct storage *storage;
     struct reconciler *beat;
-    struct reconciler *queues[N_QUEUES];
+    struct reconciler *queues[QUEUES_MAX];
+    unsigned n_queues;
+    /* Of a pool of many. */
+    struct quarantine *quarantine;
+    struct fence *fence;
+    struct recoverer *recoverer;
+    struct housekeeper *housekeeper;
     struct election *presence, *leader; /* NULL: alone */
     bool lead; /* it has begun to lead: look at everything */
 };
@@ -68,6 +79,22 @@ static void put_node(struct world *w, const struct sim_node *of)
     put(w, n);
 }
 
+static const char *installation(char out[UUID_SIZE], const struct sim_node *n)
+{
+    snprintf(out, UUID_SIZE, "99999999-0000-4000-8000-%012u", n->number);
+    return out;
+}
+
+static void put_member(struct world *w, const struct sim_node *of)
+{
+    char id[UUID_SIZE];
+    struct member *m = record_new(&kind_member, of->name);
+    m->node_id = rec_str(m, installation(id, of));
+    m->address = rec_strf(m, "192.0.2.%u", of->number % 250);
+    m->joined = w->time;
+    put(w, m);
+}
+
 static void put_image(struct world *w)
 {
     struct image *im = record_new(&kind_image, SIM_IMAGE);
@@ -80,9 +107,10 @@ static void put_image(struct world *w)
     im->disk_format = "qcow2";
     im->is_protected = true;
     im->status = IMAGE_QUEUED;
-    files_upload(w->files, "first", 1 << 20, UPLOAD_GOOD);
+    files_upload(w->files, &w->nodes[0], "first", 1 << 20, UPLOAD_GOOD);
     im->status = IMAGE_CHECKING;
     im->upload_id = "first";
+    im->node = w->nodes[0].name;
     im->size = 1 << 20;
     im->created = im->updated = w->time;
     put(w, im);
@@ -107,6 +135,8 @@ void core_first_content(struct world *w)
     }
     for (unsigned i = 0; i < w->n_nodes; i++)
         put_node(w, &w->nodes[i]);
+    for (unsigned i = 0; world_is_pool(w) && i < w->n_nodes; i++)
+        put_member(w, &w->nodes[i]);
     put_image(w);
 }
 
@@ -171,10 +201,11 @@ static struct election *elect(struct core *c, const char *name, bool stand)
 
 static void stand(struct core *c)
 {
-    char presence[ELECTION_NAME_MAX];
+    char presence[ELECTION_NAME_MAX], id[UUID_SIZE];
     if (!world_is_pool(c->w))
         return;
-    snprintf(presence, sizeof(presence), "node-%s", c->n->name);
+    snprintf(presence, sizeof(presence), ELECTION_NODES "%s",
+             installation(id, c->n));
     c->presence = elect(c, presence, true);
     c->leader = elect(c, "leader", c->n->number <= STANDING);
 }
@@ -184,6 +215,9 @@ static void look_at_everything(struct core *c)
 {
     c->lead = false;
     scheduler_start(c->scheduler);
+    recoverer_start(c->recoverer);
+    housekeeper_start(c->housekeeper);
+    storage_lead(c->storage);
     net_reconcile_start(c->networks);
 }
 
@@ -202,6 +236,77 @@ static bool step_elections(struct core *c)
 
 /* ---- life
  * --------------------------------------------------------------------- */
+
+static bool leads(void *arg)
+{
+    return core_leads(((struct core *)arg)->n);
+}
+
+static int64_t own_term(void *arg)
+{
+    return election_term(((struct core *)arg)->presence);
+}
+
+static bool reaches_peers(void *arg)
+{
+    const struct sim_node *n = ((struct core *)arg)->n;
+    return !(sim_node_cut(n) & CUT_STORE) || n->cut_from_store_only;
+}
+
+static bool storage_answers(void *arg)
+{
+    const struct sim_node *n = ((struct core *)arg)->n;
+    return !(sim_node_cut(n) & CUT_FILES) && !n->fenced;
+}
+
+static void opened(void *arg)
+{
+    server_reconciler_resync(((struct core *)arg)->servers);
+}
+
+/* Before the reconciler of servers, which asks it. */
+static void make_quarantine(struct core *c)
+{
+    struct quarantine_config config = {
+        .store = c->store,
+        .cache = c->cache,
+        .hypervisor = c->hypervisor,
+        .env = &c->w->env,
+        .node = c->n->name,
+        .booted = c->n->booted,
+        .term = own_term,
+        .reaches = reaches_peers,
+        .probe = storage_answers,
+        .opened = opened,
+        .arg = c,
+    };
+    c->quarantine = quarantine_new(&config);
+    c->n->booted = false;
+}
+
+static void make_controllers(struct core *c)
+{
+    struct recoverer_config recoverer = {
+        .store = c->store,
+        .cache = c->cache,
+        .env = &c->w->env,
+        .fence = c->fence = sim_fence_open(c->n),
+        .node = c->n->name,
+        .leads = leads,
+        .guard = guard,
+        .arg = c,
+    };
+    struct housekeeper_config housekeeper = {
+        .store = c->store,
+        .cache = c->cache,
+        .env = &c->w->env,
+        .rotate = tokens_rotate,
+        .guard = guard,
+        .guard_arg = c,
+    };
+    c->recoverer = recoverer_new(&recoverer);
+    c->housekeeper = housekeeper_new(&housekeeper);
+}
 
 static void make_parts(struct core *c)
 {
@@ -226,8 +331,16 @@ static void make_parts(struct core *c)
         .store = c->store,
         .cache = c->cache,
         .env = env,
-        .images_elsewhere = c->n->number != 1,
+        .leads = leads,
+        .leads_arg = c,
     };
+    if (world_is_pool(c->w)) {
+        make_quarantine(c);
+        make_controllers(c);
+        servers.enter = quarantine_enter;
+        servers.leave = quarantine_leave;
+        servers.gate = c->quarantine;
+    }
     c->servers = server_reconciler_new(&servers);
     c->networks = net_reconcile_new(c->cache, c->store, c->net, env, 0);
     c->scheduler = scheduler_new(&scheduler);
@@ -242,13 +355,20 @@ static void start_parts(struct core *c)
     scheduler_start(c->scheduler);
     storage_start(c->storage);
     reconciler_add(c->beat, c->n->name);
-    struct reconciler *queues[N_QUEUES] = {
+    struct reconciler *queues[] = {
         server_reconciler_queue(c->servers), net_reconcile_queue(c->networks),
         scheduler_queue(c->scheduler),       storage_queue(c->storage, 0),
         storage_queue(c->storage, 1),        c->beat,
     };
-    for (int i = 0; i < N_QUEUES; i++)
-        c->queues[i] = queues[i];
+    for (size_t i = 0; i < ARRAY_SIZE(queues); i++)
+        c->queues[c->n_queues++] = queues[i];
+    if (!world_is_pool(c->w))
+        return;
+    quarantine_start(c->quarantine);
+    recoverer_start(c->recoverer);
+    c->queues[c->n_queues++] = quarantine_queue(c->quarantine);
+    c->queues[c->n_queues++] = recoverer_queue(c->recoverer);
+    c->queues[c->n_queues++] = housekeeper_queue(c->housekeeper);
 }
 
 struct core *core_start(struct sim_node *n)
@@ -282,6 +402,10 @@ void core_stop(struct core *c)
     server_reconciler_free(c->servers);
     net_reconcile_free(c->networks);
     scheduler_free(c->scheduler);
+    recoverer_free(c->recoverer);
+    housekeeper_free(c->housekeeper);
+    quarantine_free(c->quarantine);
+    sim_fence_close(c->fence);
     storage_free(c->storage);
     reconciler_stop(c->beat);
     c->hypervisor->ops->close(c->hypervisor);
@@ -313,11 +437,11 @@ bool core_hear(struct core *c)
 
 bool core_step(struct core *c)
 {
-    uint64_t first = chance(c->w, N_QUEUES), pick = chance(c->w, 1 << 16);
+    uint64_t first = chance(c->w, c->n_queues), pick = chance(c->w, 1 << 16);
     if (step_elections(c))
         return true;
-    for (uint64_t i = 0; i < N_QUEUES; i++)
-        if (reconciler_step(c->queues[(first + i) % N_QUEUES], pick))
+    for (uint64_t i = 0; i < c->n_queues; i++)
+        if (reconciler_step(c->queues[(first + i) % c->n_queues], pick))
             return true;
     return false;
 }
@@ -325,7 +449,7 @@ bool core_step(struct core *c)
 int64_t core_due(struct core *c)
 {
     int64_t due = INT64_MAX;
-    for (int i = 0; i < N_QUEUES; i++) {
+    for (unsigned i = 0; i < c->n_queues; i++) {
         int64_t d = reconciler_next_due(c->queues[i]);
         due = d < due ? d : due;
     }

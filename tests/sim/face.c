@@ -119,7 +119,7 @@ static void take_body(struct face *f, struct call *c)
         bytes /= 2;
         error_set(&waited->err, ERR_CANCELLED, "simulated: the client is gone");
     }
-    files_upload(w->files, c->req.wait.upload_id, bytes, c->upload);
+    files_upload(w->files, f->n, c->req.wait.upload_id, bytes, c->upload);
     world_event(w, "upload %s: %lld bytes", c->req.wait.upload_id,
                 (long long)bytes);
     waited->bytes = bytes;
@@ -325,6 +325,7 @@ struct face *face_start(struct sim_node *n)
         .authenticate = auth_request,
         .public_url = "https://cairn.test",
         .region = "RegionOne",
+        .node = n->name,
     };
     if (!cache_follow(f->cache, sim_end_store(f->end), &err))
         world_broken(w, "the face's cache: %s", err.text);

@@ -9,6 +9,7 @@
 
 struct sim_volumes {
     struct volumes v;
+    struct volumes own; /* of a pool: the node's uploads */
     struct sim_node *node;
     struct files *files;
 };
@@ -45,6 +46,17 @@ struct file *files_find(struct files *f, enum stored_kind kind,
     return x;
 }
 
+/* An upload is a file of the node that it came by. */
+static struct file *find_upload(struct files *f, const struct sim_node *n,
+                                const char *id)
+{
+    struct file *x = f->first;
+    while (x && (x->kind != STORED_UPLOAD || x->node != n ||
+                 strcmp(x->name, id) != 0))
+        x = x->next;
+    return x;
+}
+
 struct file *files_at(struct files *f, const char *path)
 {
     struct file *x = f->first;
@@ -59,15 +71,17 @@ static bool is_used(struct files *f, const struct file *x)
            (x->below[0] && guests_use(f->w, x->below));
 }
 
-static struct file *add(struct files *f, enum stored_kind kind,
-                        const char *name, int64_t size)
+static struct file *append(struct files *f)
 {
-    struct file *x = files_find(f, kind, name);
-    if (!x) {
-        x = xcalloc(1, sizeof(*x));
-        *f->last = x;
-        f->last = &x->next;
-    }
+    struct file *x = xcalloc(1, sizeof(*x));
+    *f->last = x;
+    f->last = &x->next;
+    return x;
+}
+
+static struct file *fill(struct files *f, struct file *x, enum stored_kind kind,
+                         const char *name, int64_t size)
+{
     x->kind = kind;
     snprintf(x->name, sizeof(x->name), "%s", name);
     snprintf(x->path, sizeof(x->path),
@@ -78,17 +92,34 @@ static struct file *add(struct files *f, enum stored_kind kind,
     return x;
 }
 
+static struct file *add(struct files *f, enum stored_kind kind,
+                        const char *name, int64_t size)
+{
+    struct file *x = files_find(f, kind, name);
+    return fill(f, x ? x : append(f), kind, name, size);
+}
+
+static void remove_from(struct files *f, struct file *x)
+{
+    struct file **at = &f->first;
+    while (x && *at != x)
+        at = &(*at)->next;
+    if (!x)
+        return;
+    *at = x->next;
+    if (!*at)
+        f->last = at;
+    free(x);
+}
+
 static void drop(struct files *f, enum stored_kind kind, const char *name)
 {
-    for (struct file **at = &f->first, *x; (x = *at); at = &x->next) {
-        if (x->kind != kind || strcmp(x->name, name) != 0)
-            continue;
-        *at = x->next;
-        if (!*at)
-            f->last = at;
-        free(x);
-        return;
-    }
+    remove_from(f, files_find(f, kind, name));
+}
+
+static void drop_upload(struct volumes *v, const char *id)
+{
+    remove_from(files_of(v), find_upload(files_of(v), node_of(v), id));
 }
 
 static bool has_room(struct files *f, int64_t size, struct error *err)
@@ -108,10 +139,12 @@ void files_resize(struct files *f, const char *path, int64_t size)
         x->size = x->bytes = size;
 }
 
-void files_upload(struct files *f, const char *upload_id, int64_t bytes,
-                  int upload)
+void files_upload(struct files *f, const struct sim_node *n,
+                  const char *upload_id, int64_t bytes, int upload)
 {
-    struct file *x = add(f, STORED_UPLOAD, upload_id, bytes);
+    struct file *x = find_upload(f, n, upload_id);
+    x = fill(f, x ? x : append(f), STORED_UPLOAD, upload_id, bytes);
+    x->node = n;
     x->upload = upload;
 }
 
@@ -137,7 +170,7 @@ static bool vol_image_discard(struct volumes *v, const char *id,
     blob_name(id, blob);
     if (!effect_begin_files(node_of(v), "image_discard", id, err))
         return false;
-    drop(f, STORED_UPLOAD, id);
+    drop_upload(v, id);
     drop(f, STORED_IMAGE, blob);
     return effect_end(node_of(v), err);
 }
@@ -149,9 +182,9 @@ static void describe(const struct file *x, struct image_info *info)
     snprintf(info->format, sizeof(info->format), "qcow2");
 }
 
-static bool inspect(struct files *f, const char *id, struct error *err)
+static bool inspect(struct volumes *v, const char *id, struct error *err)
 {
-    const struct file *up = files_find(f, STORED_UPLOAD, id);
+    const struct file *up = find_upload(files_of(v), node_of(v), id);
     if (!up)
         return error_set(err, ERR_NOT_FOUND, "upload %s has no file", id);
     if (up->upload == UPLOAD_CORRUPT)
@@ -172,12 +205,12 @@ static bool vol_image_commit(struct volumes *v, const char *id,
         return false;
     struct file *x = files_find(f, STORED_IMAGE, blob);
     if (!x) {
-        if (!inspect(f, id, err))
+        if (!inspect(v, id, err))
             return false;
         x = add(f, STORED_IMAGE, blob, GIB);
-        x->bytes = files_find(f, STORED_UPLOAD, id)->bytes;
+        x->bytes = find_upload(f, node_of(v), id)->bytes;
     }
-    drop(f, STORED_UPLOAD, id);
+    drop_upload(v, id);
     describe(x, info);
     return effect_end(node_of(v), err);
 }
@@ -404,14 +437,19 @@ static bool vol_to_image(struct volumes *v, enum volume_source from,
     return true;
 }
 
+static void list_one(const struct file *x, stored_fn *fn, void *arg)
+{
+    struct stored s = { x->kind, x->name, x->bytes, x->changed };
+    fn(arg, &s);
+}
+
 static bool vol_list(struct volumes *v, stored_fn *fn, void *arg,
                      struct error *err)
 {
-    struct file *next;
-    for (struct file *x = files_of(v)->first; x; x = next) {
+    for (struct file *x = files_of(v)->first, *next; x; x = next) {
         next = x->next;
-        struct stored s = { x->kind, x->name, x->bytes, x->changed };
-        fn(arg, &s);
+        if (!x->node || x->node == node_of(v))
+            list_one(x, fn, arg);
     }
     return true;
 }
@@ -456,6 +494,43 @@ static const struct volume_ops ops = {
     .close = vol_close,
 };
 
+/* ---- a node's own
+ * ----------------------------------------------------------- */
+
+#define whole(own_) (&container_of(own_, struct sim_volumes, own)->v)
+
+static bool own_list(struct volumes *own, stored_fn *fn, void *arg,
+                     struct error *err)
+{
+    struct volumes *v = whole(own);
+    for (struct file *x = files_of(v)->first, *next; x; x = next) {
+        next = x->next;
+        if (x->node == node_of(v))
+            list_one(x, fn, arg);
+    }
+    return true;
+}
+
+static bool own_discard(struct volumes *own, const char *id, struct error *err)
+{
+    struct sim_node *n = node_of(whole(own));
+    if (!effect_begin(n, "image_discard its", id, err))
+        return false;
+    drop_upload(whole(own), id);
+    return effect_end(n, err);
+}
+
+static bool own_tidy(struct volumes *own, struct error *err)
+{
+    return true;
+}
+
+static const struct volume_ops own_ops = {
+    .image_discard = own_discard,
+    .list = own_list,
+    .tidy = own_tidy,
+};
+
 /* ---- public
  * ---------------------------------------------------------------------------
  */
@@ -481,6 +556,9 @@ struct volumes *files_open(struct files *f, struct sim_node *n)
 {
     struct sim_volumes *v = xcalloc(1, sizeof(*v));
     v->node = n;
+    v->own.ops = &own_ops;
+    if (world_is_pool(n->w))
+        v->v.own = &v->own;
     v->v.ops = &ops;
     v->files = f;
     return &v->v;

@@ -21,6 +21,7 @@ struct file {
     char below[160];     /* that a guest may not have been moved from; or "" */
     int64_t bytes, size; /* of the file, of the disk in it */
     int upload;          /* enum upload_kind */
+    const struct sim_node *node; /* that has the upload; NULL: shared */
     int64_t changed;
 };
 
@@ -33,9 +34,9 @@ struct file *files_find(struct files *f, enum stored_kind kind,
                         const char *name);
 struct file *files_at(struct files *f, const char *path);
 void files_resize(struct files *f, const char *path, int64_t size);
-/* Bytes of an upload arrive. */
-void files_upload(struct files *f, const char *upload_id, int64_t bytes,
-                  int upload);
+/* Bytes of an upload arrive at a node. */
+void files_upload(struct files *f, const struct sim_node *n,
+                  const char *upload_id, int64_t bytes, int upload);
 const char *stored_kind_name(enum stored_kind kind);
 
 #endif

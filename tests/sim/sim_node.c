@@ -196,7 +196,7 @@ void sim_node_off(struct sim_node *n)
 {
     stop_core(n);
     guests_power_lost(n->guests);
-    n->boots++;
+    n->booted = true;
 }
 
 static void lose_power(struct sim_node *n)
@@ -226,6 +226,7 @@ static void be_cut_off(struct sim_node *n)
     static const char *const names[] = { "nothing", "the store", "the files",
                                          "all" };
     n->cut = (enum sim_cut)(1 + chance(n->w, 3));
+    n->cut_from_store_only = chance_percent(n->w, 30);
     n->cut_until = n->w->time + (int64_t)chance(n->w, 60) * SECOND_US;
     node_event(n, "is cut off from %s", names[n->cut]);
 }
@@ -388,6 +389,7 @@ void sim_node_init(struct world *w, unsigned number)
     n->w = w;
     n->number = number;
     snprintf(n->name, sizeof(n->name), "node%u", number);
+    n->booted = true;
     n->guests = guests_new(n);
 }
 

@@ -36,7 +36,7 @@ struct sim_node {
     struct face *face;
     struct guests *guests;
     int64_t core_due, face_due; /* when a dead one comes back */
-    unsigned boots;             /* of the machine */
+    bool booted;                /* and no core has run since then */
 
     bool core_dying;  /* effects are void; to be torn down */
     bool effect_lost; /* effect_end fails after the effect */
@@ -50,6 +50,7 @@ struct sim_node {
     int64_t due;         /* as sim_node_due found it; see sim_node_woken */
     bool due_known;
     enum sim_cut cut;
+    bool cut_from_store_only; /* it reaches its peers */
     int64_t cut_until;
     unsigned lag_percent; /* of what it could hear, it does not hear now */
 };

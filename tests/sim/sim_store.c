@@ -391,11 +391,21 @@ void sim_end_lose(struct sim_end *e)
     }
 }
 
+static bool end_compact(struct store *store, int64_t revision,
+                        struct error *err)
+{
+    struct sim_end *e = end_of(store);
+    return effect_begin(e->n, "compacts", "the store", err) &&
+           reaches_store(e, err) && store_compact(e->w->store, revision, err) &&
+           effect_end(e->n, err);
+}
+
 static const struct store_ops end_ops = {
     .range = end_range,
     .submit = end_submit,
     .watch = end_watch,
     .unwatch = end_unwatch,
+    .compact = end_compact,
     .lease_grant = end_lease_grant,
     .lease_keepalive = end_lease_keepalive,
     .lease_revoke = end_lease_revoke,

@@ -144,7 +144,7 @@ static void domain_without_server(void **state)
 
 static void leaked_file(void **state)
 {
-    files_upload(w->files, "nobodys", 1, UPLOAD_GOOD);
+    files_upload(w->files, &w->nodes[0], "nobodys", 1, UPLOAD_GOOD);
     check_quiet(w);
     assert_false(w->broken); /* somebody may be about to name it */
     w->time += 3 * 3600 * SECOND_US;
