@@ -557,12 +557,13 @@ static enum reconcile_verdict list_fences(struct recoverer *r,
         ok = f->ops->list(f, on_listed, &l, err);
     else
         list_records(&l);
-    if (ok)
+    if (ok) {
         take_list(&l);
-    else
+        reconciler_add(r->queue, KEY_PASS); /* which would ask at once */
+    } else {
         log_limited(LOG_WARN, LOG_NAME, "fences: %s", err->text);
+    }
     free(l.nodes);
-    reconciler_add(r->queue, KEY_PASS);
     *delay_us = ok ? RECOVERER_LIST_US : RECOVERER_FENCE_US;
     return RECONCILE_AGAIN;
 }

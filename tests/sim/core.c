@@ -256,7 +256,7 @@ static bool reaches_peers(void *arg)
 static bool storage_answers(void *arg)
 {
     const struct sim_node *n = ((struct core *)arg)->n;
-    return !(sim_node_cut(n) & CUT_FILES) && !n->fenced;
+    return !(sim_node_cut(n) & CUT_FILES); /* the monitors, that is */
 }
 
 static void opened(void *arg)

@@ -597,7 +597,8 @@ struct guest *guests_find(struct guests *g, const char *id)
 
 static bool uses(const struct guest *d, const char *path)
 {
-    for (size_t i = 0; guest_active(d) && i < d->info.n_disks; i++)
+    for (size_t i = 0; !d->refused && guest_active(d) && i < d->info.n_disks;
+         i++)
         if (strcmp(d->info.paths[i], path) == 0 && !d->read_only[i])
             return true;
     return false;

@@ -45,11 +45,21 @@ static bool is_lost(struct sim_node *target, bool closed, struct error *err)
     return true;
 }
 
+/* The monitors answer those as well whom they refuse. */
+static bool begin(struct sim_node *n, const char *what, const char *node,
+                  struct error *err)
+{
+    return effect_begin(n, what, node, err) &&
+           (!(sim_node_cut(n) & CUT_FILES) ||
+            error_set(err, ERR_TIMEOUT, "simulated: %s reaches no monitor",
+                      n->name));
+}
+
 static bool change(struct fence *f, const char *what, const char *node,
                    bool closed, struct error *err)
 {
     struct sim_node *n = asker(f), *target = sim_node_named(n->w, node);
-    if (!effect_begin_files(n, what, node, err))
+    if (!begin(n, what, node, err))
         return false;
     if (!target)
         return error_set(err, ERR_NOT_FOUND, "there is no node %s", node);
@@ -73,7 +83,7 @@ static bool fence_list(struct fence *f, fence_node_fn *fn, void *arg,
                        struct error *err)
 {
     struct sim_node *n = asker(f);
-    if (!effect_begin_files(n, "lists", "fences", err))
+    if (!begin(n, "lists", "fences", err))
         return false;
     for (unsigned i = 0; i < n->w->n_nodes; i++)
         if (n->w->nodes[i].fenced)
