@@ -142,7 +142,8 @@ static bool clean_one(struct quarantine *q, const struct server *s,
         return false;
     if (domain_active(&d))
         log_warn(LOG_NAME, "server %s: its guest here was stale: stopped", id);
-    return is_ours(q, s) || !s || h->ops->undefine(h, id, err);
+    bool keep = is_ours(q, s) ? d.state == DOMAIN_SAVED : !s && !is_shared(&d);
+    return keep || h->ops->undefine(h, id, err);
 }
 
 static bool stop_one(struct quarantine *q, const char *id, struct error *err)

@@ -16,9 +16,10 @@
  * be gone, so by then it would be in the record.
  *
  * CLEAN stops every guest of this pool but those of its own servers that have
- * nothing in the shared storage: nobody else could have started them.  Guests
- * that belong elsewhere now are undefined as well; one without a record is
- * stopped and left defined.
+ * nothing in the shared storage: nobody else could have started them.  They
+ * are undefined as well, for they may start elsewhere, and end there, without
+ * this node; but for one whose memory is saved here, and one without a record
+ * that has disks of this node.
  *
  * STOP comes before anybody else could start the guests, if this node's clock
  * runs (docs/recovery.md); that none writes twice is not its matter but the

@@ -274,7 +274,7 @@ static void test_cleans(void **state)
     fence_node(HEALTH_FENCING, 1);
     pass_time(1);
     assert_false(may_come_in());
-    assert_int_equal(domain_of(OURS)->state, DOMAIN_OFF);
+    assert_int_equal(domain_of(OURS)->state, DOMAIN_ABSENT);
     assert_int_equal(domain_of(LOCAL)->state, DOMAIN_RUNNING);
     assert_int_equal(domain_of(THEIRS)->state, DOMAIN_ABSENT);
     assert_int_equal(cleaned(), 1);
@@ -287,6 +287,17 @@ static void test_cleans(void **state)
     assert_int_equal(it.opened, 2);
 }
 
+/* Its memory is nowhere else. */
+static void test_keeps_what_is_saved(void **state)
+{
+    pass_time(1);
+    domain_of(OURS)->state = DOMAIN_SAVED;
+    fence_node(HEALTH_FENCING, 1);
+    pass_time(1);
+    assert_int_equal(cleaned(), 1);
+    assert_int_not_equal(domain_of(OURS)->state, DOMAIN_ABSENT);
+}
+
 static void test_not_clean(void **state)
 {
     pass_time(1);
@@ -294,7 +305,7 @@ static void test_not_clean(void **state)
     fence_node(HEALTH_FENCED, 4);
     pass_time(5);
     assert_int_equal(cleaned(), 0);
-    assert_int_equal(domain_of(OURS)->state, DOMAIN_OFF);
+    assert_int_equal(domain_of(OURS)->state, DOMAIN_ABSENT);
     domain_of(THEIRS)->stuck = false;
     pass_time(1);
     assert_int_equal(cleaned(), 4);
@@ -312,7 +323,7 @@ static void test_waits_for_those_inside(void **state)
     quarantine_leave(q);
     pass_time(1);
     assert_int_equal(cleaned(), 1);
-    assert_int_equal(domain_of(OURS)->state, DOMAIN_OFF);
+    assert_int_equal(domain_of(OURS)->state, DOMAIN_ABSENT);
 }
 
 static void test_machine_has_booted(void **state)
@@ -358,6 +369,7 @@ int main(void)
         WORLD(test_cut_off),
         WORLD(test_not_cut_off),
         WORLD(test_cleans),
+        WORLD(test_keeps_what_is_saved),
         WORLD(test_not_clean),
         WORLD(test_waits_for_those_inside),
         WORLD(test_machine_has_booted),
