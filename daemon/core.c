@@ -324,6 +324,13 @@ static bool leads(void *arg)
     return duty && pool_duty_leads(duty);
 }
 
+static int64_t term(void *arg)
+{
+    struct core *c = arg;
+    struct pool_duty *duty = atomic_load(&c->duty);
+    return duty ? pool_duty_term(duty) : 0;
+}
+
 static bool guard(void *arg, struct txn *txn)
 {
     struct core *c = arg;
@@ -349,8 +356,8 @@ static bool open_network(struct core *c, struct error *err)
     struct ovn_config ovn = {
         .nb_socket = socket_path(cf->ovn_nb),
         .nb = { .chassis = c->node, .dns_servers = no_dns },
-        .leads = leads,
-        .leads_arg = c,
+        .term = term,
+        .term_arg = c,
         .metadata = c->metadata,
     };
     c->net = ovn_open(&ovn);

@@ -123,10 +123,15 @@ static bool stand(struct pool_duty *d, struct error *err)
 
 bool pool_duty_leads(void *duty)
 {
+    return pool_duty_term(duty) != 0;
+}
+
+int64_t pool_duty_term(void *duty)
+{
     struct pool_duty *d = duty;
     if (!atomic_load(&d->many))
-        return true;
-    return atomic_load(&d->open) && election_term(d->leader) != 0;
+        return 1;
+    return atomic_load(&d->open) ? election_term(d->leader) : 0;
 }
 
 bool pool_duty_guard(void *duty, struct txn *txn)

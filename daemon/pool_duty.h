@@ -63,6 +63,9 @@ void pool_duty_stop(struct pool_duty *d); /* NULL is fine */
 void pool_duty_free(struct pool_duty *d);
 
 bool pool_duty_leads(void *duty);
+/* The term in which it leads (state/election.h), 1 for who is alone; 0: it
+ * does not. */
+int64_t pool_duty_term(void *duty);
 /* The txn happens only while we lead; false: we do not. */
 bool pool_duty_guard(void *duty, struct txn *txn);
 

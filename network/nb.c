@@ -1,5 +1,6 @@
 #include "network/nb.h"
 
+#include "network/fence.h"
 #include "network/nb_build.h"
 
 #include <stdarg.h>
@@ -85,6 +86,7 @@ json_t *nb_monitor(void)
             json_array_append_new(columns, json_string(c->name));
         json_object_set_new(tables, nb_tables[t].name, columns);
     }
+    json_object_set_new(tables, FENCE_TABLE, json_pack("[s]", "external_ids"));
     return tables;
 }
 

@@ -1,16 +1,21 @@
 #include "network/ovn.h"
 
 #include "common/alloc.h"
+#include "common/log.h"
+#include "network/fence.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+
+#define CLAIM_US (20 * SECOND_US)
 
 struct ovn {
     struct net_driver driver;
     struct nb_config nb;
     struct metadata *metadata;
-    bool (*leads)(void *arg);
-    void *leads_arg;
+    int64_t (*term)(void *arg);
+    void *term_arg;
     struct ovsdb *db;
 
     pthread_mutex_t lock; /* all below */
@@ -23,6 +28,7 @@ struct ovn {
     /* Of the thread that applies: what the last success was about. */
     int64_t revision;
     uint64_t version;
+    int64_t passed_over; /* since when a larger term stands there, us; 0 */
 };
 
 static struct ovn *self_of(struct net_driver *d)
@@ -53,10 +59,57 @@ static bool nothing_changed(struct ovn *o, const struct snapshot *s)
     return o->revision == snapshot_revision(s) && o->version == version;
 }
 
-static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
+/* The term in which the database is ours; 0: it is not. */
+static int64_t term_of(const struct ovn *o)
+{
+    return !o->db ? 0 : o->term ? o->term(o->term_arg) : 1;
+}
+
+/* Somebody led later than we do.  Whether we must believe it. */
+static bool passed_over(struct ovn *o, int64_t theirs, int64_t ours,
+                        struct error *err)
+{
+    int64_t now = env_mono(&env_system);
+    if (!o->passed_over)
+        o->passed_over = now;
+    if (now - o->passed_over < FENCE_PATIENCE_US)
+        return error_set(err, ERR_UNAVAILABLE,
+                         "the northbound database belongs to term %" PRId64
+                         ", this node leads in term %" PRId64,
+                         theirs, ours);
+    log_warn("network",
+             "the northbound database belongs to term %" PRId64
+             ", which nobody leads in: taken over in term %" PRId64,
+             theirs, ours);
+    return true;
+}
+
+/* Makes the database ours, if it is not. */
+static bool take(struct ovn *o, int64_t term, struct error *err)
+{
+    const json_t *replica = ovsdb_lock(o->db, NULL);
+    if (!replica)
+        return error_set(err, ERR_BUSY, "the northbound database comes");
+    int64_t theirs = fence_term(replica);
+    _autojson_ json_t *claim =
+        theirs == term ? NULL : fence_claim(replica, term);
+    ovsdb_unlock(o->db);
+    if (theirs > term && !passed_over(o, theirs, term, err))
+        return false;
+    if (claim && !ovsdb_transact(o->db, claim, CLAIM_US, NULL, err))
+        return false;
+    o->passed_over = 0;
+    return true;
+}
+
+static bool bring_to(struct ovn *o, int64_t term, const json_t *content,
+                     struct error *err)
 {
     struct sync_stats done = { 0 };
-    bool ok = sync_apply(o->db, content, &done, err);
+    _autojson_ json_t *fence = o->term ? fence_check(term) : NULL;
+    if (fence && !take(o, term, err))
+        return false;
+    bool ok = sync_apply(o->db, content, fence, &done, err);
     pthread_mutex_lock(&o->lock);
     o->stats.transactions += done.transactions;
     o->stats.rows += done.rows;
@@ -65,15 +118,11 @@ static bool bring_to(struct ovn *o, const json_t *content, struct error *err)
     return ok;
 }
 
-static bool is_ours(const struct ovn *o)
-{
-    return o->db && (!o->leads || o->leads(o->leads_arg));
-}
-
 static bool apply_northbound(struct ovn *o, const struct snapshot *s,
                              struct error *err)
 {
-    if (!is_ours(o)) {
+    int64_t term = term_of(o);
+    if (!term) {
         o->revision = -1; /* somebody else writes meanwhile */
         return true;
     }
@@ -86,7 +135,7 @@ static bool apply_northbound(struct ovn *o, const struct snapshot *s,
         return true;
     _autojson_ json_t *content = nb_derive(s, &o->nb);
     o->revision = -1;
-    if (!bring_to(o, content, err))
+    if (!bring_to(o, term, content, err))
         return false;
     o->revision = snapshot_revision(s);
     return true;
@@ -111,9 +160,10 @@ static bool rebuild(struct net_driver *d, const struct snapshot *s,
     struct ovn *o = self_of(d);
     _autojson_ json_t *nothing = json_object();
     o->revision = -1;
-    if (!is_ours(o))
+    int64_t term = term_of(o);
+    if (!term)
         return apply(d, s, err);
-    return bring_to(o, nothing, err) && apply(d, s, err);
+    return bring_to(o, term, nothing, err) && apply(d, s, err);
 }
 
 /* ---- ports ------------------------------------------------------------- */
@@ -156,7 +206,7 @@ static enum port_state port_state(struct net_driver *d, const char *port_id)
 {
     struct ovn *o = self_of(d);
     uint64_t version;
-    const json_t *replica = is_ours(o) ? ovsdb_lock(o->db, &version) : NULL;
+    const json_t *replica = term_of(o) ? ovsdb_lock(o->db, &version) : NULL;
     if (!replica)
         return PORT_UNKNOWN;
     pthread_mutex_lock(&o->lock);
@@ -204,8 +254,8 @@ struct net_driver *ovn_open(const struct ovn_config *config)
     o->driver.ops = &ovn_ops;
     o->nb = config->nb;
     o->metadata = config->metadata;
-    o->leads = config->leads;
-    o->leads_arg = config->leads_arg;
+    o->term = config->term;
+    o->term_arg = config->term_arg;
     o->revision = -1;
     pthread_mutex_init(&o->lock, NULL);
     if (!config->nb_socket)

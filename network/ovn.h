@@ -4,7 +4,8 @@
  * apply() derives the wanted content from the records (network/nb.h) and
  * writes the difference (network/sync.h).  When neither the records nor the
  * database changed since the last success it does nothing.  The database is
- * derived state: after it was lost the next apply fills it again.  Then this
+ * derived state: after it was lost the next apply fills it again.  A leader
+ * whose time is over writes nothing (network/fence.h).  Then this
  * node's legs of the metadata service follow (network/metadata.h).
  *
  * Threads: as network.h says.  One thread of its own (network/ovsdb.h).
@@ -23,8 +24,10 @@ struct ovn_config {
     const char *nb_socket;    /* OVN_NB_SOCKET; copied; NULL: others do that,
                                * only the metadata legs are ours */
     struct nb_config nb;      /* what it points to outlives the driver */
-    bool (*leads)(void *arg); /* only then the database is ours; NULL: it is */
-    void *leads_arg;
+    /* The term in which we lead; 0: the database is not ours.  NULL: it is,
+     * and nobody else's. */
+    int64_t (*term)(void *arg);
+    void *term_arg;
     struct metadata *metadata; /* applied too; borrowed; NULL: none here */
 };
 

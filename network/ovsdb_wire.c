@@ -132,7 +132,7 @@ static enum error_code code_of(const char *error)
         { "constraint violation", ERR_CONFLICT },
         { "referential integrity violation", ERR_CONFLICT },
         { "not owner", ERR_CONFLICT },
-        { "timed out", ERR_CONFLICT },
+        { "timed out", ERR_UNAVAILABLE }, /* a `wait` */
         { "resources exhausted", ERR_UNAVAILABLE },
         { "I/O error", ERR_UNAVAILABLE },
         { "not leader", ERR_UNAVAILABLE },

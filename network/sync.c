@@ -360,6 +360,7 @@ void sync_batch_free(struct sync_batch *batch)
 struct apply {
     struct ovsdb *db;
     const json_t *content;
+    json_t *fence;     /* NULL: none */
     json_t *skip;      /* rows that were refused */
     size_t max_ops;    /* 1 once something was refused */
     struct error *err; /* of the first refused row */
@@ -405,6 +406,8 @@ static bool apply_round(struct apply *a, struct error *err)
     struct sync_batch batch = { 0 };
     if (!next_batch(a, &batch, err) || !batch.ops)
         return false;
+    if (a->fence)
+        json_array_insert(batch.ops, 0, a->fence);
     bool ok = ovsdb_transact(a->db, batch.ops, TRANSACT_US, NULL, err);
     bool cut_off =
         !ok && (err->code == ERR_UNAVAILABLE || err->code == ERR_UNKNOWN);
@@ -419,11 +422,11 @@ static bool apply_round(struct apply *a, struct error *err)
     return !cut_off;
 }
 
-bool sync_apply(struct ovsdb *db, const json_t *content,
+bool sync_apply(struct ovsdb *db, const json_t *content, json_t *fence,
                 struct sync_stats *stats, struct error *err)
 {
     struct error why = { 0 };
-    struct apply a = { db, content, json_object(), SYNC_BATCH_OPS, err };
+    struct apply a = { db, content, fence, json_object(), SYNC_BATCH_OPS, err };
     int rounds = 0;
     while (rounds++ < ROUNDS_MAX && apply_round(&a, &why))
         ;

@@ -10,7 +10,7 @@
  *
  * Operations come in bounded batches: after each the replica is ahead, and
  * the next diff is what is left.  A row that the database refuses holds up
- * only itself.
+ * only itself.  Each transaction begins with the fence (network/fence.h).
  */
 #ifndef CAIRN_NETWORK_SYNC_H
 #define CAIRN_NETWORK_SYNC_H
@@ -38,10 +38,11 @@ struct sync_stats {
     uint64_t version;            /* of the replica that was looked at last */
 };
 
-/* Diffs and writes until nothing is left.  UNAVAILABLE, UNKNOWN: try again
+/* Diffs and writes until nothing is left.  `fence` (borrowed, may be NULL) is
+ * the first operation of each transaction.  UNAVAILABLE, UNKNOWN: try again
  * later.  When rows were refused, all others are done and the error is that
  * of the first one.  `stats` (may be NULL) is added to. */
-bool sync_apply(struct ovsdb *db, const json_t *content,
+bool sync_apply(struct ovsdb *db, const json_t *content, json_t *fence,
                 struct sync_stats *stats, struct error *err);
 
 #endif

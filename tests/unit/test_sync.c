@@ -1,4 +1,5 @@
 /* sync, ovn: wanted content against a real ovsdb-server. */
+#include "network/fence.h"
 #include "network/ovn.h"
 
 #include "eventually.h"
@@ -312,6 +313,103 @@ static void test_rebuild(void **state)
     lab_free(l);
 }
 
+/* ---- who may write ----------------------------------------------------- */
+
+static int64_t term_at(void *arg)
+{
+    return *(int64_t *)arg;
+}
+
+/* A lab whose driver leads in the term that `term` holds. */
+static struct lab *lab_new_led(int64_t *term)
+{
+    struct lab *l = lab_new();
+    network_close(l->driver);
+    l->driver = ovn_open(&(struct ovn_config){
+        l->server->socket, nb, .term = term_at, .term_arg = term });
+    network_watch(l->driver, hear, &l->heard);
+    return l;
+}
+
+static int64_t owner(struct lab *l)
+{
+    const json_t *replica = ovsdb_lock(l->eyes, NULL);
+    assert_non_null(replica);
+    int64_t term = fence_term(replica);
+    ovsdb_unlock(l->eyes);
+    return term;
+}
+
+static json_t *claim(struct lab *l, int64_t term)
+{
+    const json_t *replica = ovsdb_lock(l->eyes, NULL);
+    assert_non_null(replica);
+    json_t *ops = fence_claim(replica, term);
+    ovsdb_unlock(l->eyes);
+    return ops;
+}
+
+/* The database follows the leaders, and what it says of others stays. */
+static void test_leaders_take_over(void **state)
+{
+    int64_t term = 5;
+    struct lab *l = lab_new_led(&term);
+    struct world w = world_small();
+    apply(l, &w);
+    check_content(l, &w);
+    eventually(owner(l) == 5);
+    lab_write(l, "[{\"op\":\"mutate\",\"table\":\"NB_Global\",\"where\":[],"
+                 "\"mutations\":[[\"external_ids\",\"insert\","
+                 "[\"map\",[[\"theirs\",\"yes\"]]]]]}]");
+    term = 7;
+    world_delete(&w, &kind_port, "vm");
+    apply(l, &w);
+    check_content(l, &w);
+    eventually(owner(l) == 7);
+    _autojson_ json_t *global = lab_rows(l, "NB_Global");
+    _autojson_ json_t *ids = ovsdb_value_canonical(
+        json_object_get(json_array_get(global, 0), "external_ids"));
+    assert_string_equal(ovsdb_map_get(ids, "theirs"), "yes");
+    world_free(&w);
+    lab_free(l);
+}
+
+/* It still thinks that it leads: the database has a later leader. */
+static void test_a_stale_leader_writes_nothing(void **state)
+{
+    int64_t term = 5;
+    struct lab *l = lab_new_led(&term);
+    struct world w = world_small();
+    struct error err = { 0 };
+    apply(l, &w);
+    _autojson_ json_t *later = claim(l, 7);
+    assert_true(ovsdb_transact(l->eyes, later, 10 * SECOND_US, NULL, &err));
+    /* What it has begun arrives after the other has taken over. */
+    struct world nothing = world_new();
+    world_follow(&nothing);
+    struct snapshot *s = cache_snapshot(nothing.cache);
+    _autojson_ json_t *content = nb_derive(s, &nb);
+    _autojson_ json_t *fence = fence_check(term);
+    assert_false(sync_apply(l->eyes, content, fence, NULL, &err));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    check_content(l, &w);
+    /* Having heard of it, it does not begin. */
+    eventually(!network_apply(l->driver, s, &err) &&
+               strstr(err.text, "belongs to term 7"));
+    assert_int_equal(err.code, ERR_UNAVAILABLE);
+    check_content(l, &w);
+    /* Two that take over at once: one of them does. */
+    _autojson_ json_t *first = claim(l, 8);
+    _autojson_ json_t *second = claim(l, 9);
+    assert_true(ovsdb_transact(l->eyes, first, 10 * SECOND_US, NULL, &err));
+    assert_false(ovsdb_transact(l->eyes, second, 10 * SECOND_US, NULL, &err));
+    assert_int_equal(owner(l), 8);
+    snapshot_unref(s);
+    world_free(&nothing);
+    world_free(&w);
+    lab_free(l);
+}
+
 /* A row that is refused is named and holds up nothing else. */
 static void test_refused_row(void **state)
 {
@@ -555,6 +653,8 @@ int main(void)
         cmocka_unit_test(test_references),
         cmocka_unit_test(test_meddling),
         cmocka_unit_test(test_rebuild),
+        cmocka_unit_test(test_leaders_take_over),
+        cmocka_unit_test(test_a_stale_leader_writes_nothing),
         cmocka_unit_test(test_refused_row),
         cmocka_unit_test(test_port_state),
         cmocka_unit_test(test_any_records),
