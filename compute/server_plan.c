@@ -1,6 +1,7 @@
 #include "compute/server_plan.h"
 
 #include "compute/server_spec.h"
+#include "model/shelve.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,7 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
     char id[DISK_ID_SIZE];
     v->server = server;
     v->disk = snap_get(s, &kind_disk, server_disk_id(server, id));
+    v->shelved_image = snap_get(s, &kind_image, server->shelved_image_id);
     find_others(v, s);
     v->n_local = server_local_disks(server, v->local);
     for (size_t i = 0; i < v->n_local; i++)
@@ -321,13 +323,44 @@ static struct server_plan to_goal(const struct server_view *v)
     return s->task_state == TASK_REBUILDING ? parts(v) : PLAN(NONE);
 }
 
+/* What is to be done when the guest is off; NONE: take it off. */
+static struct server_plan shelve(const struct server_view *v)
+{
+    const struct server *s = v->server;
+    const struct image *im = v->shelved_image;
+    bool uploading = s->task_state == TASK_SHELVING_IMAGE_UPLOADING;
+    if (s->task_state == TASK_SHELVING_OFFLOADING)
+        return v->domain.state == DOMAIN_ABSENT ? PLAN(OFFLOAD)
+                                                : PLAN(UNDEFINE);
+    if (server_boot_volume(s))
+        return PLAN(SHELVE);
+    struct server_plan p = parts_disk(v->disk);
+    if (p.step != STEP_NONE)
+        return p;
+    if (v->disk->upload_image_id)
+        return PLAN(WAIT);
+    if (!im || im->status != (uploading ? IMAGE_ACTIVE : IMAGE_QUEUED))
+        return PLAN(FAIL, .text = "the image of the server could not be made");
+    return uploading ? PLAN(SHELVE) : PLAN(SHELVE_IMAGE);
+}
+
+static struct server_plan go_off(const struct server_view *v,
+                                 struct server_plan then)
+{
+    if (v->domain.state == DOMAIN_RUNNING)
+        return shut_down(v);
+    return v->domain.state == DOMAIN_PAUSED ? PLAN(DESTROY) : then;
+}
+
 /* What brings the domain to where it should be; NONE: it is there. */
 static struct server_plan life(const struct server_view *v)
 {
     const struct server *s = v->server;
     if (resting(s))
         return PLAN(NONE);
-    if (s->vm_state == VM_BUILDING)
+    if (shelve_under_way(s))
+        return go_off(v, shelve(v));
+    if (s->vm_state == VM_BUILDING || s->vm_state == VM_SHELVED_OFFLOADED)
         return domain_active(&v->domain) ? PLAN(NONE) : start(v);
     return reboot_pending(v) ? reboot(v) : to_goal(v);
 }
@@ -463,12 +496,14 @@ static void observe_settled(struct server *draft, const struct server_view *v,
     };
     if (halted(v))
         draft->goal = GOAL_STOPPED;
-    if (draft->vm_state == VM_BUILDING)
+    if (draft->vm_state == VM_BUILDING ||
+        draft->vm_state == VM_SHELVED_OFFLOADED)
         draft->vm_state = VM_ACTIVE; /* other goals come after */
     else
         draft->vm_state = state_of_goal[draft->goal];
     if (draft->vm_state == VM_ACTIVE && !draft->launched)
         draft->launched = now;
+    draft->shelved = 0;
     draft->task_state =
         v->disk && v->disk->upload_image_id ? TASK_IMAGE_UPLOADING : TASK_NONE;
     if (domain_active(&v->domain) && draft->reboots_done < draft->reboot &&
@@ -529,7 +564,7 @@ void server_observe(struct server *draft, const struct server_view *v,
         observe_settled(draft, v, now);
         observe_volumes(draft, v);
         observe_ports(draft, v);
-    } else if (step == STEP_SAVE) {
+    } else if (step == STEP_SAVE || step == STEP_OFFLOAD) {
         observe_volumes(draft, v);
         observe_ports(draft, v);
     } else if (v->server->vm_state == VM_BUILDING && step == STEP_WAIT)
@@ -577,6 +612,8 @@ struct server_plan server_plan(const struct server_view *v)
     struct server_plan p = life(v);
     if (p.step == STEP_SAVE)
         return save(v);
+    if (p.step == STEP_OFFLOAD && record_differs(v))
+        return PLAN(RECORD);
     if (p.step != STEP_NONE && p.step != STEP_WAIT)
         return p;
     if (record_differs(v))

@@ -11,6 +11,7 @@
  *   vm_state ERROR, no task  rest (until somebody asks for something)
  *   BUILDING                wait for disk, volumes and ports; start
  *   REBUILDING              wait for the new disks, as a reboot or at rest
+ *   SHELVING ...            off; image; offload (model/shelve.h)
  *   a reboot is asked for   off (asked nicely if soft), then start
  *   else                    bring the domain to the goal:
  *
@@ -40,6 +41,7 @@
 
 #include "compute/hypervisor.h"
 #include "model/compute.h"
+#include "model/image.h"
 #include "model/network.h"
 #include "model/volume.h"
 #include "state/cache.h"
@@ -58,6 +60,7 @@ struct patience {
 struct server_view {
     const struct server *server;
     const struct disk *disk; /* NULL: none */
+    const struct image *shelved_image;
     /* the flavor's other disks, and their records; NULL: gone */
     struct local_disk local[LOCAL_DISKS_MAX];
     const struct disk *local_disks[LOCAL_DISKS_MAX];
@@ -96,6 +99,10 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
     X(DETACH_NIC, "detach a port")                                             \
     X(KEEP_DISK, "give up detaching a volume")                                 \
     X(KEEP_NIC, "give up detaching a port")                                    \
+    X(UNDEFINE, "forget the guest")                                            \
+    X(SHELVE_IMAGE, "make an image of the server")                             \
+    X(SHELVE, "keep the server's image")                                       \
+    X(OFFLOAD, "take the server off its node")                                 \
     X(RELEASE, "remove the server")                                            \
     X(FAIL, "fail")
 

@@ -6,6 +6,7 @@
 #include "compute/server_spec.h"
 #include "model/pool.h"
 #include "model/release.h"
+#include "model/shelve.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -203,7 +204,10 @@ static enum reconcile_verdict
 put_server(struct run *run, const struct server *draft, int64_t now)
 {
     _autotxn_ struct txn t = TXN_INIT;
-    txn_change_record(&t, draft);
+    _autorecord_ struct server *next = record_copy(draft);
+    if (draft->vm_state == VM_ACTIVE) /* what it was shelved as */
+        shelve_drop_image(&t, run->snap, next, now);
+    txn_change_record(&t, next);
     settle_volumes(run, &t, draft, now);
     if (!settle_ports(run, &t, draft, now))
         return RECONCILE_RETRY;
@@ -296,6 +300,22 @@ static enum reconcile_verdict drop_disk(struct run *run, size_t i)
     return commit(run, &t);
 }
 
+static enum reconcile_verdict do_shelve(struct run *run, enum server_step step)
+{
+    int64_t now = wall(run);
+    const struct server *s = run->view.server;
+    _autotxn_ struct txn t = TXN_INIT;
+    _autorecord_ struct server *draft = record_copy(s);
+    if (step == STEP_SHELVE_IMAGE)
+        shelve_image(&t, draft, run->view.disk, run->view.shelved_image, now);
+    else if (step == STEP_SHELVE)
+        shelve_keep(draft, now);
+    else
+        shelve_offload(&t, run->snap, draft, now);
+    txn_change_record(&t, draft);
+    return commit(run, &t);
+}
+
 /* ---- steps that act ---------------------------------------------------- */
 
 static bool do_start(struct run *run)
@@ -363,6 +383,8 @@ static bool act(struct run *run, const struct server_plan *p)
         return ops->shutdown(h, id, err);
     case STEP_DESTROY:
         return ops->destroy(h, id, err);
+    case STEP_UNDEFINE:
+        return ops->undefine(h, id, err);
     case STEP_PAUSE:
         return ops->suspend(h, id, err);
     case STEP_RESUME:
@@ -492,6 +514,11 @@ static bool carry_out(struct run *run, const struct server_plan *p,
         return false;
     case STEP_KEEP_NIC:
         *verdict = set_port(run, p->i, ATTACH_DONE);
+        return false;
+    case STEP_SHELVE_IMAGE:
+    case STEP_SHELVE:
+    case STEP_OFFLOAD:
+        *verdict = do_shelve(run, p->step);
         return false;
     case STEP_DROP_DISK:
         *verdict = drop_disk(run, p->i);

@@ -5,6 +5,7 @@
 #include "model/migration.h"
 #include "model/network.h"
 #include "model/release.h"
+#include "model/shelve.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -121,7 +122,10 @@ static void fail(struct deciding *d, const struct server *server,
                  const char *why)
 {
     _autorecord_ struct server *draft = record_copy(server);
-    draft->vm_state = VM_ERROR;
+    if (server->vm_state == VM_SHELVED_OFFLOADED)
+        unshelve_failed(&d->txn, d->snap, draft, d->now);
+    else
+        draft->vm_state = VM_ERROR;
     draft->task_state = TASK_NONE;
     draft->fault = rec_strf(draft, "No valid host was found. %s.", why);
     draft->fault_code = 500;
@@ -161,16 +165,11 @@ static bool collect(void *arg, const char *key)
     return d->n_others < BATCH;
 }
 
-static bool waits(const struct server *s)
-{
-    return !s->node && s->goal != GOAL_DELETED && s->vm_state == VM_BUILDING;
-}
-
 /* Those whose place may hang on another server of the batch by more than
  * room and group have their turn when that one is in its place. */
 static bool may_join(const struct deciding *d, const struct server *s)
 {
-    if (!s || !waits(s))
+    if (!s || !server_awaits_node(s))
         return false;
     return !s->volumes.n && !s->min_count &&
            (!s->scheduler_hints || !strstr(s->scheduler_hints, "_host")) &&
@@ -232,7 +231,7 @@ static void gather(struct deciding *d, const struct server *first,
     *t = (struct together){ .least = first->min_count };
     for (const struct server *s; (s = snap_next(&it));) {
         t->least -= s->node != NULL;
-        if (waits(s) && t->n < TOGETHER)
+        if (server_awaits_node(s) && t->n < TOGETHER)
             t->of[t->n++] =
                 (struct placed){ .server = s, .why = new_reasons(d, s) };
     }
@@ -326,8 +325,8 @@ static enum reconcile_verdict do_server(struct deciding *d, const char *id)
         return RECONCILE_DONE;
     if (server->goal == GOAL_DELETED)
         return release(d, server);
-    return server->vm_state == VM_BUILDING ? decide_server(d, server)
-                                           : RECONCILE_DONE;
+    return server_awaits_node(server) ? decide_server(d, server)
+                                      : RECONCILE_DONE;
 }
 
 /* ---- a server that moves --------------------------------------------------
@@ -406,7 +405,7 @@ static bool waits_for_server(struct deciding *d, const struct volume *v)
     struct snap_iter it =
         snap_by(d->snap, &kind_server, "volumes.volume_id", v->rec.id);
     for (const struct server *s; (s = snap_next(&it));)
-        if (!s->node && s->vm_state == VM_BUILDING)
+        if (server_awaits_node(s))
             return true;
     return false;
 }

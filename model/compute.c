@@ -183,6 +183,8 @@ static const struct field server_fields[] = {
     FIELD(T, extra_specs, F_MAP),
     FIELD(T, image_id, F_STR),
     FIELD(T, disks, F_INT),
+    FIELD(T, shelved_image_id, F_STR),
+    FIELD(T, shelved, F_TIME),
     FIELD(T, key_name, F_STR),
     FIELD(T, key_public, F_STR),
     FIELD_S(T, user_data, F_STR),

@@ -224,6 +224,8 @@ struct server {
 
     const char *image_id; /* NULL: booted from a volume */
     int64_t disks;        /* which generation of its local disks it has */
+    const char *shelved_image_id; /* what its root disk was (shelve.h); NULL */
+    int64_t shelved;              /* when */
     const char *key_name;
     const char *key_public;
     const char *user_data;       /* base64, at most 65535 bytes */

@@ -3,6 +3,7 @@
 #include "model/decision.h"
 #include "model/migration.h"
 #include "model/pool.h"
+#include "model/shelve.h"
 
 #include <string.h>
 
@@ -210,6 +211,13 @@ static void release_volumes(struct txn *t, const struct snapshot *s,
     }
 }
 
+static void release_image(struct txn *t, const struct snapshot *s,
+                          const struct server *server, int64_t now)
+{
+    _autorecord_ struct server *draft = record_copy(server);
+    shelve_drop_image(t, s, draft, now);
+}
+
 static void release_disks(struct txn *t, const struct snapshot *s,
                           const struct server *server)
 {
@@ -232,6 +240,7 @@ bool server_release(struct txn *t, const struct snapshot *s,
         txn_delete_record(t, why);
     release_volumes(t, s, server, now);
     release_disks(t, s, server);
+    release_image(t, s, server, now);
     migration_forget(t, s, server, now);
     return release_ports(t, s, server, now, err) &&
            quota_charge(t, s, "compute", server->project_id, less,

@@ -160,7 +160,7 @@ static bool host_exists(struct req *r, const char *host)
                      "Compute host %.64s could not be found.", host);
 }
 
-static bool zone_exists(struct req *r, const char *zone)
+bool create_zone_exists(struct req *r, const char *zone)
 {
     struct snap_iter it = snap_all(r->snap, &kind_node);
     for (const struct node *n; (n = snap_next(&it));) {
@@ -230,7 +230,7 @@ bool create_plan(struct req *r, struct plan *p)
            (p->name || create_invalid(r, "'name' is a required property")) &&
            plan_counts(r, p) && plan_flavor(r, p) && plan_image(r, p) &&
            plan_key(r, p) && plan_zone(r, p) &&
-           (!p->zone || zone_exists(r, p->zone)) &&
+           (!p->zone || create_zone_exists(r, p->zone)) &&
            (!p->host || host_exists(r, p->host)) && plan_hints(r, p) &&
            create_plan_groups(r, p) && create_plan_networks(r, p) &&
            create_plan_devices(r, p);

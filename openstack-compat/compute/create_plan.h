@@ -63,6 +63,7 @@ bool create_plan_devices(struct req *r, struct plan *p);
 
 /* What they share.  create_invalid is always false. */
 bool create_invalid(struct req *r, const char *what);
+bool create_zone_exists(struct req *r, const char *zone); /* else 400 */
 const struct image *create_find_image(struct req *r, const char *id);
 /* Whether a server of that flavor may have the image; `local`: as the disk
  * that the flavor brings. */

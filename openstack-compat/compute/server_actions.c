@@ -119,6 +119,12 @@ static bool is_placed(struct req *r, const struct server *s)
 bool action_may_start(struct req *r, const struct server *s, unsigned from,
                       const char *action)
 {
+    return action_state_ok(r, s, from, action) && is_placed(r, s);
+}
+
+bool action_state_ok(struct req *r, const struct server *s, unsigned from,
+                     const char *action)
+{
     if (!server_unlocked(r, s))
         return false;
     if (s->task_state != TASK_NONE)
@@ -131,7 +137,7 @@ bool action_may_start(struct req *r, const struct server *s, unsigned from,
                          "Cannot '%s' instance %s while it is in vm_state %s",
                          plain_name(action), s->rec.id,
                          vm_state_names[s->vm_state]);
-    return is_placed(r, s);
+    return true;
 }
 
 static enum outcome change_goal(struct req *r, const struct server *was,
@@ -415,9 +421,9 @@ static const struct {
     { "migrate", not_built },
     { "os-migrateLive", not_built },
     { "evacuate", not_built },
-    { "shelve", not_built },
-    { "shelveOffload", not_built },
-    { "unshelve", not_built },
+    { "shelve", action_shelve },
+    { "shelveOffload", action_shelve_offload },
+    { "unshelve", action_unshelve },
     { "rescue", not_built },
     { "unrescue", not_built },
     { "changePassword", not_built },

@@ -15,12 +15,16 @@
 
 typedef enum outcome action_fn(struct req *r, const struct server *s,
                                const json_t *arg);
-action_fn action_rebuild, action_create_image;
+action_fn action_rebuild, action_create_image, action_shelve,
+    action_shelve_offload, action_unshelve;
 
 /* False and 409 unless the server is unlocked, has no task, is in one of the
  * vm_states `from` and has been placed. */
 bool action_may_start(struct req *r, const struct server *s, unsigned from,
                       const char *action);
+/* The same of one that may have no node. */
+bool action_state_ok(struct req *r, const struct server *s, unsigned from,
+                     const char *action);
 
 /* A draft of an image of the server, described as nova does (the caller's
  * project owns it), and its content: what the root disk is when the node's

@@ -444,16 +444,21 @@ static bool updated(struct req *r, const void *old, void *draft,
     return true;
 }
 
-/* A port that a server uses leaves that server too. */
+/* A port that a server uses leaves that server too; one that has been shelved
+ * has no guest that would have to let go of it. */
 static void leave_server(struct req *r, const struct port *p)
 {
     const struct server *s = snap_get(r->snap, &kind_server, p->device_id);
     if (!s)
         return;
     _autorecord_ struct server *draft = record_copy(s);
-    for (size_t i = 0; i < draft->ports.n; i++) {
+    for (size_t i = draft->ports.n; i-- > 0;) {
         struct server_port *sp = LIST_AT(draft->ports, struct server_port, i);
-        if (strcmp(sp->port_id, p->rec.id) == 0)
+        if (strcmp(sp->port_id, p->rec.id) != 0)
+            continue;
+        if (s->vm_state == VM_SHELVED_OFFLOADED && !s->node)
+            list_remove(&draft->ports, sizeof(*sp), i);
+        else
             sp->state = ATTACH_LEAVING;
     }
     txn_change_record(&r->txn, draft);

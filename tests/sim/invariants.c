@@ -71,6 +71,7 @@ static const struct reference references[] = {
     { &kind_security_group_rule, "security_group_id", &kind_security_group },
     { &kind_security_group_rule, "remote_group_id", &kind_security_group },
     { &kind_server, "node", &kind_node },
+    { &kind_disk, "server_id", &kind_server, true },
     { &kind_volume, "attachments.server_id", &kind_server, true },
     { &kind_volume, "volume_type_id", &kind_volume_type },
     { &kind_snapshot, "volume_id", &kind_volume },
@@ -409,6 +410,9 @@ static bool in_state(const struct server *s, enum domain_state d)
         return d == DOMAIN_PAUSED;
     case VM_SUSPENDED:
         return d == DOMAIN_SAVED;
+    case VM_SHELVED_OFFLOADED:
+        return d == DOMAIN_ABSENT;
+    case VM_SHELVED:
     case VM_STOPPED:
         return d != DOMAIN_RUNNING && d != DOMAIN_PAUSED;
     default:

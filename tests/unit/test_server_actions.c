@@ -6,6 +6,7 @@
 #include "model/image.h"
 #include "model/migration.h"
 #include "model/pool.h"
+#include "model/shelve.h"
 #include "model/volume.h"
 
 #include <stdarg.h>
@@ -367,6 +368,83 @@ static void an_image_of_volumes(void **state)
     json_decref(a);
 }
 
+/* ---- shelve -------------------------------------------------------------- */
+
+/* As the node's compute and storage do it. */
+static char *shelve_all_the_way(void)
+{
+    act(202, "{\"shelve\":null}");
+    act(409, "{\"shelve\":null}");
+    _autorecord_ struct server *s = edit(&kind_server, SID);
+    assert_int_equal(s->task_state, TASK_SHELVING);
+    char *image_id = text("%s", s->shelved_image_id);
+    _autorecord_ struct image *im = edit(&kind_image, image_id);
+    assert_int_equal(im->status, IMAGE_QUEUED);
+    assert_string_equal(im->name, "vm-shelved");
+    im->status = IMAGE_ACTIVE;
+    commit(im);
+    shelve_keep(s, c->time);
+    _autotxn_ struct txn t = TXN_INIT;
+    struct txn_result result;
+    _autosnap_ struct snapshot *snap = api_snapshot(c);
+    shelve_offload(&t, snap, s, c->time);
+    txn_change_record(&t, s);
+    assert_true(store_commit(c->store, &t, &result));
+    return image_id;
+}
+
+static void shelved_and_back(void **state)
+{
+    char *image_id = shelve_all_the_way();
+    json_t *a = api_expect(c, 200, "GET", C "/servers/" SID, c->demo, NULL);
+    assert_string_equal(api_text(a, "server.status"), "SHELVED_OFFLOADED");
+    assert_string_equal(api_text(a, "server.hostId"), "");
+    json_decref(a);
+    _autorecord_ struct disk *old = edit(&kind_disk, SID);
+    assert_int_equal(old->state, DISK_LEAVING);
+    act(409, "{\"os-start\":null}");
+    act(409, "{\"shelveOffload\":null}");
+    act(400, "{\"unshelve\":{\"availability_zone\":\"nova\"}}");
+    version("2.77");
+    act(400, "{\"unshelve\":{\"availability_zone\":\"none\"}}");
+    act(202, "{\"unshelve\":{\"availability_zone\":\"nova\"}}");
+    version(NULL);
+    _autorecord_ struct server *s = edit(&kind_server, SID);
+    assert_true(server_awaits_node(s));
+    assert_string_equal(s->requested_zone, "nova");
+    assert_string_equal(s->image_id, IMAGE);
+    _autorecord_ struct disk *d = edit(&kind_disk, SID ".1");
+    assert_string_equal(d->image_id, image_id);
+    assert_null(d->node);
+    act(409, "{\"unshelve\":null}");
+}
+
+/* No node had room for it. */
+static void an_unshelve_that_fails(void **state)
+{
+    shelve_all_the_way();
+    act(202, "{\"unshelve\":null}");
+    _autorecord_ struct server *s = edit(&kind_server, SID);
+    _autotxn_ struct txn t = TXN_INIT;
+    struct txn_result result;
+    _autosnap_ struct snapshot *snap = api_snapshot(c);
+    unshelve_failed(&t, snap, s, c->time);
+    txn_change_record(&t, s);
+    assert_true(store_commit(c->store, &t, &result));
+    assert_false(is_there(&kind_disk, SID ".1"));
+    assert_false(server_awaits_node(s));
+    act(202, "{\"unshelve\":null}");
+}
+
+static void a_shelved_one_goes_with_its_image(void **state)
+{
+    char *image_id = shelve_all_the_way();
+    api_status(c, 204, "DELETE", C "/servers/" SID, c->demo, NULL);
+    assert_false(is_there(&kind_server, SID));
+    _autorecord_ struct image *im = edit(&kind_image, image_id);
+    assert_int_equal(im->status, IMAGE_DELETED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -380,6 +458,9 @@ int main(void)
         TEST(an_image_is_asked_of_the_disk),
         TEST(bad_images),
         TEST(an_image_of_volumes),
+        TEST(shelved_and_back),
+        TEST(an_unshelve_that_fails),
+        TEST(a_shelved_one_goes_with_its_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

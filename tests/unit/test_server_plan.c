@@ -353,6 +353,56 @@ static void the_root_goes_on_in_another_file(void **state)
     drop(&f);
 }
 
+/* Off, an image of the disk, off the node. */
+static void shelved(void **state)
+{
+    struct fixture f = fixture(GOAL_STOPPED, VM_ACTIVE, DOMAIN_RUNNING);
+    struct image *im = record_new(&kind_image, "i");
+    f.server->task_state = TASK_SHELVING;
+    f.view.shelved_image = im;
+    expect_step(&f, STEP_SHUTDOWN, "off first");
+    f.view.domain.state = DOMAIN_PAUSED;
+    expect_step(&f, STEP_DESTROY, "one that cannot be asked");
+    f.view.domain.state = DOMAIN_SAVED;
+    expect_step(&f, STEP_SHELVE_IMAGE, "its disk is what it will be");
+    f.server->task_state = TASK_SHELVING_IMAGE_UPLOADING;
+    f.disk->upload_image_id = "i";
+    im->status = IMAGE_SAVING;
+    expect_step(&f, STEP_WAIT, "it is copied");
+    f.disk->upload_image_id = NULL;
+    expect_step(&f, STEP_FAIL, "it could not be");
+    im->status = IMAGE_ACTIVE;
+    expect_step(&f, STEP_SHELVE, "it is there");
+    f.server->vm_state = VM_SHELVED;
+    f.server->task_state = TASK_SHELVING_OFFLOADING;
+    expect_step(&f, STEP_UNDEFINE, "the guest is forgotten");
+    f.view.domain.state = DOMAIN_ABSENT;
+    with_port(f.server, PORT_ID, ATTACH_WANTED);
+    expect_step(&f, STEP_RECORD, "cards are settled");
+    observe(&f, 1);
+    assert_int_equal(f.server->vm_state, VM_SHELVED);
+    expect_step(&f, STEP_OFFLOAD, "nothing is left of it here");
+    f.server->goal = GOAL_RUNNING;
+    f.server->vm_state = VM_SHELVED_OFFLOADED;
+    f.server->task_state = TASK_SPAWNING;
+    expect_step(&f, STEP_START, "unshelved, here");
+    f.view.domain.state = DOMAIN_RUNNING;
+    observe(&f, 1);
+    assert_int_equal(f.server->vm_state, VM_ACTIVE);
+    record_unref(im);
+    drop(&f);
+}
+
+static void shelved_with_a_root_volume(void **state)
+{
+    struct fixture f = fixture(GOAL_STOPPED, VM_STOPPED, DOMAIN_OFF);
+    f.server->task_state = TASK_SHELVING;
+    f.view.disk = NULL;
+    with_volume(f.server, "/dev/vda", ATTACH_DONE)->boot = true;
+    expect_step(&f, STEP_SHELVE, "nothing is copied");
+    drop(&f);
+}
+
 /* ---- patience ----------------------------------------------------------- */
 
 static void shutdown_patience(void **state)
@@ -630,6 +680,8 @@ int main(void)
         cmocka_unit_test(parts),
         cmocka_unit_test(boot_from_volume),
         cmocka_unit_test(rebuilt),
+        cmocka_unit_test(shelved),
+        cmocka_unit_test(shelved_with_a_root_volume),
         cmocka_unit_test(rebuilt_at_rest),
         cmocka_unit_test(old_disks_stay_while_wanted),
         cmocka_unit_test(the_root_goes_on_in_another_file),
