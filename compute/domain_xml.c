@@ -1,9 +1,9 @@
 #include "compute/domain_xml.h"
 
-#include "common/alloc.h"
 #include "common/cleanup.h"
+#include "compute/domain_place.h"
+#include "compute/xw.h"
 
-#include <libxml/chvalid.h>
 #include <libxml/parser.h>
 #include <libxml/xmlwriter.h>
 #include <string.h>
@@ -22,109 +22,13 @@ DEFINE_CLEANUP(xmlTextWriterPtr, cleanup_writer, xmlFreeTextWriter);
 DEFINE_CLEANUP(xmlBufferPtr, cleanup_xmlbuf, xmlBufferFree);
 DEFINE_CLEANUP(xmlDocPtr, cleanup_doc, xmlFreeDoc);
 
-/* Length of the well-formed character at s (RFC 3629) that XML 1.0 allows,
- * or 0.  libxml's own decoder takes more than its own writer does. */
-static int xml_char(const char *s)
-{
-    static const struct {
-        unsigned char mask, lead;
-        uint32_t least;
-    } forms[] = { { 0x80, 0x00, 0 },
-                  { 0xe0, 0xc0, 0x80 },
-                  { 0xf0, 0xe0, 0x800 },
-                  { 0xf8, 0xf0, 0x10000 } };
-    const unsigned char *u = (const unsigned char *)s;
-    for (int more = 0; more < 4; more++) {
-        if ((u[0] & forms[more].mask) != forms[more].lead)
-            continue;
-        uint32_t c = u[0] & ~forms[more].mask & 0xff;
-        for (int i = 1; i <= more; i++) {
-            if ((u[i] & 0xc0) != 0x80)
-                return 0; /* also at the end of the text */
-            c = c << 6 | (u[i] & 0x3f);
-        }
-        return c >= forms[more].least && xmlIsCharQ(c) ? more + 1 : 0;
-    }
-    return 0;
-}
-
-/* The text with what XML cannot hold replaced; malloced. */
-static char *clean(const char *s)
-{
-    struct buf b = BUF_INIT(DOMAIN_XML_MAX);
-    buf_adds(&b, "");
-    while (*s) {
-        int len = xml_char(s);
-        if (len)
-            buf_add(&b, s, (size_t)len);
-        else
-            buf_adds(&b, "\xef\xbf\xbd");
-        s += len ? len : 1;
-    }
-    return b.data ? buf_steal(&b) : xstrdup("");
-}
-
-static void attr(xmlTextWriterPtr w, const char *name, const char *value)
-{
-    _autofree_ char *text = clean(value);
-    xmlTextWriterWriteAttribute(w, X(name), X(text));
-}
-
-/* Opens an element with attributes: name, value, ..., NULL; those whose
- * value is NULL are left out. */
-#define begin(w_, element_, ...)                                               \
-    begin_element(w_, element_, (const char *const[]){ __VA_ARGS__ })
-static void begin_element(xmlTextWriterPtr w, const char *element,
-                          const char *const *attrs)
-{
-    xmlTextWriterStartElement(w, X(element));
-    for (; attrs[0]; attrs += 2)
-        if (attrs[1])
-            attr(w, attrs[0], attrs[1]);
-}
-
-static void end(xmlTextWriterPtr w)
-{
-    xmlTextWriterEndElement(w);
-}
-
-/* An element with attributes and nothing in it. */
-#define leaf(w_, element_, ...)                                                \
-    leaf_element(w_, element_, (const char *const[]){ __VA_ARGS__ })
-static void leaf_element(xmlTextWriterPtr w, const char *element,
-                         const char *const *attrs)
-{
-    begin_element(w, element, attrs);
-    end(w);
-}
-
-static void put_text(xmlTextWriterPtr w, const char *s)
-{
-    _autofree_ char *text = clean(s);
-    xmlTextWriterWriteString(w, X(text));
-}
-
-static void text(xmlTextWriterPtr w, const char *element, const char *value)
-{
-    if (!value)
-        return;
-    xmlTextWriterStartElement(w, X(element));
-    put_text(w, value);
-    end(w);
-}
-
-static void number(xmlTextWriterPtr w, const char *element, int64_t value)
-{
-    xmlTextWriterWriteFormatElement(w, X(element), "%lld", (long long)value);
-}
-
-/* A number as text for an attribute; lives as long as the statement. */
-#define NUM(n_) num((n_), (char[24]){ "" })
-static const char *num(int64_t n, char *out)
-{
-    snprintf(out, 24, "%lld", (long long)n);
-    return out;
-}
+#define begin    xw_begin
+#define leaf     xw_leaf
+#define end      xw_end
+#define put_text xw_put_text
+#define text     xw_text
+#define number   xw_number
+#define NUM      XW_NUM
 
 /* ---- metadata ---------------------------------------------------------- */
 
@@ -251,6 +155,7 @@ static void write_cpu(xmlTextWriterPtr w, const struct domain_spec *spec,
     } else
         begin(w, "cpu", "mode", mode, NULL);
     write_topology(w, spec);
+    domain_place_cells(w, spec);
     end(w);
 }
 
@@ -451,6 +356,7 @@ static void write_devices(xmlTextWriterPtr w, const struct domain_spec *spec,
     write_disks(w, spec, host, files);
     for (size_t i = 0; i < spec->n_nics; i++)
         write_nic(w, &spec->nics[i], host);
+    domain_place_devices(w, spec);
     write_console(w, files);
     write_display(w, spec, host);
     write_helpers(w, spec);
@@ -486,7 +392,8 @@ bool domain_xml_write(struct buf *out, const struct domain_spec *spec,
     begin(w, "memory", "unit", "MiB", NULL);
     xmlTextWriterWriteFormatString(w, "%lld", (long long)spec->ram_mb);
     end(w);
-    number(w, "vcpu", spec->vcpus);
+    domain_place_memory(w, spec);
+    domain_place_vcpus(w, spec);
     write_sysinfo(w, spec);
     write_os(w, spec);
     write_features(w, spec);

@@ -24,6 +24,7 @@
 
 #include "common/env.h"
 #include "common/error.h"
+#include "model/cpus.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,7 @@
 #define DOMAIN_DISKS_MAX 26
 #define DOMAIN_NICS_MAX  26
 #define DOMAIN_PATH_MAX  512
+#define DOMAIN_CELLS_MAX 8
 
 /* ---- what a domain should be ------------------------------------------- */
 
@@ -50,6 +52,29 @@ struct nic_spec {
     const char *mac;
     const char *model; /* "virtio", "e1000" ... */
     int64_t mtu;       /* bytes, 0: the default */
+};
+
+/* A device of the node that the guest gets as a whole. */
+struct hostdev_spec {
+    const char *address; /* PCI "0000:3b:00.0", or the UUID of an mdev */
+};
+
+/* A NUMA cell of the guest, on one of the node. */
+struct cell_spec {
+    int64_t host;     /* the kernel's number of the node's cell */
+    struct cpus cpus; /* of the node: where its vCPUs may run */
+};
+
+/* How it sits on its node; all 0: it floats. */
+struct place_spec {
+    struct cell_spec cells[DOMAIN_CELLS_MAX]; /* each has an equal part */
+    size_t n_cells;
+    int64_t page_kib; /* of its memory's huge pages; 0: ordinary ones */
+    bool pinned;      /* each vCPU has one of its cell's CPUs for itself */
+    /* CPUs of the node that it may run on, when it has no cells; none: all. */
+    struct cpus shared;
+    const struct hostdev_spec *devices;
+    size_t n_devices;
 };
 
 /* "<pool>/<image>" of a path in Ceph, NULL: a file. */
@@ -78,6 +103,7 @@ struct domain_spec {
     int64_t ram_mb;
     int64_t reboot; /* which reboot this start carries out; see domain_info */
     struct hardware_spec hw;
+    struct place_spec place;
     struct disk_spec *disks; /* in boot order */
     size_t n_disks;
     struct nic_spec *nics;

@@ -1,23 +1,14 @@
 #include "compute/server_spec.h"
 
 #include "model/network.h"
+#include "model/pool.h"
+#include "model/shape.h"
 #include "model/volume.h"
 
 #include <string.h>
 #include <strings.h>
 
 /* ---- properties -------------------------------------------------------- */
-
-/* The flavor's "hw:cpu_cores" before the image's "hw_cpu_cores". */
-static const char *property(const struct server *v, const char *image_name)
-{
-    char spec[64];
-    snprintf(spec, sizeof(spec), "%s", image_name);
-    if (strncmp(spec, "hw_", 3) == 0)
-        spec[2] = ':';
-    const char *value = map_get(&v->extra_specs, spec);
-    return value ? value : map_get(&v->image_properties, image_name);
-}
 
 static bool is_yes(const char *value)
 {
@@ -30,7 +21,7 @@ static bool is_yes(const char *value)
 
 static int64_t count(const struct server *v, const char *name)
 {
-    const char *value = property(v, name);
+    const char *value = server_property(v, name);
     long long n = value ? atoll(value) : 0;
     return n > 0 && n <= v->vcpus ? n : 0;
 }
@@ -51,17 +42,17 @@ static void set_topology(struct hardware_spec *hw, const struct server *v)
 
 static struct hardware_spec hardware(const struct server *v)
 {
-    const char *firmware = property(v, "hw_firmware_type");
+    const char *firmware = server_property(v, "hw_firmware_type");
     const char *rng = map_get(&v->extra_specs, "hw_rng:allowed");
     const char *os = map_get(&v->image_properties, "os_type");
     struct hardware_spec hw = {
-        .machine = property(v, "hw_machine_type"),
-        .cpu_mode = property(v, "hw_cpu_mode"),
-        .cpu_model = property(v, "hw_cpu_model"),
-        .video = property(v, "hw_video_model"),
-        .scsi_model = property(v, "hw_scsi_model"),
+        .machine = server_property(v, "hw_machine_type"),
+        .cpu_mode = server_property(v, "hw_cpu_mode"),
+        .cpu_model = server_property(v, "hw_cpu_model"),
+        .video = server_property(v, "hw_video_model"),
+        .scsi_model = server_property(v, "hw_scsi_model"),
         .uefi = firmware && strcmp(firmware, "uefi") == 0,
-        .guest_agent = is_yes(property(v, "hw_qemu_guest_agent")),
+        .guest_agent = is_yes(server_property(v, "hw_qemu_guest_agent")),
         .no_rng = rng && !is_yes(rng),
         .windows = os && strcasecmp(os, "windows") == 0,
     };
@@ -78,7 +69,7 @@ const char *device_name(const char *device)
 
 static const char *disk_bus(const struct server *v)
 {
-    const char *bus = property(v, "hw_disk_bus");
+    const char *bus = server_property(v, "hw_disk_bus");
     return bus ? bus : "virtio";
 }
 
@@ -194,7 +185,7 @@ struct nic_spec server_nic_spec(const struct snapshot *s,
     return (struct nic_spec){
         .port_id = port_id,
         .mac = p ? p->mac_address : NULL,
-        .model = property(v, "hw_vif_model"),
+        .model = server_property(v, "hw_vif_model"),
         .mtu = net ? net->mtu : 0,
     };
 }
@@ -209,6 +200,78 @@ static void add_nics(struct arena *a, struct domain_spec *spec,
         if (nic.mac && sp->state != ATTACH_LEAVING)
             spec->nics[spec->n_nics++] = nic;
     }
+}
+
+/* ---- its place on the node ----------------------------------------------- */
+
+static const struct node_cell *node_cell(const struct node *n, int64_t id)
+{
+    for (size_t i = 0; n && i < n->cells.n; i++) {
+        const struct node_cell *c = LIST_AT(n->cells, struct node_cell, i);
+        if (c->id == id)
+            return c;
+    }
+    return NULL;
+}
+
+/* CPUs of its own, else those of the cell that nobody has for himself. */
+static struct cell_spec cell_spec(const struct node *n,
+                                  const struct server_cell *given)
+{
+    const struct node_cell *c = node_cell(n, given->cell);
+    struct cell_spec out = { .host = given->cell };
+    struct cpus all, kept;
+    if (given->cpus) {
+        cpus_parse(given->cpus, &out.cpus);
+        return out;
+    }
+    cpus_parse(c ? c->cpus : NULL, &all);
+    cpus_parse(n ? n->pinned_cpus : NULL, &kept);
+    out.cpus = cpus_without(&all, &kept);
+    return out;
+}
+
+/* Where CPUs are kept for guests of their own, others keep off them. */
+static struct cpus shared_cpus(const struct node *n)
+{
+    struct cpus all = { { 0 } }, cell, kept = { { 0 } };
+    if (!n || !n->pinned_cpus)
+        return kept;
+    for (size_t i = 0; i < n->cells.n; i++) {
+        cpus_parse(LIST_AT(n->cells, struct node_cell, i)->cpus, &cell);
+        cpus_join(&all, &cell);
+    }
+    cpus_parse(n->pinned_cpus, &kept);
+    return cpus_without(&all, &kept);
+}
+
+static void add_host_devices(struct arena *a, struct place_spec *place,
+                             const struct server *v)
+{
+    struct hostdev_spec *devices =
+        arena_alloc(a, (v->devices.n + 1) * sizeof(*devices));
+    for (size_t i = 0; i < v->devices.n; i++)
+        devices[i].address =
+            LIST_AT(v->devices, struct server_device, i)->address;
+    place->devices = devices;
+    place->n_devices = v->devices.n;
+}
+
+static void set_place(struct arena *a, struct place_spec *place,
+                      const struct snapshot *s, const struct server *v)
+{
+    const struct node *n = snap_get(s, &kind_node, v->node);
+    struct shape shape;
+    struct error err;
+    if (!shape_of_server(v, &shape, &err))
+        shape = (struct shape){ 0 }; /* placed before it was refused */
+    place->page_kib = shape.page_kib;
+    place->pinned = shape.pinned;
+    place->shared = shared_cpus(n);
+    for (size_t i = 0; i < v->cells.n && i < DOMAIN_CELLS_MAX; i++)
+        place->cells[place->n_cells++] =
+            cell_spec(n, LIST_AT(v->cells, struct server_cell, i));
+    add_host_devices(a, place, v);
 }
 
 /* ---- the whole --------------------------------------------------------- */
@@ -242,5 +305,6 @@ struct domain_spec *server_spec(struct arena *a, const struct snapshot *s,
     };
     add_disks(a, spec, s, v);
     add_nics(a, spec, s, v);
+    set_place(a, &spec->place, s, v);
     return spec;
 }
