@@ -4,6 +4,7 @@
 #include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "compute/inventory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -832,6 +833,40 @@ bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
     facts->ram_mb = (int64_t)(node.memory / 1024);
     snprintf(facts->machine, sizeof(facts->machine), "%s", node.model);
     return true;
+}
+
+static bool add_devices(virConnectPtr c, const char *passthrough,
+                        struct node *draft, struct error *err)
+{
+    virNodeDevicePtr *all = NULL;
+    int n = virConnectListAllNodeDevices(
+        c, &all,
+        VIR_CONNECT_LIST_NODE_DEVICES_CAP_PCI_DEV |
+            VIR_CONNECT_LIST_NODE_DEVICES_CAP_MDEV);
+    bool fine = true;
+    if (n < 0) /* without that driver there are none; else as it was */
+        return true;
+    draft->devices = (struct list){ 0 };
+    for (int i = 0; i < n; i++) {
+        _autofree_ char *xml = virNodeDeviceGetXMLDesc(all[i], 0);
+        fine = fine && (!xml || inventory_device(xml, passthrough, draft, err));
+        virNodeDeviceFree(all[i]);
+    }
+    free(all); /* NOLINT: of pointers */
+    return fine;
+}
+
+bool libvirt_inventory(struct hypervisor *h, const char *passthrough,
+                       struct node *draft, struct error *err)
+{
+    _autoconn_ virConnectPtr c = conn_get(driver_of(h), err);
+    if (!c)
+        return false;
+    _autofree_ char *xml = virConnectGetCapabilities(c);
+    if (!xml)
+        return failed(err, c, "*", "describe the machine");
+    return inventory_cells(xml, draft, err) &&
+           add_devices(c, passthrough, draft, err);
 }
 
 static void drv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)

@@ -46,5 +46,11 @@ struct libvirt_facts {
 };
 bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
                    struct error *err);
+/* Cells and devices into the draft of the node's record (inventory.h);
+ * `passthrough`: what the operator offers.  A libvirt without node devices
+ * has none. */
+struct node;
+bool libvirt_inventory(struct hypervisor *h, const char *passthrough,
+                       struct node *draft, struct error *err);
 
 #endif

@@ -3,6 +3,8 @@
 #include "common/cleanup.h"
 #include "common/ip.h"
 #include "common/log.h"
+#include "compute/inventory.h"
+#include "model/cpus.h"
 #include "state/grpc.h"
 
 #include <errno.h>
@@ -59,6 +61,12 @@ static bool is_name(const char *v)
 static bool is_database(const char *v)
 {
     return strncmp(v, "unix:/", 6) == 0 && strlen(v) < 100;
+}
+
+static bool is_cpus(const char *v)
+{
+    struct cpus cpus;
+    return cpus_parse(v, &cpus);
 }
 
 static bool is_store(const char *v)
@@ -182,6 +190,12 @@ static const struct key {
       "the hypervisor" },
     { KEY(guest_user), "libvirt-qemu", is_name, KEY_TEXT, "a user's name",
       "whom QEMU runs as: owns the disks" },
+    { KEY(passthrough_devices), "", inventory_is_list, KEY_TEXT,
+      "vendor:product or address, =name",
+      "PCI devices that guests may have, by the name that flavors use, beside "
+      "those bound to vfio-pci" },
+    { KEY(pinned_cpus), "", is_cpus, KEY_TEXT, "0-3,8",
+      "CPUs kept for guests with hw:cpu_policy=dedicated" },
     { KEY(store), "sqlite", is_store, KEY_TEXT, "sqlite or etcd",
       "where the state is; etcd: what is in SQLite moves there, for good" },
     { KEY(etcd_endpoints), "127.0.0.1:2379", is_endpoints, KEY_TEXT,

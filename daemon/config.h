@@ -42,9 +42,11 @@ struct config {
     const char *node_name; /* "": the host's name */
     const char *face_user; /* unprivileged user of the API's process */
     const char *libvirt_uri;
-    const char *guest_user;                     /* user that QEMU runs as */
-    const char *store;                          /* "sqlite" or "etcd" */
-    const char *etcd_endpoints;                 /* "host:port,..." */
+    const char *guest_user;          /* user that QEMU runs as */
+    const char *passthrough_devices; /* "10de:20b0=a100, 0000:3b:00.0" */
+    const char *pinned_cpus;         /* "4-31" */
+    const char *store;               /* "sqlite" or "etcd" */
+    const char *etcd_endpoints;      /* "host:port,..." */
     const char *etcd_ca, *etcd_cert, *etcd_key; /* "": without TLS */
     const char *volumes;                        /* "local" or "ceph" */
     const char *ceph_conf, *ceph_client, *ceph_pool;

@@ -438,6 +438,8 @@ static bool start_node(struct core *c, struct error *err)
         .storage_address = c->ceph ? ceph_node_address(c->ceph) : NULL,
         .kvm = c->kvm.usable,
         .kvm_reason = c->kvm.reason,
+        .passthrough = c->config->passthrough_devices,
+        .pinned_cpus = c->config->pinned_cpus,
     };
     c->beat = node_beat_start(&node, err);
     if (!c->beat)

@@ -84,6 +84,10 @@ static void fill_machine(const struct node_config *c, struct node *n)
         n->hypervisor_version = facts.version;
     if (c->volumes && c->volumes->ops->stats(c->volumes, &stats, &err))
         n->disk_gb = stats.total / GIB;
+    if (c->hypervisor &&
+        !libvirt_inventory(c->hypervisor, c->passthrough, n, &err))
+        log_limited(LOG_WARN, "node", "%s", err.text); /* as it was */
+    n->pinned_cpus = *c->pinned_cpus ? rec_str(n, c->pinned_cpus) : NULL;
     n->hypervisor_type = "QEMU"; /* nova's word for KVM as well */
     n->kvm = c->kvm;
     n->kvm_reason = rec_str(n, c->kvm_reason);

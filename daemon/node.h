@@ -28,6 +28,9 @@ struct node_config {
     const char *storage_address; /* NULL: it shares none */
     bool kvm;
     const char *kvm_reason;
+    const char
+        *passthrough; /* devices offered to guests, compute/inventory.h */
+    const char *pinned_cpus; /* kept for guests of their own, "" */
 };
 
 struct node_beat;
