@@ -524,6 +524,89 @@ static void whole_lives(void **state)
     server_reconciler_free(r);
 }
 
+/* ---- where it sits ------------------------------------------------------- */
+
+#define PAGES "/proc/sys/vm/nr_hugepages"
+
+static long number_in(const char *path, const char *key)
+{
+    char line[256];
+    long n = -1;
+    _autofile_ FILE *f = fopen(path, "re");
+    while (f && n < 0 && fgets(line, sizeof(line), f))
+        if (strncmp(line, key, strlen(key)) == 0)
+            n = strtol(line + strlen(key), NULL, 10);
+    return n;
+}
+
+static void set_pages(long n)
+{
+    _autofile_ FILE *f = fopen(PAGES, "we");
+    if (f)
+        fprintf(f, "%ld\n", n);
+}
+
+static int64_t huge_pages_told(const struct node *n)
+{
+    const struct node_cell *c = LIST_AT(n->cells, struct node_cell, 0);
+    for (size_t i = 0; i < c->pages.n; i++)
+        if (LIST_AT(c->pages, struct node_pages, i)->kib == 2048)
+            return LIST_AT(c->pages, struct node_pages, i)->count;
+    return 0;
+}
+
+/* QEMU's process, as /proc shows it. */
+static void assert_in_qemu(const char *what)
+{
+    _autofree_ char *c = xasprintf(
+        "p=$(cat /run/libvirt/qemu/instance-cairn-test.pid); %s", what);
+    run(c);
+}
+
+/* One of the machine's cells, a CPU of its own, its memory in huge pages: as
+ * the process itself shows it.  Without room for huge pages (the machine's,
+ * put back afterwards) only the rest is looked at, and said. */
+static void sits_in_its_cell(void **state)
+{
+    struct domain_spec s = spec();
+    long before = number_in(PAGES, "");
+    _autorecord_ struct node *n = record_new(&kind_node, "n");
+    set_pages(before + 160);
+    bool huge = number_in("/proc/meminfo", "HugePages_Free:") >= 128;
+    OK(libvirt_inventory(h, "", n, &err));
+    assert_true(n->cells.n >= 1);
+    const struct node_cell *c = LIST_AT(n->cells, struct node_cell, 0);
+    print_message("  cell %d: CPUs %s, %d MB, %d pages of 2 MiB\n", (int)c->id,
+                  c->cpus, (int)c->ram_mb, (int)huge_pages_told(n));
+    struct cpus all;
+    assert_true(cpus_parse(c->cpus, &all) && cpus_count(&all));
+    s.place = (struct place_spec){ .n_cells = 1,
+                                   .pinned = true,
+                                   .page_kib = huge ? 2048 : 0 };
+    s.place.cells[0] =
+        (struct cell_spec){ .host = c->id, .cpus = cpus_first(&all, 1) };
+    cleanup();
+    bool started = h->ops->define_start(h, &s, &err);
+    long free = number_in("/proc/meminfo", "HugePages_Free:");
+    set_pages(before);
+    if (!started)
+        fail_msg("%s", err.text);
+    OK(wait_console("power button works", 2 * PATIENCE_S));
+    assert_in_qemu("grep -l 'CPU 0' /proc/$p/task/*/comm | head -n 1 | "
+                   "xargs dirname | xargs -I T "
+                   "grep -qx 'Cpus_allowed_list:\t0' T/status");
+    if (huge) {
+        assert_true(huge_pages_told(n) >= 128);
+        assert_in_qemu("grep -q 'bind:0 .*huge .*kernelpagesize_kB=2048' "
+                       "/proc/$p/numa_maps");
+        print_message("  %ld huge pages were free while it ran\n", free);
+    } else {
+        print_message("  NOT SEEN: no huge pages to be had here\n");
+    }
+    cleanup();
+    set_pages(before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -542,6 +625,7 @@ int main(void)
         cmocka_unit_test(libvirtd_comes_back),
         cmocka_unit_test(dies),
         cmocka_unit_test(whole_lives),
+        cmocka_unit_test(sits_in_its_cell),
     };
     static const char *const needed[] = { "CAIRN_TEST_LIBVIRT",
                                           "CAIRN_TEST_GUEST",
