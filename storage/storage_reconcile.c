@@ -11,19 +11,21 @@
 #include <pthread.h>
 #include <string.h>
 
-#define ATTEMPTS_MAX 8
-#define GROW_US      (5 * SECOND_US)
-#define CONFLICT_US  (10 * INT64_C(1000))
-#define MOVE_US      (50 * INT64_C(1000))
-#define MOVE_TRIES   1200
-#define SAVED_US     (5 * SECOND_US)
-#define SAVED_TRIES  12
-#define SILENT_US    (60 * SECOND_US)
-#define AUDIT_US     (600 * SECOND_US)
-#define AUDIT_AGE_US (3600 * SECOND_US)
-#define AUDIT_KEY    "audit/files"
-#define SWEEP_US     (60 * SECOND_US)
-#define SWEEP_KEY    "sweep/all"
+#define ATTEMPTS_MAX  8
+#define GROW_US       (5 * SECOND_US)
+#define CONFLICT_US   (10 * INT64_C(1000))
+#define MOVE_US       (50 * INT64_C(1000))
+#define MOVE_TRIES    1200
+#define SAVED_US      (5 * SECOND_US)
+#define SAVED_TRIES   12
+#define RELEASE_US    (2 * SECOND_US)
+#define RELEASE_TRIES 60
+#define SILENT_US     (60 * SECOND_US)
+#define AUDIT_US      (600 * SECOND_US)
+#define AUDIT_AGE_US  (3600 * SECOND_US)
+#define AUDIT_KEY     "audit/files"
+#define SWEEP_US      (60 * SECOND_US)
+#define SWEEP_KEY     "sweep/all"
 
 /* Keys whose last try failed, and how often. */
 struct attempt {
@@ -572,6 +574,11 @@ static enum reconcile_verdict volume_remove(struct run *r,
     bool ok = v->attachments.n == 0 ||
               error_set(r->err, ERR_INVALID, "the volume is still attached");
     ok = ok && ops_of(r)->volume_delete(r->s->c.volumes, v->rec.id, r->err);
+    /* Whoever died with it open has it for half a minute more in Ceph. */
+    enum reconcile_verdict verdict;
+    if (!ok && r->err->code == ERR_CONFLICT &&
+        wait(r, RELEASE_US, RELEASE_TRIES, &verdict) == NOT_YET)
+        return verdict;
     if (!ok && !give_up(r))
         return RECONCILE_RETRY;
     if (!ok) {

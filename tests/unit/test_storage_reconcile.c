@@ -700,6 +700,21 @@ static void attached_volume_is_not_deleted(void **state)
     assert_string_equal(asked(), "");
 }
 
+/* Its image is still open in a process that has died elsewhere. */
+static void volume_in_use_is_deleted_when_it_is_free(void **state)
+{
+    put(new_volume("v", VOLUME_DELETING));
+    make_fail(20, ERR_CONFLICT);
+    run();
+    assert_null(look(&kind_volume, "v"));
+    put(new_volume("w", VOLUME_DELETING));
+    make_fail(1000, ERR_CONFLICT);
+    for (int i = 0; i < 4; i++)
+        run();
+    assert_int_equal(((const struct volume *)look(&kind_volume, "w"))->status,
+                     VOLUME_ERROR_DELETING);
+}
+
 static void volume_grows(void **state)
 {
     struct volume *v = new_volume("v", VOLUME_EXTENDING);
@@ -1106,6 +1121,7 @@ int main(void)
         T(deleted_volume_gives_quota_back),
         T(quota_is_exact_under_races),
         T(attached_volume_is_not_deleted),
+        T(volume_in_use_is_deleted_when_it_is_free),
         T(volume_grows),
         T(volume_that_cannot_grow),
         T(volume_of_a_guest_grows_when_it_can),
