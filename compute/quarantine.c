@@ -418,15 +418,15 @@ struct quarantine *quarantine_new(const struct quarantine_config *config)
     q->c = *config;
     q->told = SELF_HOLD;
     pthread_mutex_init(&q->lock, NULL);
-    q->restart_all = config->booted;
     q->queue =
         reconciler_new(LOG_NAME, reconcile, q, config->env, config->workers);
     cache_listen(config->cache, on_record, q);
     return q;
 }
 
-void quarantine_start(struct quarantine *q)
+void quarantine_start(struct quarantine *q, bool booted)
 {
+    q->restart_all = booted;
     reconciler_add(q->queue, KEY_SELF);
     if (q->c.probe)
         reconciler_add(q->queue, KEY_PROBE);
@@ -437,11 +437,20 @@ struct reconciler *quarantine_queue(struct quarantine *q)
     return q->queue;
 }
 
+void quarantine_stop(struct quarantine *q)
+{
+    if (!q)
+        return;
+    set_open(q, false);
+    reconciler_stop(q->queue);
+    q->queue = NULL;
+}
+
 void quarantine_free(struct quarantine *q)
 {
     if (!q)
         return;
-    reconciler_stop(q->queue);
+    quarantine_stop(q);
     ids_free(&q->ended);
     pthread_mutex_destroy(&q->lock);
     free(q);

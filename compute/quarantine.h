@@ -76,7 +76,6 @@ struct quarantine_config {
     struct hypervisor *hypervisor;
     const struct env *env;
     const char *node; /* this node's name */
-    bool booted;      /* the first start since the machine has booted */
     /* The term of this node's lease, 0: it does not hold. */
     int64_t (*term)(void *arg);
     /* Asked while it does not hold; may take a second.  NULL: never. */
@@ -92,13 +91,17 @@ struct quarantine_config {
 
 /* Before cache_follow: it listens.  All is borrowed. */
 struct quarantine *quarantine_new(const struct quarantine_config *config);
-/* After cache_follow, when the node's record is there. */
-void quarantine_start(struct quarantine *q);
+/* After cache_follow, when the node's record is there.  `booted`: for the
+ * first time since the machine has booted. */
+void quarantine_start(struct quarantine *q, bool booted);
 /* May servers of this node be seen to?  True: leave when done. */
 bool quarantine_enter(void *quarantine);
 void quarantine_leave(void *quarantine);
 struct reconciler *quarantine_queue(struct quarantine *q);
-/* After cache_unfollow, before the hypervisor is closed; NULL is fine. */
+/* After cache_unfollow, before the hypervisor is closed and before what it
+ * calls goes: nobody comes in any more. */
+void quarantine_stop(struct quarantine *q); /* NULL is fine */
+/* After those who ask whether they may come in; NULL is fine. */
 void quarantine_free(struct quarantine *q);
 
 #endif

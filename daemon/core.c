@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "compute/kvm_probe.h"
 #include "compute/libvirt_driver.h"
+#include "compute/quarantine.h"
 #include "compute/server_reconcile.h"
 #include "daemon/broker.h"
 #include "daemon/ceph_node.h"
@@ -17,10 +18,12 @@
 #include "daemon/peers.h"
 #include "daemon/pool_duty.h"
 #include "daemon/pool_store.h"
+#include "daemon/reach.h"
 #include "daemon/renewal.h"
 #include "daemon/service_watch.h"
 #include "engine/housekeeping.h"
 #include "engine/rebalancer.h"
+#include "engine/recoverer.h"
 #include "engine/scheduler.h"
 #include "network/net_reconcile.h"
 #include "network/ovn.h"
@@ -73,11 +76,13 @@ struct core {
     struct drivers drivers;
     struct metadata *metadata;
     struct net_driver *net;
+    struct quarantine *quarantine;
     struct server_reconciler *servers;
     struct storage *storage;
     struct net_reconcile *networks;
     struct scheduler *scheduler;
     struct rebalancer *rebalancer;
+    struct recoverer *recoverer;
     struct housekeeper *housekeeper;
     struct node_beat *beat;
     struct measure *measure;
@@ -364,14 +369,73 @@ static bool open_network(struct core *c, struct error *err)
     return c->net || error_set(err, ERR_INTERNAL, "OVN cannot be used");
 }
 
+/* ---- its place in the pool --------------------------------------------- */
+
+static int64_t lease_term(void *arg)
+{
+    struct core *c = arg;
+    struct pool_duty *duty = atomic_load(&c->duty);
+    return duty ? pool_duty_lease(duty) : 0;
+}
+
+static bool reaches(void *arg)
+{
+    struct core *c = arg;
+    return reach_most(c->cache, c->node, c->config->peer_port);
+}
+
+static void may_work(void *arg)
+{
+    struct core *c = arg;
+    server_reconciler_resync(c->servers);
+}
+
+/* After the duty, which knows whether the machine has booted. */
+static void start_quarantine(struct core *c)
+{
+    quarantine_start(c->quarantine, pool_duty_booted(atomic_load(&c->duty)));
+}
+
+static void make_recovery(struct core *c)
+{
+    c->quarantine = quarantine_new(&(struct quarantine_config){
+        .store = c->store,
+        .cache = c->cache,
+        .hypervisor = c->drivers.hypervisor,
+        .env = c->env,
+        .node = c->node,
+        .term = lease_term,
+        .reaches = reaches,
+        .opened = may_work,
+        .arg = c,
+        .workers = 2,
+    });
+    c->recoverer = recoverer_new(&(struct recoverer_config){
+        .store = c->store,
+        .cache = c->cache,
+        .env = c->env,
+        .node = c->node,
+        .leads = leads,
+        .guard = guard,
+        .arg = c,
+        .workers = 3,
+    });
+}
+
+/* ---- reconcilers ------------------------------------------------------- */
+
 static void make_reconcilers(struct core *c)
 {
+    make_recovery(c);
     c->servers = server_reconciler_new(&(struct server_reconciler_config){
         .store = c->store,
         .cache = c->cache,
         .hypervisor = c->drivers.hypervisor,
         .env = c->env,
         .node = c->node,
+        .enter = quarantine_enter,
+        .leave = quarantine_leave,
+        .gate = c->quarantine,
         .workers = WORKERS,
     });
     c->storage = storage_new(&(struct storage_config){
@@ -418,6 +482,7 @@ static void lead(void *arg)
     struct core *c = arg;
     scheduler_start(c->scheduler);
     rebalancer_start(c->rebalancer);
+    recoverer_start(c->recoverer);
     housekeeper_start(c->housekeeper);
     storage_lead(c->storage);
     net_reconcile_start(c->networks);
@@ -456,6 +521,8 @@ static bool start_node(struct core *c, struct error *err)
     storage_start(c->storage);
     net_reconcile_start(c->networks);
     server_reconciler_resync(c->servers);
+    start_quarantine(c);
+    recoverer_start(c->recoverer); /* observes until it leads */
     pool_duty_start(atomic_load(&c->duty));
     return true;
 }
@@ -767,6 +834,7 @@ static void core_stop(struct core *c)
     etcd_upkeep_stop(c->upkeep);
     stop_face(c);
     peers_stop(c->peers);
+    node_beat_goodbye(c->beat);
     pool_duty_stop(duty);
     node_beat_stop(c->beat);
     measure_stop(c->measure);
@@ -775,8 +843,11 @@ static void core_stop(struct core *c)
         cache_unfollow(c->cache);
     scheduler_free(c->scheduler);
     rebalancer_free(c->rebalancer);
+    recoverer_free(c->recoverer);
     housekeeper_free(c->housekeeper);
+    quarantine_stop(c->quarantine);
     server_reconciler_free(c->servers);
+    quarantine_free(c->quarantine);
     storage_free(c->storage);
     net_reconcile_free(c->networks);
     network_close(c->net);

@@ -22,6 +22,7 @@ struct node_beat {
     pthread_mutex_t lock; /* stop */
     pthread_cond_t wake;
     bool stop;
+    bool ended; /* of whoever stops it */
 };
 
 /* ---- what the machine is ----------------------------------------------- */
@@ -120,7 +121,7 @@ static void fill_booted(struct node *n, int64_t at)
 
 /* ---- beats ------------------------------------------------------------- */
 
-static bool beat(struct node_beat *b, struct error *err)
+static bool beat(struct node_beat *b, bool stops, struct error *err)
 {
     const struct node_config *c = &b->c;
     struct txn_result result;
@@ -136,6 +137,7 @@ static bool beat(struct node_beat *b, struct error *err)
         fill_machine(c, now);
         fill_booted(now, at);
         now->started = b->started;
+        now->stopped = stops ? at : 0;
         now->seen = at;
         txn_change_record(&txn, now);
         if (store_commit(c->store, &txn, &result))
@@ -165,7 +167,7 @@ static void *run(void *arg)
 {
     struct error err = { 0 };
     while (wait_for_next(arg))
-        if (!beat(arg, &err))
+        if (!beat(arg, false, &err))
             log_limited(LOG_WARN, "node", "%s", err.text);
     return NULL;
 }
@@ -182,7 +184,7 @@ struct node_beat *node_beat_start(const struct node_config *config,
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&b->wake, &attr);
     pthread_condattr_destroy(&attr);
-    if (!beat(b, err)) {
+    if (!beat(b, false, err)) {
         free(b);
         return NULL;
     }
@@ -193,15 +195,33 @@ struct node_beat *node_beat_start(const struct node_config *config,
     return NULL;
 }
 
-void node_beat_stop(struct node_beat *b)
+static void end_thread(struct node_beat *b)
 {
-    if (!b)
+    if (b->ended)
         return;
+    b->ended = true;
     pthread_mutex_lock(&b->lock);
     b->stop = true;
     pthread_cond_signal(&b->wake);
     pthread_mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
+}
+
+void node_beat_goodbye(struct node_beat *b)
+{
+    struct error err = { 0 };
+    if (!b)
+        return;
+    end_thread(b);
+    if (!beat(b, true, &err))
+        log_warn("node", "%s", err.text);
+}
+
+void node_beat_stop(struct node_beat *b)
+{
+    if (!b)
+        return;
+    end_thread(b);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->wake);
     free(b);

@@ -38,6 +38,9 @@ struct node_beat;
 /* After cache_follow; the record is there when it returns.  Copies nothing. */
 struct node_beat *node_beat_start(const struct node_config *config,
                                   struct error *err);
+/* Says that this daemon stops on purpose and the guests go on: nobody takes
+ * it for dead for a while.  Until its next start. */
+void node_beat_goodbye(struct node_beat *b);
 /* Before cache_unfollow; NULL is fine. */
 void node_beat_stop(struct node_beat *b);
 

@@ -5,6 +5,7 @@
 #include "daemon/etcd_member.h"
 #include "daemon/pool_store.h"
 #include "daemon/pool_voters.h"
+#include "model/pool.h"
 #include "state/election.h"
 #include "state/reconcile.h"
 
@@ -24,6 +25,7 @@
 struct pool_duty {
     struct pool_duty_config c;
     char instance[ELECTION_NAME_MAX]; /* who holds our presence: us */
+    bool booted;                      /* nobody has on this boot before */
     atomic_bool many;                 /* the state is in etcd: we may be many */
     atomic_bool open;
     pthread_mutex_t lock;       /* moving; presence, leader until `many` */
@@ -42,6 +44,7 @@ static bool read_instance(struct pool_duty *d, struct error *err)
     _autofree_ char *path = xasprintf("%s/instance", d->c.config->run_dir);
     _autofile_ FILE *f = fopen(path, "re");
     if (!f || fscanf(f, "%36s", id) != 1 || !uuid_valid(id)) {
+        d->booted = true;
         env_uuid(d->c.env, id);
         _autofile_ FILE *out = fopen(path, "we");
         if (!out || fputs(id, out) < 0)
@@ -132,6 +135,16 @@ int64_t pool_duty_term(void *duty)
     if (!atomic_load(&d->many))
         return 1;
     return atomic_load(&d->open) ? election_term(d->leader) : 0;
+}
+
+int64_t pool_duty_lease(struct pool_duty *d)
+{
+    return atomic_load(&d->many) ? election_term(d->presence) : 1;
+}
+
+bool pool_duty_booted(const struct pool_duty *d)
+{
+    return d->booted;
 }
 
 bool pool_duty_guard(void *duty, struct txn *txn)
@@ -236,10 +249,25 @@ static void follow_endpoints(struct pool_duty *d,
 
 /* ---- a pass ------------------------------------------------------------ */
 
+/* Without its storage this node cannot recover others; who has it leads. */
+static bool is_fit(const struct pool_duty *d, const struct snapshot *snap)
+{
+    const struct node *own = snap_get(snap, &kind_node, d->c.node);
+    if (!own || (!own->storage_lost && own->health == HEALTH_UP))
+        return true;
+    struct snap_iter it = snap_all(snap, &kind_node);
+    for (const struct node *n; (n = snap_next(&it));)
+        if (!n->storage_lost && n->health == HEALTH_UP && n != own &&
+            pool_voters_lives(d->voters, n->rec.id) &&
+            pool_voters_may_lead(d->voters, snap, n->rec.id))
+            return false;
+    return true;
+}
+
 static void choose_to_stand(struct pool_duty *d)
 {
     _autosnap_ struct snapshot *snap = cache_snapshot(d->c.cache);
-    if (pool_voters_may_lead(d->voters, snap, d->c.node))
+    if (pool_voters_may_lead(d->voters, snap, d->c.node) && is_fit(d, snap))
         election_stand(d->leader);
     else
         election_resign(d->leader);

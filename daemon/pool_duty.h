@@ -66,6 +66,11 @@ bool pool_duty_leads(void *duty);
 /* The term in which it leads (state/election.h), 1 for who is alone; 0: it
  * does not. */
 int64_t pool_duty_term(void *duty);
+/* The term of this node's lease, 0: it does not hold.  A node that is alone
+ * needs none: 1. */
+int64_t pool_duty_lease(struct pool_duty *d);
+/* The first start of cairnd since the machine has booted? */
+bool pool_duty_booted(const struct pool_duty *d);
 /* The txn happens only while we lead; false: we do not. */
 bool pool_duty_guard(void *duty, struct txn *txn);
 

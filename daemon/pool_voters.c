@@ -141,6 +141,12 @@ static size_t rank(const struct snapshot *snap, const struct member *m)
     return n;
 }
 
+bool pool_voters_lives(const struct pool_voters *v, const char *node)
+{
+    const struct life *l = find_life(v, node);
+    return l && l->alive;
+}
+
 bool pool_voters_may_lead(const struct pool_voters *v,
                           const struct snapshot *snap, const char *node)
 {

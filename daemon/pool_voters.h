@@ -27,6 +27,8 @@ void pool_voters_free(struct pool_voters *v);
 /* Who lives, now. */
 bool pool_voters_look(struct pool_voters *v, struct store *store,
                       struct cache *cache, struct error *err);
+/* Did it live at the last look? */
+bool pool_voters_lives(const struct pool_voters *v, const char *node);
 /* Is it among the first members, or does none of those live? */
 bool pool_voters_may_lead(const struct pool_voters *v,
                           const struct snapshot *snap, const char *node);

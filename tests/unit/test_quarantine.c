@@ -144,7 +144,6 @@ static void start(bool booted)
                                    .hypervisor = &hv,
                                    .env = &world_env,
                                    .node = "node1",
-                                   .booted = booted,
                                    .term = term,
                                    .reaches = reaches,
                                    .probe = probe,
@@ -158,7 +157,7 @@ static void start(bool booted)
     memset(&it, 0, sizeof(it));
     it.storage = true;
     it.term = 1;
-    quarantine_start(q);
+    quarantine_start(q, booted);
 }
 
 static int setup(void **state)
