@@ -384,6 +384,12 @@ static bool reaches(void *arg)
     return reach_most(c->cache, c->node, c->config->peer_port);
 }
 
+static bool storage_answers(void *arg)
+{
+    struct core *c = arg;
+    return drivers_storage_answers(&c->drivers, c->config);
+}
+
 static void may_work(void *arg)
 {
     struct core *c = arg;
@@ -406,6 +412,7 @@ static void make_recovery(struct core *c)
         .node = c->node,
         .term = lease_term,
         .reaches = reaches,
+        .probe = c->drivers.fence ? storage_answers : NULL,
         .opened = may_work,
         .arg = c,
         .workers = 2,
@@ -414,6 +421,7 @@ static void make_recovery(struct core *c)
         .store = c->store,
         .cache = c->cache,
         .env = c->env,
+        .fence = c->drivers.fence,
         .node = c->node,
         .leads = leads,
         .guard = guard,

@@ -115,6 +115,22 @@ bool drivers_open(struct drivers *d, const struct config *config, bool kvm,
            open_volumes(d, config, env, err);
 }
 
+/* A connection of its own: one that is kept may hang on the monitor that it
+ * was to.  Monitors answer to newcomers only while most of them agree. */
+bool drivers_storage_answers(const struct drivers *d,
+                             const struct config *config)
+{
+    struct error err;
+    const struct ceph_config ceph = { .conf = config->ceph_conf,
+                                      .client = config->ceph_client,
+                                      .timeout_us = DRIVERS_PROBE_US };
+    if (!d->ceph)
+        return true;
+    struct ceph *probe = d->module->connect(&ceph, &err);
+    d->module->free(probe);
+    return probe != NULL;
+}
+
 void drivers_close(struct drivers *d)
 {
     if (d->hypervisor)

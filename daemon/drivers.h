@@ -14,6 +14,8 @@
 #include "storage/fence.h"
 #include "storage/volumes.h"
 
+#define DRIVERS_PROBE_US (2 * SECOND_US)
+
 struct ceph_module;
 
 /* Ceph's part of cairnd, loaded when it is first asked for. */
@@ -32,6 +34,10 @@ struct drivers {
 bool drivers_open(struct drivers *d, const struct config *config, bool kvm,
                   struct cache *cache, const struct env *env,
                   struct error *err);
+/* Does the storage that nodes share answer this one?  Blocks for
+ * DRIVERS_PROBE_US at most; true where nothing is shared. */
+bool drivers_storage_answers(const struct drivers *d,
+                             const struct config *config);
 void drivers_close(struct drivers *d); /* guests go on */
 
 #endif

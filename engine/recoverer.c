@@ -39,6 +39,7 @@ struct recoverer {
     struct view *view; /* these two of KEY_PASS's worker */
     struct chooser *chooser;
     int64_t revision; /* of our newest commit: older snapshots are stale */
+    int64_t works;    /* since when most see their storage; 0: they do not */
 
     pthread_mutex_t lock; /* all below */
     struct watched *all;
@@ -464,10 +465,20 @@ static struct one *see_all(struct pass *p, size_t *n)
     return all;
 }
 
+static void judge_storage(struct pass *p)
+{
+    if (!recovery_storage_works(&p->pool))
+        p->r->works = 0;
+    else if (!p->r->works)
+        p->r->works = p->mono;
+    p->pool.works = p->r->works;
+}
+
 static void look_at_all(struct pass *p)
 {
     size_t n;
     _autofree_ struct one *all = see_all(p, &n);
+    judge_storage(p);
     for (size_t i = 0; i < n; i++)
         do_step(p, all[i].node, all[i].member, &all[i].seen);
 }

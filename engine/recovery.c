@@ -50,8 +50,7 @@ static int64_t grace(const struct recovery_node *n,
                                               : RECOVERY_GRACE_US;
 }
 
-/* Do most of those that speak see their storage? */
-static bool storage_works(const struct recovery_pool *p)
+bool recovery_storage_works(const struct recovery_pool *p)
 {
     return p->up > p->silent && p->no_store * 2 < p->up - p->silent;
 }
@@ -63,6 +62,11 @@ static struct recovery_step condemn(const char *why)
     return (struct recovery_step){ RECOVERY_CONDEMN, INT64_MAX, why };
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static struct recovery_step when_up(const struct recovery_node *n,
                                     const struct recovery_pool *p, int64_t now)
 {
@@ -72,8 +76,8 @@ static struct recovery_step when_up(const struct recovery_node *n,
         int64_t end = n->gone + grace(n, p);
         return now < end ? REST_UNTIL(end) : condemn("it has fallen silent");
     }
-    if (n->present && n->storage_lost && storage_works(p)) {
-        int64_t end = n->storage_lost + RECOVERY_STORAGE_US;
+    if (n->present && n->storage_lost && recovery_storage_works(p)) {
+        int64_t end = later(n->storage_lost, p->works) + RECOVERY_STORAGE_US;
         return now < end ? REST_UNTIL(end)
                          : condemn("its storage does not answer it");
     }

@@ -81,10 +81,14 @@ struct recovery_pool {
     uint32_t up;       /* health UP */
     uint32_t silent;   /* of these, not present without leave */
     uint32_t no_store; /* of those that are present, without storage */
+    int64_t works;     /* since when most see their storage, monotonic */
 };
 
 /* Counts a node in. */
 void recovery_count(struct recovery_pool *p, const struct recovery_node *n);
+/* Do most of those that speak see their storage?  When it comes back after a
+ * time, they do not all notice at once: so `works` counts as well. */
+bool recovery_storage_works(const struct recovery_pool *p);
 
 #define RECOVERY_STEPS(X)                                                      \
     X(REST, "rest")             /* until something changes, or `at` */         \

@@ -451,7 +451,7 @@ static void test_storage_network(void **state)
     world_put(n);
     pass_time(3.5);
     assert_int_equal(health("h2"), HEALTH_UP);
-    pass_time(1);
+    pass_time(2);
     assert_int_equal(health("h2"), HEALTH_QUARANTINED);
     assert_string_not_equal(server(1)->node, "h2");
     clean("h2");

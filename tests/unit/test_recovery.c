@@ -172,6 +172,9 @@ static void test_storage(void **state)
     struct recovery_step s = next(&n, 3, 0, 1);
     assert_int_equal(s.what, RECOVERY_CONDEMN);
     assert_string_equal(s.why, "its storage does not answer it");
+    struct recovery_pool back = { .up = 3, .no_store = 1, .works = NOW - 1 };
+    assert_int_equal(recovery_next(&n, &back, NOW).at,
+                     NOW - 1 + RECOVERY_STORAGE_US);
     /* The storage is down, or as good as: that is no node's fault. */
     assert_int_equal(next(&n, 3, 0, 3).what, RECOVERY_REST);
     assert_int_equal(next(&n, 3, 0, 2).what, RECOVERY_REST);
