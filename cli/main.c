@@ -46,12 +46,12 @@ static const struct {
     const char *head, *field;
     int width;
 } node_columns[] = {
-    { "NODE", "name", 16 },        { "ADDRESS", "address", 16 },
-    { "ZONE", "zone", 10 },        { "KVM", "kvm", 4 },
-    { "DISABLED", "disabled", 9 }, { "VCPUS", "vcpus", 6 },
-    { "USED", "vcpus_used", 6 },   { "RAM MB", "ram_mb", 8 },
-    { "USED", "ram_mb_used", 8 },  { "DISK GB", "disk_gb", 8 },
-    { "SERVERS", "servers", 8 },
+    { "NODE", "name", 16 },      { "ADDRESS", "address", 16 },
+    { "ZONE", "zone", 10 },      { "KVM", "kvm", 4 },
+    { "HEALTH", "health", 11 },  { "DISABLED", "disabled", 9 },
+    { "VCPUS", "vcpus", 6 },     { "USED", "vcpus_used", 6 },
+    { "RAM MB", "ram_mb", 8 },   { "USED", "ram_mb_used", 8 },
+    { "DISK GB", "disk_gb", 8 }, { "SERVERS", "servers", 8 },
 };
 
 /* Of "use", which is measured. */
@@ -143,6 +143,11 @@ static const struct command {
     { { "status" }, 0, show_status, "", "the pool and what it holds" },
     { { "node", "list" }, 0, list_nodes, "", "its nodes and their load" },
     { { "node", "show" }, 1, cli_node_show, "NAME", "one node" },
+    { { "node", "maintenance" },
+      2,
+      cli_node_maintenance,
+      "on|off NAME",
+      "takes no servers, may be switched off when it has none" },
     { { "node", "remove" },
       1,
       cli_node_remove,

@@ -96,3 +96,15 @@ bool cli_node_show(struct cloud *c, char **args, struct error *err)
     }
     return true;
 }
+
+bool cli_node_maintenance(struct cloud *c, char **args, struct error *err)
+{
+    char path[256];
+    bool on = strcmp(args[0], "on") == 0;
+    if (!on && strcmp(args[0], "off") != 0)
+        return error_set(err, ERR_INVALID, "node maintenance on|off NAME");
+    _autojson_ json_t *body = json_pack("{s:b}", "maintenance", (int)on);
+    snprintf(path, sizeof(path), "/nodes/%.100s", args[1]);
+    _autojson_ json_t *v = cloud_send(c, "PATCH", path, body, err);
+    return v != NULL;
+}

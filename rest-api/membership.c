@@ -84,6 +84,26 @@ enum outcome membership_remove_node(struct req *r)
     return call(r, "member.remove", id_json(r), 204);
 }
 
+/* null: there is nothing to tell. */
+static void write_time(struct jw *w, const char *name, int64_t at)
+{
+    char text[TIME_TEXT_MAX];
+    jw_str(w, name, at ? time_format(at, TIME_Z, text) : NULL);
+}
+
+/* What the pool thinks of it, see docs/recovery.md. */
+static void write_health(struct jw *w, const struct node *n)
+{
+    bool up = n->health == HEALTH_UP;
+    jw_str(w, "health", node_health_names[n->health]);
+    jw_str(w, "health_why", up ? NULL : n->health_why);
+    write_time(w, "health_since", n->health_since);
+    jw_int(w, "fence", n->fence);
+    jw_bool(w, "maintenance", n->maintenance);
+    write_time(w, "storage_lost", n->storage_lost);
+    write_time(w, "stopped", n->stopped);
+}
+
 enum outcome membership_show_node(struct req *r)
 {
     char a[TIME_TEXT_MAX];
@@ -100,6 +120,8 @@ enum outcome membership_show_node(struct req *r)
     jw_str(&w, "joined", m ? time_format(m->joined, TIME_Z, a) : NULL);
     jw_str(&w, "join_secret", m ? m->secret : NULL);
     jw_str(&w, "seen", n ? time_format(n->seen, TIME_Z, a) : NULL);
+    if (n)
+        write_health(&w, n);
     jw_bool(&w, "disabled", n && n->disabled);
     jw_str(&w, "disabled_reason", n ? n->disabled_reason : NULL);
     jw_int(&w, "vcpus", n ? n->vcpus : 0);

@@ -153,6 +153,8 @@ static void write_node(struct req *r, struct jw *w, const struct node *n)
     jw_str(w, "hypervisor", n->hypervisor_type);
     jw_bool(w, "kvm", n->kvm);
     jw_str(w, "kvm_reason", n->kvm_reason);
+    jw_str(w, "health", node_health_names[n->health]);
+    jw_bool(w, "maintenance", n->maintenance);
     jw_bool(w, "disabled", n->disabled);
     jw_int(w, "vcpus", n->vcpus);
     jw_int(w, "vcpus_used", l.vcpus);

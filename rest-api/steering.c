@@ -212,19 +212,28 @@ static bool set_rack(struct req *r, struct node *n)
            error_set(&r->err, ERR_INVALID, "rack: a name, or null");
 }
 
+static bool set_maintenance(struct req *r, struct node *n)
+{
+    const json_t *v = json_object_get(r->body, "maintenance");
+    if (v)
+        n->maintenance = json_is_true(v);
+    return !v || json_is_boolean(v) ||
+           error_set(&r->err, ERR_INVALID, "maintenance: true or false");
+}
+
 enum outcome steering_change_node(struct req *r)
 {
-    static const char *const known[] = {
-        "traits",         "resources",       "rack", "cpu_overcommit",
-        "ram_overcommit", "ram_reserved_mb", NULL
-    };
+    static const char *const known[] = { "traits",         "resources",
+                                         "rack",           "cpu_overcommit",
+                                         "ram_overcommit", "ram_reserved_mb",
+                                         "maintenance",    NULL };
     const struct node *was = snap_get(r->snap, &kind_node, r->param[0]);
     if (!was)
         return req_fail(r, ERR_NOT_FOUND, "There is no node '%.80s'.",
                         r->param[0]);
     _autorecord_ struct node *n = record_copy(was);
     if (!only(r, known) || !set_traits(r, n) || !set_resources(r, n) ||
-        !set_rack(r, n) ||
+        !set_rack(r, n) || !set_maintenance(r, n) ||
         !set_ratio(r, "cpu_overcommit", &n->cpu_overcommit) ||
         !set_ratio(r, "ram_overcommit", &n->ram_overcommit) ||
         !set_number(r, "ram_reserved_mb", n->ram_mb, &n->ram_reserved_mb))
