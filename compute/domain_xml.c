@@ -532,9 +532,14 @@ static void read_vnc(xmlNodePtr devices, struct domain_info *info)
 
 static void read_disk(xmlNodePtr n, struct domain_info *info, size_t i)
 {
+    char name[DOMAIN_PATH_MAX - sizeof("rbd:")];
+    xmlNodePtr source = first_child(n, "source");
+    char *path = info->paths[i];
     disk_target(n, info->disks[i]);
-    read_attr(first_child(n, "source"), "file", info->paths[i],
-              sizeof(info->paths[i]));
+    read_attr(source, "file", path, DOMAIN_PATH_MAX);
+    read_attr(source, "name", name, sizeof(name));
+    if (!*path && *name) /* a network disk: ours are Ceph's */
+        snprintf(path, DOMAIN_PATH_MAX, "rbd:%s", name);
 }
 
 /* The agent's channel: the only one there is. */

@@ -373,9 +373,11 @@ static enum reconcile_verdict say_storage(struct quarantine *q, bool lost,
     _autorecord_ struct node *draft = record_copy(node);
     draft->storage_lost = lost ? env_now(q->c.env) : 0;
     txn_change_record(&t, draft);
-    log_warn(LOG_NAME, lost ? "the storage does not answer"
-                            : "the storage answers again");
-    return commit(q, &t, delay_us, err);
+    enum reconcile_verdict v = commit(q, &t, delay_us, err);
+    if (v == RECONCILE_DONE)
+        log_warn(LOG_NAME, lost ? "the storage does not answer"
+                                : "the storage answers again");
+    return v;
 }
 
 static enum reconcile_verdict probe(struct quarantine *q, int64_t *delay_us,

@@ -312,6 +312,25 @@ static void read_back(void **state)
     buf_free(&out);
 }
 
+/* What recovery goes by: a guest with such a disk is stopped. */
+static void rbd_is_read_back(void **state)
+{
+    struct error err;
+    static struct disk_spec disk;
+    disk = disks[1];
+    disk.path = "rbd:rbd/volume.1";
+    struct domain_spec s = spec();
+    s.disks = &disk;
+    s.n_disks = 1;
+    struct domain_info info = { 0 };
+    struct buf out = BUF_INIT(DOMAIN_XML_MAX);
+    assert_true(domain_xml_write(&out, &s, &host, &files, &err));
+    assert_true(domain_xml_read(buf_str(&out), &info));
+    assert_string_equal(info.paths[0], "rbd:rbd/volume.1");
+    assert_string_equal(domain_rbd_image(info.paths[0]), "rbd/volume.1");
+    buf_free(&out);
+}
+
 static void agent_is_seen(void **state)
 {
     static const char xml[] =
@@ -437,6 +456,7 @@ int main(void)
         cmocka_unit_test(equal_input_equal_output),
         cmocka_unit_test(too_large),
         cmocka_unit_test(read_back),
+        cmocka_unit_test(rbd_is_read_back),
         cmocka_unit_test(agent_is_seen),
         cmocka_unit_test(move_of_one_disk),
         cmocka_unit_test(running_vnc),
