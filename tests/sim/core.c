@@ -273,7 +273,6 @@ static void make_quarantine(struct core *c)
         .hypervisor = c->hypervisor,
         .env = &c->w->env,
         .node = c->n->name,
-        .booted = c->n->booted,
         .term = own_term,
         .reaches = reaches_peers,
         .probe = storage_answers,
@@ -364,7 +363,7 @@ static void start_parts(struct core *c)
         c->queues[c->n_queues++] = queues[i];
     if (!world_is_pool(c->w))
         return;
-    quarantine_start(c->quarantine);
+    quarantine_start(c->quarantine, c->n->booted);
     recoverer_start(c->recoverer);
     c->queues[c->n_queues++] = quarantine_queue(c->quarantine);
     c->queues[c->n_queues++] = recoverer_queue(c->recoverer);
