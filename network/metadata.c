@@ -356,13 +356,14 @@ static void free_served(struct served *it)
 
 /* ---- all networks ------------------------------------------------------ */
 
-/* Has the network a guest on this node? */
+/* Has the network a guest on this node, or one that is on its way? */
 static bool has_guest(const struct metadata *m, const struct snapshot *s,
                       const char *network_id)
 {
     struct snap_iter it = snap_by(s, &kind_port, "network_id", network_id);
     for (const struct port *p; (p = snap_next(&it));)
-        if (p->node && !strcmp(p->node, m->config.node))
+        if ((p->node && !strcmp(p->node, m->config.node)) ||
+            (p->migrating_to && !strcmp(p->migrating_to, m->config.node)))
             return true;
     return false;
 }

@@ -201,13 +201,24 @@ static void vif_addresses(json_t *row, const struct port *p)
     nb_set(row, "port_security", security);
 }
 
+/* While its guest moves, the port is bound to both nodes; at the second it
+ * begins to work when the guest announces itself there (ovn-nb(5),
+ * activation-strategy). */
+static json_t *binding(const struct port *p)
+{
+    if (!p->migrating_to)
+        return json_pack("{s:s}", "requested-chassis", p->node);
+    _autofree_ char *both = xasprintf("%s,%s", p->node, p->migrating_to);
+    return json_pack("{s:s, s:s}", "requested-chassis", both,
+                     "activation-strategy", "rarp");
+}
+
 static void vif_port(struct nb *b, json_t *row, const struct port *p)
 {
     vif_addresses(row, p);
     port_dhcp(b, row, p);
     if (p->node && *p->node)
-        nb_map(row, "options",
-               json_pack("{s:s}", "requested-chassis", p->node));
+        nb_map(row, "options", binding(p));
     nb_note(row, "cairn:device", p->device_id);
 }
 

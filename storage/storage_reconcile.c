@@ -737,16 +737,55 @@ static enum reconcile_verdict work_volume(struct run *r, const void *record)
 
 /* ---- disks ------------------------------------------------------------- */
 
+/* Empty and as large as the one that the guest has: its hypervisor copies all
+ * of it, base and all. */
+static bool disk_for_move(struct run *r, const struct disk *d, const char *id,
+                          char path[STORAGE_PATH_MAX])
+{
+    struct volumes *v = r->s->c.volumes;
+    const struct image *im = snap_get(r->snap, &kind_image, d->image_id);
+    int64_t size = d->size_gb * GIB + d->size_mb * (GIB / 1024);
+    if (!size)
+        size = im ? im->virtual_size : 0;
+    if (!size)
+        return error_set(r->err, ERR_NOT_FOUND,
+                         "image %s, whose size the disk has, is gone",
+                         d->image_id ? d->image_id : "?");
+    return v->ops->disk_blank(v, id, size, false, path, r->err);
+}
+
 static bool disk_fill(struct run *r, const struct disk *d,
                       char path[STORAGE_PATH_MAX])
 {
     struct volumes *v = r->s->c.volumes;
+    char id[STORE_KEY_MAX];
+    disk_file_id(id, d);
+    if (d->migration_id)
+        return disk_for_move(r, d, id, path);
     if (!d->image_id)
-        return v->ops->disk_blank(v, d->rec.id, d->size_mb * (GIB / 1024),
-                                  d->swap, path, r->err);
+        return v->ops->disk_blank(v, id, d->size_mb * (GIB / 1024), d->swap,
+                                  path, r->err);
     const char *blob = image_blob(r, d->image_id);
-    return blob && v->ops->disk_create(v, d->rec.id, blob, d->size_gb * GIB,
-                                       path, r->err);
+    return blob &&
+           v->ops->disk_create(v, id, blob, d->size_gb * GIB, path, r->err);
+}
+
+/* On this node there is a file of that name which has to go first: the guest
+ * was here before. */
+static bool waits_for_last(struct run *r, const struct disk *d)
+{
+    char id[STORE_KEY_MAX], other[STORE_KEY_MAX];
+    disk_file_id(id, d);
+    if (!d->migration_id)
+        return false;
+    struct snap_iter it = snap_all_after(r->snap, &kind_disk, id);
+    for (const struct disk *o; (o = snap_next(&it));) {
+        if (strcmp(disk_file_id(other, o), id) != 0)
+            return false;
+        if (o->state == DISK_LEAVING && is_ours(r, o->node))
+            return true;
+    }
+    return false;
 }
 
 static enum reconcile_verdict disk_make(struct run *r, const struct disk *d)
@@ -767,7 +806,8 @@ static enum reconcile_verdict disk_remove(struct run *r, const struct disk *d)
 {
     const struct image *im = snap_get(r->snap, &kind_image, d->upload_image_id);
     _autotxn_ struct txn t = TXN_INIT;
-    if (!ops_of(r)->disk_delete(r->s->c.volumes, d->rec.id, r->err))
+    char id[STORE_KEY_MAX];
+    if (!ops_of(r)->disk_delete(r->s->c.volumes, disk_file_id(id, d), r->err))
         return RECONCILE_RETRY;
     if (im && im->status == IMAGE_SAVING) {
         _autorecord_ struct image *next = record_copy(im);
@@ -789,7 +829,8 @@ static enum reconcile_verdict work_disk(struct run *r, const void *record)
         return RECONCILE_DONE;
     switch ((enum disk_state)d->state) {
     case DISK_WANTED:
-        return disk_make(r, d);
+        *r->delay_us = MOVE_US;
+        return waits_for_last(r, d) ? RECONCILE_AGAIN : disk_make(r, d);
     case DISK_READY:
         return d->upload_image_id ? upload(r, &content, d->upload_image_id)
                                   : RECONCILE_DONE;
