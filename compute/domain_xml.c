@@ -608,3 +608,91 @@ bool domain_xml_find_nic(const char *xml, const char *port_id, struct buf *out)
     }
     return false;
 }
+
+/* ---- a domain that moves --------------------------------------------------
+ */
+
+static const struct migrate_disk *moved_disk(const struct migrate_spec *to,
+                                             const char *device)
+{
+    for (size_t i = 0; i < to->n_disks; i++)
+        if (strcmp(to->disks[i].device, device) == 0)
+            return &to->disks[i];
+    return NULL;
+}
+
+static void drop_children(xmlNodePtr node, const char *name)
+{
+    for (xmlNodePtr n; (n = first_child(node, name));) {
+        xmlUnlinkNode(n);
+        xmlFreeNode(n);
+    }
+}
+
+/* What is below the disk's file stays where it is: the copy stands alone. */
+static bool move_disk(xmlNodePtr disk, const struct migrate_spec *to,
+                      struct error *err)
+{
+    char device[16], kind[16];
+    xmlNodePtr source = first_child(disk, "source");
+    disk_target(disk, device);
+    read_attr(disk, "device", kind, sizeof(kind));
+    const struct migrate_disk *it = moved_disk(to, device);
+    const char *path = it                           ? it->path
+                       : strcmp(kind, "cdrom") == 0 ? to->config_drive
+                                                    : NULL;
+    if (!source) /* an empty drive */
+        return true;
+    if (!path)
+        return error_set(err, ERR_INVALID,
+                         "nobody knows where disk %s is at the other node",
+                         device);
+    if (domain_rbd_image(path))
+        return true;
+    xmlSetProp(source, X("file"), X(path));
+    drop_children(disk, "backingStore");
+    drop_children(disk, "mirror");
+    return true;
+}
+
+static void move_logs(xmlNodePtr devices, const char *element,
+                      const char *serial_log)
+{
+    xmlNodePtr n = first_child(devices, element);
+    for (; n; n = next_named(n, element)) {
+        xmlNodePtr log = first_child(n, "log");
+        if (log && serial_log)
+            xmlSetProp(log, X("file"), X(serial_log));
+    }
+}
+
+static void move_console(xmlNodePtr devices, const char *listen)
+{
+    xmlNodePtr g = first_child(devices, "graphics");
+    xmlNodePtr l = first_child(g, "listen");
+    if (g && xmlHasProp(g, X("listen")))
+        xmlSetProp(g, X("listen"), X(listen));
+    if (l)
+        xmlSetProp(l, X("address"), X(listen));
+}
+
+bool domain_xml_moved(struct buf *out, const char *xml,
+                      const struct migrate_spec *to, struct error *err)
+{
+    struct domain_info ours;
+    _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml);
+    xmlNodePtr domain = doc ? xmlDocGetRootElement(doc) : NULL;
+    memset(&ours, 0, sizeof(ours));
+    if (!domain || !read_ours(domain, &ours))
+        return error_set(err, ERR_INVALID, "it is no domain of this pool");
+    xmlNodePtr devices = first_child(domain, "devices");
+    xmlNodePtr n = first_child(devices, "disk");
+    for (; n; n = next_named(n, "disk"))
+        if (!move_disk(n, to, err))
+            return false;
+    move_logs(devices, "serial", to->serial_log);
+    move_logs(devices, "console", to->serial_log);
+    move_console(devices, to->vnc_listen);
+    return dump(doc, domain, out) ||
+           error_set(err, ERR_INTERNAL, "its description is too long");
+}

@@ -59,6 +59,12 @@ bool domain_xml_secret(struct buf *out, const struct domain_ceph *ceph,
 bool domain_xml_move(struct buf *out, const struct domain_info *info,
                      const char *device, const char *path, struct error *err);
 
+/* The description of a running domain as it is at the dest: its files and its
+ * console's address are those of `to`.  False and INVALID when it is none of
+ * ours, or has a disk that `to` does not know. */
+bool domain_xml_moved(struct buf *out, const char *xml,
+                      const struct migrate_spec *to, struct error *err);
+
 /* Reads what libvirt says of a domain of ours into vnc_*, serial_log, reboot,
  * agent, disks and nics; leaves the state alone.  False when it is not XML or
  * not ours (no metadata of DOMAIN_XMLNS). */

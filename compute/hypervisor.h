@@ -136,6 +136,8 @@ enum domain_state {
 struct domain_info {
     enum domain_state state;
     bool stalled;      /* PAUSED by itself: what it wrote could not be kept */
+    bool incoming;     /* PAUSED: on its way here, or from here */
+    bool left;         /* OFF: its guest is on another node now */
     char vnc_host[64]; /* "" and 0: none, or not running */
     int vnc_port;
     char serial_log[256]; /* file that collects the console's output */
@@ -148,6 +150,47 @@ struct domain_info {
     char disks[DOMAIN_DISKS_MAX][16];
     char paths[DOMAIN_DISKS_MAX][DOMAIN_PATH_MAX];
     char nics[DOMAIN_NICS_MAX][UUID_SIZE];
+};
+
+/* ---- moving to another node -------------------------------------------- */
+
+/* What the guest finds at the dest. */
+struct migrate_disk {
+    const char *device; /* "vda" */
+    const char *path;   /* there */
+    bool copy;          /* its content goes over too; else both see one */
+};
+struct migrate_spec {
+    const char *address;      /* the dest's: libvirt's and QEMU's */
+    const char *vnc_listen;   /* address */
+    const char *config_drive; /* file; NULL: none */
+    const char *serial_log;   /* file */
+    struct migrate_disk disks[DOMAIN_DISKS_MAX];
+    size_t n_disks;
+};
+
+/* What the dest offers for that; the strings are the driver's. */
+struct migrate_place {
+    const char *vnc_listen;
+    char config_drive[DOMAIN_PATH_MAX]; /* "": none */
+    char serial_log[DOMAIN_PATH_MAX];
+};
+
+enum migrate_state {
+    MIGRATE_NONE, /* nothing is under way, nor ended since migrate_out */
+    MIGRATE_RUNNING,
+    MIGRATE_DONE,
+    MIGRATE_FAILED,
+};
+
+/* Bytes; of the memory also what is sent again. */
+struct migrate_info {
+    enum migrate_state state;
+    int64_t elapsed_ms;
+    int64_t memory_total, memory_processed, memory_remaining;
+    int64_t disk_total, disk_processed, disk_remaining;
+    int64_t downtime_ms; /* expected, or (DONE) that it was; 0: not known */
+    struct error err;    /* FAILED */
 };
 
 struct domain_stats {
@@ -219,6 +262,24 @@ struct hypervisor_ops {
                        struct error *);
     bool (*stats)(struct hypervisor *, const char *id, struct domain_stats *,
                   struct error *);
+    /* At the dest, before: the files that the guest will want. */
+    bool (*migrate_prepare)(struct hypervisor *, const struct domain_spec *,
+                            struct migrate_place *, struct error *);
+    /* Begins to move a running or paused guest; what comes of it tells
+     * migrate_info (an event says when it ends).  The guest arrives PAUSED
+     * and does not run before resume; here it is undefined when it has gone.
+     * It goes on when this process ends.  CONFLICT: one is under way. */
+    bool (*migrate_out)(struct hypervisor *, const char *id,
+                        const struct migrate_spec *, struct error *);
+    bool (*migrate_info)(struct hypervisor *, const char *id,
+                         struct migrate_info *, struct error *);
+    /* How long the guest may stand still at the end, milliseconds. */
+    bool (*migrate_downtime)(struct hypervisor *, const char *id, int64_t ms,
+                             struct error *);
+    /* Asks for it; migrate_info tells FAILED, or DONE if it was too late. */
+    bool (*migrate_abort)(struct hypervisor *, const char *id, struct error *);
+    /* From now on migrate_info tells NONE of one that has ended. */
+    void (*migrate_forget)(struct hypervisor *, const char *id);
     /* From now on fn(arg, id) whenever a domain may have changed (ours or
      * not); also for every one of them after a lost connection came back.
      * Replaces the listener before; NULL: none.  When this returns, the old

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "compute/inventory.h"
+#include "compute/libvirt_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,9 @@ struct driver {
     char *uri, *dir;
     struct domain_host host; /* strings owned */
     char *ceph_key;          /* base64; NULL: none */
+    char *client_pki;
+    struct libvirt_config settings; /* of what is above */
+    struct libvirt_moves *moves;
 
     pthread_mutex_t event_lock; /* held while event_fn runs */
     domain_event_fn *event_fn;
@@ -125,12 +129,8 @@ static virConnectPtr conn_get(struct driver *d, struct error *err)
 static void tell(struct driver *d, virDomainPtr dom)
 {
     char id[VIR_UUID_STRING_BUFLEN];
-    if (virDomainGetUUIDString(dom, id) < 0)
-        return;
-    pthread_mutex_lock(&d->event_lock);
-    if (d->event_fn)
-        d->event_fn(d->event_arg, id);
-    pthread_mutex_unlock(&d->event_lock);
+    if (virDomainGetUUIDString(dom, id) == 0)
+        libvirt_tell(&d->base, id);
 }
 
 static int on_lifecycle(virConnectPtr c, virDomainPtr dom, int event,
@@ -335,19 +335,15 @@ static int is_ours(virDomainPtr dom)
                                                                            : -1;
 }
 
-struct found {
-    virConnectPtr conn;
-    virDomainPtr dom; /* NULL: absent */
-};
-static void found_cleanup(struct found *f)
+void libvirt_found_drop(struct libvirt_found *f)
 {
     cleanup_dom(&f->dom);
     cleanup_conn(&f->conn);
+    *f = (struct libvirt_found){ 0 };
 }
-#define _autofound_ _cleanup_(found_cleanup)
 
 /* Looks the domain up.  An absent one is success with dom NULL. */
-static bool find(struct hypervisor *h, const char *id, struct found *f,
+static bool find(struct hypervisor *h, const char *id, struct libvirt_found *f,
                  struct error *err)
 {
     f->conn = conn_get(driver_of(h), err);
@@ -364,8 +360,8 @@ static bool find(struct hypervisor *h, const char *id, struct found *f,
                              "domain %s: belongs to somebody else", id);
 }
 
-static bool find_needed(struct hypervisor *h, const char *id, struct found *f,
-                        struct error *err)
+static bool find_needed(struct hypervisor *h, const char *id,
+                        struct libvirt_found *f, struct error *err)
 {
     if (!find(h, id, f, err))
         return false;
@@ -393,11 +389,24 @@ static enum domain_state state_of(virDomainPtr dom)
     }
 }
 
-static bool is_stalled(virDomainPtr dom)
+static bool is_because(virDomainPtr dom, int state, int reason)
 {
-    int state, reason = 0;
-    return virDomainGetState(dom, &state, &reason, 0) == 0 &&
-           state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_IOERROR;
+    int is = VIR_DOMAIN_NOSTATE, why = 0;
+    return virDomainGetState(dom, &is, &why, 0) == 0 && is == state &&
+           why == reason;
+}
+
+static void read_reason(virDomainPtr dom, struct domain_info *info)
+{
+    if (info->state == DOMAIN_PAUSED) {
+        info->stalled =
+            is_because(dom, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR);
+        info->incoming =
+            is_because(dom, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION);
+    }
+    if (info->state == DOMAIN_OFF)
+        info->left =
+            is_because(dom, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_MIGRATED);
 }
 
 static bool drv_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
@@ -423,14 +432,14 @@ static bool drv_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
 static bool drv_info(struct hypervisor *h, const char *id,
                      struct domain_info *info, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     memset(info, 0, sizeof(*info));
     if (!find(h, id, &f, err))
         return false;
     if (!f.dom)
         return true;
     info->state = state_of(f.dom);
-    info->stalled = info->state == DOMAIN_PAUSED && is_stalled(f.dom);
+    read_reason(f.dom, info);
     _autofree_ char *xml = virDomainGetXMLDesc(f.dom, 0);
     if (xml && info->state != DOMAIN_ABSENT)
         return domain_xml_read(xml, info) ||
@@ -497,9 +506,19 @@ static void remove_files(struct driver *d, const char *id)
     rmdir(dir);
 }
 
+bool libvirt_make_files(struct hypervisor *h, const struct domain_spec *spec,
+                        char **drive, char **log, struct error *err)
+{
+    struct driver *d = driver_of(h);
+    *log = file_of(d, spec->id, "console.log");
+    *drive = spec->config_drive ? file_of(d, spec->id, "config.iso") : NULL;
+    return make_dir(d, spec->id, err) &&
+           (!*drive || write_config_drive(spec, *drive, err));
+}
+
 /* ---- life and death ---------------------------------------------------- */
 
-static bool create(struct found *f, const char *id, unsigned flags,
+static bool create(struct libvirt_found *f, const char *id, unsigned flags,
                    struct error *err)
 {
     if (virDomainCreateWithFlags(f->dom, flags) == 0)
@@ -510,8 +529,8 @@ static bool create(struct found *f, const char *id, unsigned flags,
 
 /* Defines and starts; the log says how long libvirt took for it, which is not
  * our time (bench/page.py subtracts it). */
-static bool define_create(struct found *f, const char *id, const char *xml,
-                          struct error *err)
+static bool define_create(struct libvirt_found *f, const char *id,
+                          const char *xml, struct error *err)
 {
     int64_t begun = env_mono(&env_system);
     f->dom = virDomainDefineXML(f->conn, xml);
@@ -533,18 +552,18 @@ static bool drv_define_start(struct hypervisor *h,
                              const struct domain_spec *spec, struct error *err)
 {
     struct driver *d = driver_of(h);
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     if (!find(h, spec->id, &f, err))
         return false;
     if (f.dom && virDomainIsActive(f.dom) == 1)
         return true;
-    _autofree_ char *drive = file_of(d, spec->id, "config.iso");
-    _autofree_ char *log = file_of(d, spec->id, "console.log");
-    struct domain_files files = { spec->config_drive ? drive : NULL, log };
+    _autofree_ char *drive = NULL;
+    _autofree_ char *log = NULL;
     struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
-    bool ok = make_dir(d, spec->id, err) &&
-              (!spec->config_drive || write_config_drive(spec, drive, err)) &&
-              domain_xml_write(&xml, spec, &d->host, &files, err);
+    if (!libvirt_make_files(h, spec, &drive, &log, err))
+        return false;
+    struct domain_files files = { drive, log };
+    bool ok = domain_xml_write(&xml, spec, &d->host, &files, err);
     cleanup_dom(&f.dom);
     f.dom = NULL;
     ok = ok && define_create(&f, spec->id, buf_str(&xml), err);
@@ -554,7 +573,7 @@ static bool drv_define_start(struct hypervisor *h,
 
 static bool drv_start(struct hypervisor *h, const char *id, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     return find_needed(h, id, &f, err) &&
            (virDomainIsActive(f.dom) == 1 || create(&f, id, 0, err));
 }
@@ -562,7 +581,7 @@ static bool drv_start(struct hypervisor *h, const char *id, struct error *err)
 static bool drv_shutdown(struct hypervisor *h, const char *id,
                          struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     if (!find(h, id, &f, err))
         return false;
     if (!f.dom || virDomainIsActive(f.dom) == 0 ||
@@ -574,7 +593,7 @@ static bool drv_shutdown(struct hypervisor *h, const char *id,
 
 static bool drv_destroy(struct hypervisor *h, const char *id, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     if (!find(h, id, &f, err))
         return false;
     if (!f.dom || virDomainIsActive(f.dom) == 0 || virDomainDestroy(f.dom) == 0)
@@ -586,7 +605,7 @@ static bool drv_destroy(struct hypervisor *h, const char *id, struct error *err)
 static bool drv_undefine(struct hypervisor *h, const char *id,
                          struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     if (!find(h, id, &f, err))
         return false;
     if (f.dom &&
@@ -603,7 +622,7 @@ static bool drv_undefine(struct hypervisor *h, const char *id,
 
 static bool drv_suspend(struct hypervisor *h, const char *id, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     return find_needed(h, id, &f, err) &&
            (state_of(f.dom) == DOMAIN_PAUSED || virDomainSuspend(f.dom) == 0 ||
             failed(err, f.conn, id, "pause it"));
@@ -611,7 +630,7 @@ static bool drv_suspend(struct hypervisor *h, const char *id, struct error *err)
 
 static bool drv_resume(struct hypervisor *h, const char *id, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     return find_needed(h, id, &f, err) &&
            (state_of(f.dom) == DOMAIN_RUNNING || virDomainResume(f.dom) == 0 ||
             failed(err, f.conn, id, "resume it"));
@@ -620,7 +639,7 @@ static bool drv_resume(struct hypervisor *h, const char *id, struct error *err)
 static bool drv_managed_save(struct hypervisor *h, const char *id,
                              struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     return find_needed(h, id, &f, err) &&
            (state_of(f.dom) == DOMAIN_SAVED ||
             virDomainManagedSave(f.dom, 0) == 0 ||
@@ -632,7 +651,7 @@ static bool drv_managed_save(struct hypervisor *h, const char *id,
 /* Only the running guest: a start defines the domain anew anyway. */
 #define LIVE VIR_DOMAIN_AFFECT_LIVE
 
-static bool attach(struct found *f, const char *id, struct buf *xml,
+static bool attach(struct libvirt_found *f, const char *id, struct buf *xml,
                    struct error *err)
 {
     bool ok = virDomainAttachDeviceFlags(f->dom, buf_str(xml), LIVE) == 0 ||
@@ -644,7 +663,7 @@ static bool attach(struct found *f, const char *id, struct buf *xml,
 static bool drv_attach_disk(struct hypervisor *h, const char *id,
                             const struct disk_spec *disk, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     struct domain_info info;
     struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
     if (!drv_info(h, id, &info, err))
@@ -659,7 +678,7 @@ static bool drv_attach_disk(struct hypervisor *h, const char *id,
 static bool drv_attach_nic(struct hypervisor *h, const char *id,
                            const struct nic_spec *nic, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     struct domain_info info;
     struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
     if (!drv_info(h, id, &info, err))
@@ -684,7 +703,7 @@ typedef bool find_device_fn(const char *xml, const char *name, struct buf *out);
 static bool detach(struct hypervisor *h, const char *id, find_device_fn *fn,
                    const char *name, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     if (!find(h, id, &f, err))
         return false;
     if (!f.dom || virDomainIsActive(f.dom) == 0)
@@ -716,7 +735,7 @@ static bool drv_resize_disk(struct hypervisor *h, const char *id,
                             const char *device, int64_t bytes,
                             struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     return find_needed(h, id, &f, err) &&
            (virDomainBlockResize(f.dom, device, (unsigned long long)bytes,
                                  VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0 ||
@@ -726,7 +745,7 @@ static bool drv_resize_disk(struct hypervisor *h, const char *id,
 /* Snapshots without metadata: libvirt keeps nothing of them.  A guest whose
  * agent does not manage to hold still in time gets a snapshot as after a
  * power cut. */
-static bool snapshot(struct found *f, const char *xml, bool agent)
+static bool snapshot(struct libvirt_found *f, const char *xml, bool agent)
 {
     const unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
                            VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA |
@@ -749,7 +768,7 @@ static bool drv_move_disk(struct hypervisor *h, const char *id,
                           const char *device, const char *path,
                           struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     struct domain_info info;
     struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
     if (!drv_info(h, id, &info, err) || !find_needed(h, id, &f, err))
@@ -789,7 +808,7 @@ static int64_t sum_of(const virDomainStatsRecordPtr r, const char *group,
 static bool drv_stats(struct hypervisor *h, const char *id,
                       struct domain_stats *stats, struct error *err)
 {
-    _autofound_ struct found f = { 0 };
+    _autofound_ struct libvirt_found f = { 0 };
     virDomainInfo info;
     virDomainStatsRecordPtr *all = NULL;
     if (!find_needed(h, id, &f, err))
@@ -880,6 +899,8 @@ static void drv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
 
 static void free_driver(struct driver *d)
 {
+    libvirt_moves_free(d->moves);
+    free(d->client_pki);
     free((char *)d->host.emulator);
     free((char *)d->host.bridge);
     free((char *)d->host.vnc_listen);
@@ -935,9 +956,49 @@ static const struct hypervisor_ops ops = {
     .attach_nic = drv_attach_nic,
     .detach_nic = drv_detach_nic,
     .stats = drv_stats,
+    .migrate_prepare = libvirt_migrate_prepare,
+    .migrate_out = libvirt_migrate_out,
+    .migrate_info = libvirt_migrate_info,
+    .migrate_downtime = libvirt_migrate_downtime,
+    .migrate_abort = libvirt_migrate_abort,
+    .migrate_forget = libvirt_migrate_forget,
     .listen = drv_listen,
     .close = drv_close,
 };
+
+/* ---- for the other parts --------------------------------------------------
+ */
+
+bool libvirt_find(struct hypervisor *h, const char *id, bool needed,
+                  struct libvirt_found *f, struct error *err)
+{
+    return needed ? find_needed(h, id, f, err) : find(h, id, f, err);
+}
+
+bool libvirt_failed(struct error *err, virConnectPtr conn, const char *id,
+                    const char *what)
+{
+    return failed(err, conn, id, what);
+}
+
+void libvirt_tell(struct hypervisor *h, const char *id)
+{
+    struct driver *d = driver_of(h);
+    pthread_mutex_lock(&d->event_lock);
+    if (d->event_fn)
+        d->event_fn(d->event_arg, id);
+    pthread_mutex_unlock(&d->event_lock);
+}
+
+const struct libvirt_config *libvirt_settings(struct hypervisor *h)
+{
+    return &driver_of(h)->settings;
+}
+
+struct libvirt_moves *libvirt_moves(struct hypervisor *h)
+{
+    return driver_of(h)->moves;
+}
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static void start_library(void)
@@ -967,6 +1028,10 @@ static struct driver *new_driver(const struct libvirt_config *config)
     d->host.ceph.client = copy(config->host.ceph.client);
     d->host.ceph.secret = copy(config->host.ceph.secret);
     d->ceph_key = copy(config->ceph_key);
+    d->client_pki = copy(config->client_pki);
+    d->settings = (struct libvirt_config){ d->uri, d->dir, d->host, d->ceph_key,
+                                           d->client_pki };
+    d->moves = libvirt_moves_new();
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->event_lock, NULL);
     pthread_condattr_init(&attr);

@@ -26,6 +26,9 @@ struct libvirt_config {
     /* Where host.ceph.secret is set: client.<host.ceph.client>'s key, base64;
      * the driver makes it libvirt's secret of that UUID. */
     const char *ceph_key;
+    /* Directory by whose certificate libvirtd speaks with other nodes' when a
+     * guest moves there, see libvirt's pkipath; NULL: none moves. */
+    const char *client_pki;
 };
 
 /* Copies the configuration.  Waits for the first connection, `wait_ms` at

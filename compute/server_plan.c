@@ -504,8 +504,10 @@ static void observe_settled(struct server *draft, const struct server_view *v,
     if (draft->vm_state == VM_ACTIVE && !draft->launched)
         draft->launched = now;
     draft->shelved = 0;
-    draft->task_state =
-        v->disk && v->disk->upload_image_id ? TASK_IMAGE_UPLOADING : TASK_NONE;
+    if (!draft->migration_id) /* else the move's */
+        draft->task_state = v->disk && v->disk->upload_image_id
+                                ? TASK_IMAGE_UPLOADING
+                                : TASK_NONE;
     if (domain_active(&v->domain) && draft->reboots_done < draft->reboot &&
         v->domain.reboot >= draft->reboot)
         draft->reboots_done = draft->reboot;

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "compute/config_drive.h"
+#include "compute/move_reconcile.h"
 #include "compute/server_plan.h"
 #include "compute/server_spec.h"
 #include "model/pool.h"
@@ -567,6 +568,24 @@ static enum reconcile_verdict run_server(struct run *run,
     return RECONCILE_AGAIN;
 }
 
+/* False: the ordinary plan goes on. */
+static bool run_move(struct run *run, const struct server *server,
+                     enum reconcile_verdict *verdict)
+{
+    struct move_context c = {
+        .store = run->r->config.store,
+        .env = run->r->config.env,
+        .hypervisor = run->h,
+        .node = run->r->node,
+        .snap = run->snap,
+        .server = server,
+        .revision = &run->memory->revision,
+        .delay_us = run->delay_us,
+        .err = run->err,
+    };
+    return move_reconcile(&c, verdict);
+}
+
 /* ---- what to look at --------------------------------------------------- */
 
 static bool is_ours(const struct server_reconciler *r, const struct server *s)
@@ -596,8 +615,11 @@ static void seen_domain(void *arg, const char *id, enum domain_state state)
 {
     struct server_reconciler *r = arg;
     _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
-    if (!snap_get(s, &kind_server, id))
+    const struct server *server = snap_get(s, &kind_server, id);
+    if (!server)
         log_warn(LOG_NAME, "domain %s has no server record: left alone", id);
+    else if (!is_ours(r, server))
+        add(r, id); /* left over, or on its way */
 }
 
 static enum reconcile_verdict resync(struct server_reconciler *r,
@@ -617,7 +639,8 @@ static enum reconcile_verdict see_to(struct server_reconciler *r,
     const char *id = strchr(key, '/') + 1;
     _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
     const struct server *server = snap_get(s, &kind_server, id);
-    if (!is_ours(r, server)) {
+    bool moves = server && move_concerns(s, server, r->node);
+    if (!is_ours(r, server) && !moves) {
         forget(r, id);
         return RECONCILE_DONE;
     }
@@ -633,6 +656,9 @@ static enum reconcile_verdict see_to(struct server_reconciler *r,
         *delay_us = STALE_US;
         return RECONCILE_AGAIN;
     }
+    enum reconcile_verdict verdict;
+    if (moves && run_move(&run, server, &verdict))
+        return verdict;
     return run_server(&run, server);
 }
 
@@ -661,6 +687,13 @@ static void server_changed(struct server_reconciler *r, const void *old,
         add(r, ((const struct record *)(now ? now : old))->id);
 }
 
+static void move_changed(struct server_reconciler *r, const struct migration *m)
+{
+    if ((m->source && strcmp(m->source, r->node) == 0) ||
+        (m->dest && strcmp(m->dest, r->node) == 0))
+        add(r, m->server_id);
+}
+
 static void port_changed(struct server_reconciler *r, const struct snapshot *s,
                          const struct port *p)
 {
@@ -674,7 +707,11 @@ static void disk_changed(struct server_reconciler *r, const struct snapshot *s,
 {
     char id[UUID_SIZE];
     snprintf(id, sizeof(id), "%.*s", UUID_LEN, disk_id);
+    const struct server *server = snap_get(s, &kind_server, id);
+    const struct migration *m = server ? server_migration(s, server) : NULL;
     add_if_ours(r, s, id);
+    if (m)
+        move_changed(r, m); /* its dest's disk, perhaps */
 }
 
 static void volume_changed(struct server_reconciler *r,
@@ -693,6 +730,10 @@ static void on_record(void *arg, const struct record *old,
     const struct record *any = now ? now : old;
     if (any->kind == &kind_server) {
         server_changed(r, old, now);
+        return;
+    }
+    if (any->kind == &kind_migration) {
+        move_changed(r, (const struct migration *)any);
         return;
     }
     if (any->kind != &kind_disk && any->kind != &kind_volume &&
@@ -737,6 +778,10 @@ void server_reconciler_resync(struct server_reconciler *r)
     struct snap_iter it = snap_by(s, &kind_server, "node", r->node);
     for (const struct server *v; (v = snap_next(&it));)
         add(r, v->rec.id);
+    it = snap_by(s, &kind_migration, "dest", r->node);
+    for (const struct migration *m; (m = snap_next(&it));)
+        if (migration_under_way(m))
+            add(r, m->server_id);
 }
 
 struct reconciler *server_reconciler_queue(struct server_reconciler *r)

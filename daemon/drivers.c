@@ -55,10 +55,12 @@ static bool open_hypervisor(struct drivers *d, const struct config *config,
                             bool kvm, struct error *err)
 {
     _autofree_ char *guests = xasprintf("%s/guests", config->state_dir);
+    _autofree_ char *pki = xasprintf("%s/libvirt-pki", config->state_dir);
     char key[CEPH_KEY_MAX] = "";
     struct libvirt_config lv = {
         .uri = config->libvirt_uri,
         .dir = guests,
+        .client_pki = config->tls ? pki : NULL,
         .host = { .kvm = kvm,
                   .bridge = "br-int",
                   .userspace_switch = strcmp(config->datapath, "netdev") == 0,

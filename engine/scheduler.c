@@ -352,6 +352,7 @@ static enum reconcile_verdict send(struct deciding *d, struct migration *draft,
                                    const struct server *server,
                                    const char *node, const struct decision *why)
 {
+    const struct node *n = snap_get(d->snap, &kind_node, node);
     _autorecord_ struct server *there = record_copy(server);
     server_set_flavor(there, &draft->new_flavor);
     if (!placer_write(d->s->placer, placer_last(d->s->placer), there)) {
@@ -363,11 +364,12 @@ static enum reconcile_verdict send(struct deciding *d, struct migration *draft,
     migration_swap_places(draft, there);
     placement_guard(&d->txn, d->snap);
     draft->dest = rec_str(draft, node);
+    draft->dest_zone = rec_str(draft, placement_zone(d->snap, n));
     migration_place(&d->txn, d->snap, draft, server, d->now);
     txn_change_record(&d->txn, draft);
     txn_change_record(&d->txn, why);
     txn_expect_record(&d->txn, server);
-    txn_expect_record(&d->txn, snap_get(d->snap, &kind_node, node));
+    txn_expect_record(&d->txn, n);
     return commit(d);
 }
 

@@ -59,6 +59,7 @@ static const struct field migration_fields[] = {
     FIELD_E(T, status, migration_status_names),
     FIELD(T, source, F_STR),
     FIELD(T, dest, F_STR),
+    FIELD(T, dest_zone, F_STR),
     FIELD(T, requested_host, F_STR),
     FIELD(T, reason, F_STR),
     FIELD(T, abort, F_BOOL),
@@ -405,15 +406,14 @@ void migration_swap_places(struct migration *m, struct server *server)
 }
 
 void migration_arrive(struct txn *t, const struct snapshot *s,
-                      struct migration *m, struct server *server,
-                      const char *zone, int64_t now)
+                      struct migration *m, struct server *server, int64_t now)
 {
     each_disk(t, s, m, server, move_disk);
     bind_ports(t, s, server, m->dest, NULL, now);
     move_attachments(t, s, server, m->dest, now);
     migration_swap_places(m, server);
     server->node = rec_str(server, m->dest);
-    server->zone = rec_str(server, zone);
+    server->zone = rec_str(server, m->dest_zone);
     server->updated = now;
     m->status = MIGRATION_POST_MIGRATING;
     m->updated = now;

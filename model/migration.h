@@ -103,6 +103,7 @@ struct migration {
     int status;                       /* enum migration_status */
     const char *source;               /* node */
     const char *dest;                 /* NULL: not chosen */
+    const char *dest_zone;            /* availability zone of it */
     const char *requested_host;       /* NULL: any */
     const char *reason;               /* "drain of node h1"; NULL: asked for */
     bool abort, force_complete;
@@ -174,11 +175,9 @@ void migration_swap_places(struct migration *m, struct server *server);
 
 /* Adds to `t` that the guest is at the dest: the server's node, its disks
  * (the source's become LEAVING; after a resize they are kept), its ports;
- * POST_MIGRATING.  Both are drafts that the caller puts.  `zone` is the dest's.
- */
+ * POST_MIGRATING.  Both are drafts that the caller puts. */
 void migration_arrive(struct txn *t, const struct snapshot *s,
-                      struct migration *m, struct server *server,
-                      const char *zone, int64_t now);
+                      struct migration *m, struct server *server, int64_t now);
 
 /* Adds to `t` the end of a move with one of the statuses that mean it: the
  * server (a draft, NULL: it is gone) has none under way and no task any more,

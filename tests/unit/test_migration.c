@@ -71,6 +71,7 @@ static void place(void)
     struct server *server = server_draft();
     struct migration *m = move_draft();
     m->dest = rec_str(m, "node2");
+    m->dest_zone = rec_str(m, "zone2");
     migration_place(&t, s, m, server, world_time);
     put_both(&t, m, server);
 }
@@ -91,7 +92,7 @@ static void arrive(void)
     _autosnap_ struct snapshot *s = cache_snapshot(world_cache);
     struct server *server = server_draft();
     struct migration *m = move_draft();
-    migration_arrive(&t, s, m, server, "zone2", world_time);
+    migration_arrive(&t, s, m, server, world_time);
     put_both(&t, m, server);
 }
 
