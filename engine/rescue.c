@@ -138,8 +138,9 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
     if (!m)
         return false;
     m->dest = rec_str(m, node);
+    m->dest_zone = rec_str(m, placement_zone(s, dest));
     m->reason = rec_strf(m, "node %s has failed", server->node);
-    migration_arrive(t, s, m, draft, placement_zone(s, dest), now);
+    migration_arrive(t, s, m, draft, now);
     migration_end(t, s, m, draft, MIGRATION_DONE, NULL, now);
     move_unmade(t, s, server, node);
     if (runs)
