@@ -30,6 +30,7 @@ const struct store_right face_rights[] = {
     { "aggregate/", ALL },
     { "server/", ALL },
     { "placement_decision/", RIGHT_DELETE }, /* with its server */
+    { "migration/", RIGHT_PUT },
     { "disk/", ALL },
     { "volume_type/", ALL },
     { "volume/", ALL },

@@ -111,6 +111,8 @@ handler_fn zone_list, zone_detail, nova_service_list, nova_service_update,
     hypervisor_statistics;
 handler_fn aggregate_list, aggregate_show, aggregate_create, aggregate_update,
     aggregate_delete, aggregate_action;
+handler_fn server_migration_list, server_migration_show,
+    server_migration_delete, server_migration_action, nova_migration_list;
 handler_fn nova_limits, nova_quota_show, nova_quota_defaults, nova_quota_detail,
     nova_quota_update, nova_quota_delete;
 

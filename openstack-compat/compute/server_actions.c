@@ -419,7 +419,7 @@ static const struct {
     { "rebuild", action_rebuild },
     { "createImage", action_create_image },
     { "migrate", not_built },
-    { "os-migrateLive", not_built },
+    { "os-migrateLive", action_migrate_live },
     { "evacuate", not_built },
     { "shelve", action_shelve },
     { "shelveOffload", action_shelve_offload },

@@ -98,6 +98,15 @@ static const struct route routes[] = {
     { "GET", S "/{id}/os-interface/{port}", interface_show, R },
     { "DELETE", S "/{id}/os-interface/{port}", interface_delete, M },
 
+    { "GET", S "/{id}/migrations", server_migration_list, A, 0, MV(2, 23) },
+    { "GET", S "/{id}/migrations/{migration}", server_migration_show, A, 0,
+      MV(2, 23) },
+    { "DELETE", S "/{id}/migrations/{migration}", server_migration_delete, A, 0,
+      MV(2, 24) },
+    { "POST", S "/{id}/migrations/{migration}/action", server_migration_action,
+      A, 0, MV(2, 22) },
+    { "GET", "/v2.1/os-migrations", nova_migration_list, A },
+
     { "GET", "/v2.1/flavors", flavor_list, R },
     { "POST", "/v2.1/flavors", flavor_create, A },
     { "GET", "/v2.1/flavors/detail", flavor_detail, R },
