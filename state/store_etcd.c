@@ -373,10 +373,14 @@ static void on_txn(void *arg, const struct grpc_status *st, const uint8_t *data,
     _autoetcd_ Etcd__TxnResponse *r =
         data ? etcd_unpack(&etcd__txn_response__descriptor, data, len) : NULL;
     struct txn_result result = outcome(p, st, r);
-    if (result.status == TXN_COMMITTED || result.status == TXN_CONFLICT)
+    if (result.status == TXN_COMMITTED || result.status == TXN_CONFLICT) {
+        /* The stream may not be there yet to say so; a watch that begins
+         * now is not to hear of what its caller has been answered. */
+        etcd_saw(p->s, result.revision);
         etcd_hold(p->s, &result, p->done, p->arg);
-    else
+    } else {
         p->done(p->arg, &result);
+    }
     txn_reset(&p->txn);
     free(p);
 }
