@@ -37,7 +37,8 @@ class Bench:
         self.rows = []
 
     def figure(self, name, value=None, unit="s", **more):
-        row = {"figure": name, "value": value, "unit": unit, **more}
+        row = {"figure": name, "value": value, "unit": unit, **more,
+               "load": round(os.getloadavg()[0], 1)}
         self.rows.append(row)
         text = json.dumps(row)
         self.out.write(text + "\n")
