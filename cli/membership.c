@@ -108,3 +108,38 @@ bool cli_node_maintenance(struct cloud *c, char **args, struct error *err)
     _autojson_ json_t *v = cloud_send(c, "PATCH", path, body, err);
     return v != NULL;
 }
+
+static long long number(const json_t *o, const char *name)
+{
+    return json_integer_value(json_object_get(o, name));
+}
+
+bool cli_disk_list(struct cloud *c, char **args, struct error *err)
+{
+    size_t i;
+    json_t *d;
+    _autojson_ json_t *v = cloud_call(c, "GET", "/disks", err);
+    if (!v)
+        return false;
+    printf("%-12s %-20s %6s %6s %-8s %6s %-11s %s\n", "NODE", "DISK", "GB",
+           "USED", "OSD", "GROUPS", "STATE", "");
+    json_array_foreach(json_object_get(v, "disks"), i, d)
+        printf("%-12s %-20s %6lld %6lld %-8s %6lld %-11s %s\n",
+               text(d, "node", ""), text(d, "path", ""), number(d, "size_gb"),
+               number(d, "used_gb"), text(d, "osd", "-"), number(d, "groups"),
+               text(d, "state", ""), text(d, "reason", ""));
+    return true;
+}
+
+bool cli_disk_remove(struct cloud *c, char **args, struct error *err)
+{
+    return remove_at(c, "/disks", args[0], err);
+}
+
+bool cli_disk_keep(struct cloud *c, char **args, struct error *err)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "/disks/%.100s/keep", args[0]);
+    _autojson_ json_t *v = cloud_call(c, "POST", path, err);
+    return v != NULL;
+}

@@ -1,4 +1,4 @@
-/* The commands about who belongs to the pool: join secrets and nodes. */
+/* The commands about who belongs to the pool: join secrets, nodes, disks. */
 #ifndef CAIRN_CLI_MEMBERSHIP_H
 #define CAIRN_CLI_MEMBERSHIP_H
 
@@ -10,5 +10,8 @@ bool cli_secret_revoke(struct cloud *c, char **args, struct error *err);
 bool cli_node_show(struct cloud *c, char **args, struct error *err);
 bool cli_node_maintenance(struct cloud *c, char **args, struct error *err);
 bool cli_node_remove(struct cloud *c, char **args, struct error *err);
+bool cli_disk_list(struct cloud *c, char **args, struct error *err);
+bool cli_disk_remove(struct cloud *c, char **args, struct error *err);
+bool cli_disk_keep(struct cloud *c, char **args, struct error *err);
 
 #endif

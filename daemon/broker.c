@@ -165,6 +165,25 @@ static bool remove_member(const struct broker *b, const json_t *in,
     return enroll_remove(b->store, b->cache, b->env, id ? id : "", err);
 }
 
+static bool ask_disk(const struct broker *b, const json_t *in, bool leave,
+                     struct error *err)
+{
+    const char *id = json_string_value(json_object_get(in, "id"));
+    return enroll_disk(b->store, b->cache, id ? id : "", leave, err);
+}
+
+static bool remove_disk(const struct broker *b, const json_t *in,
+                        struct buf *out, int *fd, struct error *err)
+{
+    return ask_disk(b, in, true, err);
+}
+
+static bool keep_disk(const struct broker *b, const json_t *in, struct buf *out,
+                      int *fd, struct error *err)
+{
+    return ask_disk(b, in, false, err);
+}
+
 /* ---- all --------------------------------------------------------------- */
 
 bool broker_call(const struct broker *b, const char *op, const char *json,
@@ -182,6 +201,8 @@ bool broker_call(const struct broker *b, const char *op, const char *json,
         { "join_secret.create", create_secret },
         { "join_secret.revoke", revoke_secret },
         { "member.remove", remove_member },
+        { "disk.remove", remove_disk },
+        { "disk.keep", keep_disk },
     };
     _autojson_ json_t *in = json_loads(json ? json : "{}", 0, NULL);
     for (size_t i = 0; in && i < ARRAY_SIZE(ops); i++)

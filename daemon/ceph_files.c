@@ -543,3 +543,15 @@ bool ceph_slot_make(const struct ceph_files *f, struct ceph_slot *slot, int osd,
     ceph_slot_load(f, slot, slot->n);
     return true;
 }
+
+bool ceph_slot_drop(const struct ceph_files *f, struct ceph_slot *slot,
+                    struct error *err)
+{
+    _autofree_ char *dir = ceph_slot_dir(f, slot->n);
+    _autofree_ char *old = xasprintf("%s.old", dir);
+    if ((rename(dir, old) != 0 && errno != ENOENT) ||
+        !command_do(err, "rm", "-rf", old, NULL))
+        return error_set(err, ERR_INTERNAL, "cannot remove %s", dir);
+    *slot = (struct ceph_slot){ .n = slot->n };
+    return true;
+}

@@ -99,6 +99,9 @@ bool ceph_slot_secret(const struct ceph_files *f, const struct ceph_slot *slot,
 /* Makes the OSD's store: all data of the disk is lost. */
 bool ceph_slot_make(const struct ceph_files *f, struct ceph_slot *slot, int osd,
                     struct error *err);
+/* Its OSD is no more: the place is free.  The disk keeps what it has. */
+bool ceph_slot_drop(const struct ceph_files *f, struct ceph_slot *slot,
+                    struct error *err);
 /* Before each start: its disk, wherever it is by now, is Ceph's user's. */
 bool ceph_slot_attach(const struct ceph_files *f, const struct ceph_slot *slot,
                       const char *path, struct error *err);

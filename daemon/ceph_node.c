@@ -3,7 +3,7 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "daemon/ceph_files.h"
+#include "daemon/ceph_report.h"
 #include "daemon/ceph_share.h"
 #include "daemon/drivers.h"
 #include "daemon/peers.h"
@@ -32,7 +32,7 @@
 
 struct slot_service {
     struct ceph_node *node;
-    struct ceph_slot slot;
+    struct ceph_slot *slot;
     char name[24];
 };
 
@@ -47,14 +47,13 @@ struct ceph_node {
     int64_t grown;   /* when that was another number */
     int64_t strange; /* since when no monitor knows ours; 0: it does */
     const struct ceph_module *module;
+    struct ceph_disks disks;
+    struct ceph_report report;
     struct slot_service slots[CEPH_SLOTS];
     struct service_spec table[ROWS];
     struct supervisor *supervisor;
     struct reconciler *queue; /* NULL before ceph_node_follow */
-    struct disk disks[DISKS_MAX];
-    size_t n_disks;
-    int64_t began; /* monotonic */
-    uint64_t told; /* of which disks the log knows why they are not taken */
+    int64_t began;            /* monotonic */
 };
 
 bool ceph_node_wanted(const struct config *config)
@@ -108,12 +107,12 @@ static bool prepare_osd(void *arg, struct error *err)
     const struct ceph_files *f = &s->node->files;
     struct disk *disks = xcalloc(DISKS_MAX, sizeof(*disks));
     size_t n = disks_look(f->config->disks, disks, DISKS_MAX), i = 0;
-    while (i < n && strcmp(disks[i].facts.osd, s->slot.uuid) != 0)
+    while (i < n && strcmp(disks[i].facts.osd, s->slot->uuid) != 0)
         i++;
-    bool ok = i < n ? ceph_slot_attach(f, &s->slot, disks[i].path, err)
+    bool ok = i < n ? ceph_slot_attach(f, s->slot, disks[i].path, err)
                     : error_set(err, ERR_NOT_FOUND,
                                 "the disk of osd.%d (%s) is not there",
-                                s->slot.osd, s->slot.path);
+                                s->slot->osd, s->slot->path);
     free(disks);
     return ok;
 }
@@ -121,9 +120,9 @@ static bool prepare_osd(void *arg, struct error *err)
 static void command_osd(void *arg, struct words *w)
 {
     const struct slot_service *s = arg;
-    _autofree_ char *dir = ceph_slot_dir(&s->node->files, s->slot.n);
+    _autofree_ char *dir = ceph_slot_dir(&s->node->files, s->slot->n);
     add_common(s->node, w, "ceph-osd");
-    words_add(w, "--id=%d", s->slot.osd);
+    words_add(w, "--id=%d", s->slot->osd);
     words_add(w, "--osd-data=%s", dir);
     words_add(w, "--keyring=%s/keyring", dir);
 }
@@ -131,7 +130,7 @@ static void command_osd(void *arg, struct words *w)
 static bool is_ready(void *arg)
 {
     const struct slot_service *s = arg;
-    return s->slot.ready;
+    return s->slot->ready;
 }
 
 static void fill_table(struct ceph_node *n)
@@ -146,7 +145,7 @@ static void fill_table(struct ceph_node *n)
         struct slot_service *s = &n->slots[i];
         s->node = n;
         snprintf(s->name, sizeof(s->name), "ceph-disk-%d", i + 1);
-        ceph_slot_load(&n->files, &s->slot, i + 1);
+        s->slot = &n->disks.slots[i];
         n->table[FIRST_SLOT + i] =
             (struct service_spec){ .name = s->name,
                                    .prepare = prepare_osd,
@@ -157,56 +156,6 @@ static void fill_table(struct ceph_node *n)
 }
 
 /* ---- what is there ----------------------------------------------------- */
-
-/* An unfinished slot for this very disk, or NULL. */
-static struct slot_service *slot_of(struct ceph_node *n,
-                                    const struct disk *disk)
-{
-    for (int i = 0; i < CEPH_SLOTS; i++) {
-        struct ceph_slot *s = &n->slots[i].slot;
-        bool same = *disk->facts.osd
-                        ? strcmp(s->uuid, disk->facts.osd) == 0
-                        : disk->free && strcmp(s->path, disk->path) == 0;
-        if (s->used && !s->ready && same)
-            return &n->slots[i];
-    }
-    return NULL;
-}
-
-static bool may_take(struct ceph_node *n, const struct disk *disk)
-{
-    return disk->free || slot_of(n, disk);
-}
-
-static bool is_ours(const struct ceph_node *n, const struct disk *disk)
-{
-    for (int i = 0; i < CEPH_SLOTS; i++)
-        if (*disk->facts.osd &&
-            strcmp(n->slots[i].slot.uuid, disk->facts.osd) == 0)
-            return true;
-    return false;
-}
-
-/* Says once why disks are left alone. */
-static int look_at_disks(struct ceph_node *n)
-{
-    int free_ones = 0;
-    uint64_t mark = 1;
-    n->n_disks = disks_look(n->files.config->disks, n->disks, DISKS_MAX);
-    for (size_t i = 0; i < n->n_disks; i++) {
-        const struct disk *d = &n->disks[i];
-        free_ones += may_take(n, d);
-        for (const char *c = d->path; *c; c++)
-            mark = mark * 31 + (unsigned char)*c;
-        mark = mark * 31 + d->free;
-    }
-    for (size_t i = 0; i < n->n_disks && mark != n->told; i++)
-        if (!n->disks[i].free && !is_ours(n, &n->disks[i]))
-            log_info("ceph", "%s is left alone: %s", n->disks[i].path,
-                     n->disks[i].reason);
-    n->told = mark;
-    return free_ones;
-}
 
 /* Placement groups are the manager's to tell: without one nobody answers. */
 static bool may_ask(int what, json_t *const answers[CEPH_ASKS])
@@ -306,41 +255,33 @@ static bool new_osd(struct ceph_node *n, struct ceph *c,
     return ok;
 }
 
-static struct slot_service *slot_for(struct ceph_node *n,
-                                     const struct disk *disk, struct error *err)
-{
-    struct slot_service *s = slot_of(n, disk);
-    for (int i = 0; i < CEPH_SLOTS && !s; i++)
-        if (!n->slots[i].slot.used)
-            s = &n->slots[i];
-    if (!s)
-        error_set(err, ERR_NO_SPACE, "no more than %d OSDs a node", CEPH_SLOTS);
-    else if (!s->slot.used &&
-             !ceph_slot_take(&n->files, &s->slot, disk->path, err))
-        return NULL;
-    return s;
-}
-
+/* What makes an OSD of a disk; its service is started. */
 static bool add_osd(struct ceph_node *n, struct ceph *c,
                     const struct disk *disk, struct error *err)
 {
     int osd = 0;
-    struct slot_service *s = slot_for(n, disk, err);
-    if (!s || !new_osd(n, c, &s->slot, &osd, err) ||
-        !ceph_slot_make(&n->files, &s->slot, osd, err))
+    struct ceph_slot *slot = ceph_disks_slot(&n->disks, disk, err);
+    if (!slot || !new_osd(n, c, slot, &osd, err) ||
+        !ceph_slot_make(&n->files, slot, osd, err))
         return error_prefix(err, "%s", disk->path);
     log_info("ceph", "osd.%d is on %s", osd, disk->path);
-    supervisor_want(n->supervisor, s->name, true);
+    supervisor_want(n->supervisor, n->slots[slot->n - 1].name, true);
     return true;
 }
 
 static bool add_osds(struct ceph_node *n, struct ceph *c, struct error *err)
 {
     bool ok = true;
-    for (size_t i = 0; i < n->n_disks; i++)
-        if (may_take(n, &n->disks[i]))
-            ok = add_osd(n, c, &n->disks[i], err) && ok;
+    for (size_t i = 0; i < n->disks.n; i++)
+        if (ceph_disks_may_take(&n->disks, &n->disks.all[i]))
+            ok = add_osd(n, c, &n->disks.all[i], err) && ok;
     return ok;
+}
+
+static bool remove_mgr(struct ceph_node *n, struct error *err)
+{
+    supervisor_want(n->supervisor, "ceph-mgr", false);
+    return ceph_files_drop(&n->files, "mgr", err);
 }
 
 /* ---- the pool of volumes ----------------------------------------------- */
@@ -398,6 +339,8 @@ static bool do_step(struct ceph_node *n, struct ceph *c,
         return add_mon(n, c, err);
     if (s->kind == CEPH_ADD_MGR)
         return add_mgr(n, c, err);
+    if (s->kind == CEPH_REMOVE_MGR)
+        return remove_mgr(n, err);
     if (s->kind == CEPH_ADD_OSDS)
         return add_osds(n, c, err);
     return error_set(err, ERR_NOT_IMPLEMENTED, "%s", ceph_step_name(s->kind));
@@ -554,30 +497,48 @@ static bool is_for_us(const struct ceph_node *n, const struct ceph_step *s,
     if (!n->cache && !n->c.pool->founder && s->kind != CEPH_ADD_OSDS)
         return false;
     if (s->kind == CEPH_ADD_MON || s->kind == CEPH_ADD_MGR ||
-        s->kind == CEPH_ADD_OSDS)
+        s->kind == CEPH_REMOVE_MGR || s->kind == CEPH_ADD_OSDS)
         return strcmp(s->node, n->files.node) == 0;
     if (n->cache)
         return n->leads(n->leads_arg);
     return n->c.pool->founder && !there && s->kind != CEPH_REMOVE_MON;
 }
 
-static size_t plan(struct ceph_node *n, struct ceph_seen *seen, bool *there,
-                   struct ceph_step steps[CEPH_STEPS_MAX])
+static size_t plan(struct ceph_node *n, const struct ceph_seen *seen,
+                   bool *there, struct ceph_step steps[CEPH_STEPS_MAX])
 {
     size_t n_steps, kept = 0;
-    struct ceph_node_facts *nodes =
-        list_nodes(n, look_at_disks(n), &seen->facts.n_nodes);
     if (seen->facts.n_nodes != n->n_members)
         n->grown = env_mono(n->files.env);
     n->n_members = seen->facts.n_nodes;
-    seen->facts.nodes = nodes;
     *there = pool_is_there(n, seen);
     n_steps = ceph_plan(&seen->facts, steps);
     for (size_t i = 0; i < n_steps; i++)
         if (is_for_us(n, &steps[i], *there))
             steps[kept++] = steps[i];
-    free(nodes);
     return kept;
+}
+
+/* What is seen, thought and told; what is left to do is in `steps`. */
+static bool consider(struct ceph_node *n, struct ceph *c,
+                     struct ceph_seen *seen, bool *there,
+                     struct ceph_step steps[CEPH_STEPS_MAX], size_t *n_steps,
+                     struct error *err)
+{
+    struct error late = { 0 };
+    if (!keep_mons(n, seen, err))
+        return false;
+    count_own(n, seen);
+    struct ceph_node_facts *nodes =
+        list_nodes(n, ceph_disks_look(&n->disks), &seen->facts.n_nodes);
+    seen->facts.nodes = nodes;
+    *n_steps = plan(n, seen, there, steps);
+    if (n->cache &&
+        !ceph_report_look(&n->report, c, seen, n->leads(n->leads_arg), &late))
+        log_limited(LOG_WARN, "ceph", "%s", late.text);
+    seen->facts.nodes = NULL;
+    free(nodes);
+    return true;
 }
 
 /* True if there was nothing to do. */
@@ -589,10 +550,7 @@ static bool look(struct ceph_node *n, struct ceph *c, bool *there,
     size_t done = 0, n_steps = 0;
     if (!ask(n, c, &seen, err))
         return false;
-    bool ok = keep_mons(n, &seen, err);
-    count_own(n, &seen);
-    if (ok)
-        n_steps = plan(n, &seen, there, steps);
+    bool ok = consider(n, c, &seen, there, steps, &n_steps, err);
     ceph_seen_free(&seen);
     ok = ok && drop_strange(n, err);
     while (ok && done < n_steps && do_step(n, c, &steps[done], err))
@@ -635,7 +593,8 @@ static enum reconcile_verdict follow(void *self, const char *key,
     if (!settle(self, &there, err) && err->code != ERR_BUSY)
         return RECONCILE_RETRY;
     struct ceph_node *n = self;
-    bool early = env_mono(n->files.env) < n->grown + GROWING_US;
+    bool early =
+        n->report.busy || env_mono(n->files.env) < n->grown + GROWING_US;
     *delay_us = err->code == ERR_BUSY ? SECOND_US : early ? EARLY_US : LOOK_US;
     return RECONCILE_AGAIN;
 }
@@ -650,6 +609,7 @@ static bool start(struct ceph_node *n, struct error *err)
     if (!n->module ||
         (ceph_files_founded(&n->files) && !ceph_files_conf(&n->files, err)))
         return false;
+    ceph_disks_load(&n->disks, &n->files);
     fill_table(n);
     struct supervisor_config sc = {
         .env = n->files.env,
@@ -678,12 +638,26 @@ struct ceph_node *ceph_node_start(const struct ceph_node_config *config,
     return NULL;
 }
 
-void ceph_node_follow(struct ceph_node *n, struct cache *cache,
-                      bool (*leads)(void *), void *arg)
+/* It runs no more, and is not started again. */
+static void stop_osd(void *arg, const struct ceph_slot *slot)
+{
+    struct ceph_node *n = arg;
+    supervisor_want(n->supervisor, n->slots[slot->n - 1].name, false);
+}
+
+void ceph_node_follow(struct ceph_node *n, struct store *store,
+                      struct cache *cache, bool (*leads)(void *), void *arg)
 {
     n->cache = cache;
     n->leads = leads;
     n->leads_arg = arg;
+    n->report = (struct ceph_report){ .disks = &n->disks,
+                                      .store = store,
+                                      .cache = cache,
+                                      .node = n->files.node,
+                                      .module = n->module,
+                                      .stop = stop_osd,
+                                      .arg = n };
     n->queue = reconciler_new("ceph", follow, n, n->files.env, 1);
     reconciler_add_after(n->queue, "ceph", SECOND_US);
 }

@@ -43,8 +43,8 @@ struct ceph_node *ceph_node_start(const struct ceph_node_config *config,
 bool ceph_node_settle(struct ceph_node *n, struct error *err);
 /* From now on it looks by itself, and sees the other members.  `leads`: this
  * node does what is done once for all. */
-void ceph_node_follow(struct ceph_node *n, struct cache *cache,
-                      bool (*leads)(void *), void *arg);
+void ceph_node_follow(struct ceph_node *n, struct store *store,
+                      struct cache *cache, bool (*leads)(void *), void *arg);
 /* Where this node's daemons and clients are in the storage network. */
 const char *ceph_node_address(const struct ceph_node *n);
 /* What another member needs (ceph_share.h); the caller wipes it. */

@@ -821,7 +821,7 @@ static bool core_start(struct core *c, struct error *err)
         (c->pool.founder && !make_content(c, err)) || !open_peers(c, err))
         return false;
     if (c->ceph)
-        ceph_node_follow(c->ceph, c->cache, leads, c);
+        ceph_node_follow(c->ceph, c->store, c->cache, leads, c);
     if (c->members)
         service_watch_start(c->members);
     /* The API answers before the node is at work, whatever that waits for. */

@@ -1,6 +1,7 @@
 #include "daemon/enroll.h"
 
 #include "model/compute.h"
+#include "model/node_disks.h"
 #include "model/pool.h"
 #include "model/use.h"
 
@@ -57,12 +58,69 @@ bool enroll_revoke(struct store *store, struct cache *cache, const char *name,
     return commit(store, &txn, err);
 }
 
+/* The record with that OSD asked to leave or stay, not yet written; NULL: there
+ * is none. */
+static struct node_disks *ask_disk(const struct snapshot *snap, const char *osd,
+                                   bool leave)
+{
+    struct snap_iter it = snap_all(snap, &kind_node_disks);
+    for (const struct node_disks *d; (d = snap_next(&it));) {
+        if (!node_disk_named(d, osd))
+            continue;
+        struct node_disks *draft = record_copy(d);
+        node_disk_named(draft, osd)->leave = leave;
+        return draft;
+    }
+    return NULL;
+}
+
+bool enroll_disk(struct store *store, struct cache *cache, const char *osd,
+                 bool leave, struct error *err)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(cache);
+    _autorecord_ struct node_disks *draft = ask_disk(snap, osd, leave);
+    _autotxn_ struct txn txn = TXN_INIT;
+    if (!draft)
+        return error_set(err, ERR_NOT_FOUND, "There is no disk '%.40s'.", osd);
+    txn_change_record(&txn, draft);
+    return commit(store, &txn, err);
+}
+
+/* True: its disks hold nothing of the pool.  Else they are asked to leave. */
+static bool has_no_data(struct store *store, const struct node_disks *disks,
+                        struct error *err)
+{
+    size_t left = 0;
+    _autotxn_ struct txn txn = TXN_INIT;
+    if (!disks)
+        return true;
+    _autorecord_ struct node_disks *draft = record_copy(disks);
+    for (size_t i = 0; i < draft->disks.n; i++) {
+        struct node_disk *d = LIST_AT(draft->disks, struct node_disk, i);
+        d->leave |= d->osd != NULL;
+        left += d->osd != NULL;
+    }
+    if (!left)
+        return true;
+    if (!record_equal(draft, disks)) {
+        txn_change_record(&txn, draft);
+        if (!commit(store, &txn, err))
+            return false;
+    }
+    return error_set(err, ERR_CONFLICT,
+                     "%zu disks of node %s belong to the pool's storage "
+                     "still; they leave it now (see: cairn disk list), try "
+                     "again when they have.",
+                     left, disks->rec.id);
+}
+
 bool enroll_remove(struct store *store, struct cache *cache,
                    const struct env *env, const char *node, struct error *err)
 {
     _autosnap_ struct snapshot *snap = cache_snapshot(cache);
     const struct member *m = snap_get(snap, &kind_member, node);
     const struct node *n = snap_get(snap, &kind_node, node);
+    const struct node_disks *disks = snap_get(snap, &kind_node_disks, node);
     const struct node_use *use = snap_get(snap, &kind_node_use, node);
     struct snap_iter servers = snap_by(snap, &kind_server, "node", node);
     _autotxn_ struct txn txn = TXN_INIT;
@@ -75,6 +133,10 @@ bool enroll_remove(struct store *store, struct cache *cache,
                          "Node %s is alive; switch it off and try again in a "
                          "minute.",
                          node);
+    if (!has_no_data(store, disks, err))
+        return false;
+    if (disks)
+        txn_delete_record(&txn, disks);
     if (m)
         txn_delete_record(&txn, m);
     if (n)

@@ -20,8 +20,13 @@ bool enroll_secret(struct store *store, const struct env *env, bool once,
                    struct error *err);
 bool enroll_revoke(struct store *store, struct cache *cache, const char *name,
                    struct error *err);
+/* An OSD's disk is to be empty ("osd.3"), or to stay after all.  How far it is
+ * the record of its node says (model/node_disks.h). */
+bool enroll_disk(struct store *store, struct cache *cache, const char *osd,
+                 bool leave, struct error *err);
 /* The node belongs to the pool no more.  CONFLICT while it has servers or
- * has given a sign of life within ENROLL_SILENT_US: switch it off first. */
+ * has given a sign of life within ENROLL_SILENT_US: switch it off first; and
+ * while its disks have OSDs: these are then asked to leave. */
 bool enroll_remove(struct store *store, struct cache *cache,
                    const struct env *env, const char *node, struct error *err);
 

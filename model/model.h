@@ -23,6 +23,7 @@
     X(KIND_POOL_POLICY, kind_pool_policy)                                      \
     X(KIND_NODE, kind_node)                                                    \
     X(KIND_NODE_USE, kind_node_use)                                            \
+    X(KIND_NODE_DISKS, kind_node_disks)                                        \
     X(KIND_MEMBER, kind_member)                                                \
     X(KIND_JOIN_SECRET, kind_join_secret)                                      \
     X(KIND_CLAIM, kind_claim)                                                  \

@@ -1,5 +1,6 @@
 #include "rest-api/membership.h"
 
+#include "model/node_disks.h"
 #include "model/pool.h"
 
 #include <string.h>
@@ -130,4 +131,47 @@ enum outcome membership_show_node(struct req *r)
     jw_bool(&w, "kvm", n && n->kvm);
     jw_obj_end(&w);
     return req_reply(r, 200);
+}
+
+/* ---- disks ------------------------------------------------------------- */
+
+static void write_disk(struct jw *w, const char *node,
+                       const struct node_disk *d)
+{
+    jw_obj(w, NULL);
+    jw_str(w, "node", node);
+    jw_str(w, "path", d->path);
+    jw_int(w, "size_gb", d->size_gb);
+    jw_str(w, "state", node_disk_state_names[d->state]);
+    jw_str(w, "reason", d->reason);
+    jw_str(w, "osd", d->osd);
+    jw_int(w, "used_gb", d->used_gb);
+    jw_int(w, "groups", d->groups);
+    jw_bool(w, "slow", d->slow);
+    jw_bool(w, "leave", d->leave);
+    jw_obj_end(w);
+}
+
+enum outcome membership_list_disks(struct req *r)
+{
+    struct snap_iter it = snap_all(r->snap, &kind_node_disks);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_arr(&w, "disks");
+    for (const struct node_disks *n; (n = snap_next(&it));)
+        for (size_t i = 0; i < n->disks.n; i++)
+            write_disk(&w, n->rec.id, LIST_AT(n->disks, struct node_disk, i));
+    jw_arr_end(&w);
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+enum outcome membership_remove_disk(struct req *r)
+{
+    return call(r, "disk.remove", id_json(r), 202);
+}
+
+enum outcome membership_keep_disk(struct req *r)
+{
+    return call(r, "disk.keep", id_json(r), 202);
 }

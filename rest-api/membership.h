@@ -6,7 +6,10 @@
  *                                  optional; the answer alone has the secret
  *   DELETE /v1/join-secrets/{id}   revoked
  *   GET    /v1/nodes/{name}
- *   DELETE /v1/nodes/{name}        409 while it lives or has servers
+ *   DELETE /v1/nodes/{name}        409 while it lives, has servers or data
+ *   GET    /v1/disks               of all nodes
+ *   DELETE /v1/disks/{osd}         it gives its data away, and leaves
+ *   POST   /v1/disks/{osd}/keep    it stays after all
  *
  * What changes records here is done by the privileged side (WAIT_CALL).
  */
@@ -16,6 +19,7 @@
 #include "rest-api/request.h"
 
 handler_fn membership_list_secrets, membership_create_secret,
-    membership_revoke_secret, membership_show_node, membership_remove_node;
+    membership_revoke_secret, membership_show_node, membership_remove_node,
+    membership_list_disks, membership_remove_disk, membership_keep_disk;
 
 #endif

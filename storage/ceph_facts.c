@@ -119,7 +119,8 @@ static void read_osds(struct ceph_seen *s, const json_t *dump,
         o->id = number_of(one, "osd");
         o->in = number_of(one, "in") != 0;
         copy_name(o->node, host_of(tree, o->id));
-        s->n_up += number_of(one, "up") != 0;
+        o->up = number_of(one, "up") != 0;
+        s->n_up += o->up;
     }
     s->facts.osds = s->osds;
 }
@@ -180,17 +181,23 @@ static void read_pools(struct ceph_seen *s, const json_t *dump,
     s->facts.pools = s->pools;
 }
 
-/* All placement groups are active+clean (scrubbing is fine). */
-static bool is_clean(const json_t *stat)
+/* All placement groups are in a state that begins so. */
+static bool all_are(const json_t *stat, const char *wanted)
 {
     const json_t *sum = json_object_get(stat, "pg_summary");
     size_t i;
     json_t *state;
-    json_array_foreach(
-        json_object_get(sum, "num_pg_by_state"), i,
-        state) if (strncmp(text_of(state, "name"), "active+clean",
-                           strlen("active+clean")) != 0) return false;
+    json_array_foreach(json_object_get(sum, "num_pg_by_state"), i,
+                       state) if (strncmp(text_of(state, "name"), wanted,
+                                          strlen(wanted)) != 0) return false;
     return number_of(sum, "num_pgs") > 0;
+}
+
+/* Some data may be known of and yet be nowhere. */
+static bool is_whole(const json_t *stat)
+{
+    const json_t *sum = json_object_get(stat, "pg_summary");
+    return all_are(stat, "active") && !number_of(sum, "unfound_objects");
 }
 
 /* ---- all --------------------------------------------------------------- */
@@ -204,7 +211,8 @@ bool ceph_seen_read(struct ceph_seen *seen, json_t *const answers[CEPH_ASKS],
     read_osds(seen, answers[CEPH_ASK_OSD], answers[CEPH_ASK_TREE]);
     read_rules(seen, answers[CEPH_ASK_RULES]);
     read_pools(seen, answers[CEPH_ASK_OSD], answers[CEPH_ASK_RULES]);
-    seen->facts.clean = is_clean(answers[CEPH_ASK_PGS]);
+    seen->facts.clean = all_are(answers[CEPH_ASK_PGS], "active+clean");
+    seen->facts.whole = is_whole(answers[CEPH_ASK_PGS]);
     return seen->facts.n_mons ||
            error_set(err, ERR_INVALID, "the cluster names no monitors");
 }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MGRS 2
+
 struct plan {
     const struct ceph_facts *f;
     struct ceph_step *steps;
@@ -127,11 +129,14 @@ static void plan_mons(struct plan *p)
         add(p, CEPH_ADD_MON, next->name);
 }
 
-/* One that works and one that waits, beside the monitors first. */
+/* One that works and one that waits, beside the monitors first.  The first of
+ * the list works: of too many the last goes. */
 static void plan_mgrs(struct plan *p)
 {
     const struct ceph_facts *f = p->f;
-    for (int with = 1; with >= 0 && f->n_mgrs < 2; with--)
+    if (f->n_mgrs > MGRS)
+        add(p, CEPH_REMOVE_MGR, f->mgrs[f->n_mgrs - 1]);
+    for (int with = 1; with >= 0 && f->n_mgrs < MGRS; with--)
         for (size_t i = 0; i < f->n_nodes; i++) {
             const struct ceph_node_facts *n = &f->nodes[i];
             if (!n->live || has_mgr(f, n->name) ||
@@ -151,6 +156,12 @@ static void plan_osds(struct plan *p)
 }
 
 /* ---- the pool ---------------------------------------------------------- */
+
+int ceph_plan_domains(const struct ceph_facts *f, enum ceph_domain domain)
+{
+    return domain == CEPH_BY_OSD ? count_osds(f)
+                                 : count_of(f, domain == CEPH_BY_RACK);
+}
 
 struct ceph_step ceph_plan_copies(const struct ceph_facts *f)
 {
@@ -249,9 +260,9 @@ size_t ceph_plan(const struct ceph_facts *facts,
 const char *ceph_step_name(enum ceph_step_kind kind)
 {
     static const char *const names[] = {
-        "found",    "add-mon",  "remove-mon",  "add-mgr",
-        "add-osds", "add-rule", "add-pool",    "ready-pool",
-        "set-rule", "set-size", "set-minimum",
+        "found",      "add-mon",  "remove-mon", "add-mgr",
+        "remove-mgr", "add-osds", "add-rule",   "add-pool",
+        "ready-pool", "set-rule", "set-size",   "set-minimum",
     };
     return names[kind];
 }

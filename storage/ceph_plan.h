@@ -51,6 +51,7 @@ struct ceph_osd_facts {
     int id;
     char node[CEPH_NAME_MAX];
     bool in; /* it has (or shall have) data */
+    bool up; /* it answers */
 };
 
 struct ceph_pool_facts {
@@ -63,6 +64,7 @@ struct ceph_pool_facts {
 struct ceph_facts {
     bool founded; /* there is a cluster */
     bool clean;   /* all data has all its copies */
+    bool whole;   /* all data can be read and written */
     const struct ceph_node_facts *nodes;
     size_t n_nodes;
     const struct ceph_mon_facts *mons;
@@ -82,6 +84,7 @@ enum ceph_step_kind {
     CEPH_ADD_MON,     /* node */
     CEPH_REMOVE_MON,  /* node */
     CEPH_ADD_MGR,     /* node */
+    CEPH_REMOVE_MGR,  /* node */
     CEPH_ADD_OSDS,    /* node: on all its free disks */
     CEPH_ADD_RULE,    /* domain */
     CEPH_ADD_POOL,    /* size, min_size, domain */
@@ -102,6 +105,8 @@ struct ceph_step {
 size_t ceph_plan(const struct ceph_facts *facts,
                  struct ceph_step steps[CEPH_STEPS_MAX]);
 
+/* In how many of them there are OSDs that are in. */
+int ceph_plan_domains(const struct ceph_facts *facts, enum ceph_domain domain);
 /* How data should be kept on these OSDs. */
 struct ceph_step ceph_plan_copies(const struct ceph_facts *facts);
 

@@ -6,7 +6,9 @@
 #include "common/cleanup.h"
 #include "storage/ceph_conf.h"
 #include "storage/ceph_facts.h"
+#include "storage/ceph_leave.h"
 #include "storage/ceph_plan.h"
+#include "storage/ceph_slow.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,6 +115,10 @@ static void apply(const struct ceph_step *s)
         break;
     case CEPH_ADD_MGR:
         snprintf(w.mgrs[w.f.n_mgrs++], CEPH_NAME_MAX, "%s", s->node);
+        break;
+    case CEPH_REMOVE_MGR:
+        assert_string_equal(s->node, w.mgrs[w.f.n_mgrs - 1]);
+        w.f.n_mgrs--;
         break;
     case CEPH_ADD_OSDS:
         add_osds(s->node);
@@ -259,6 +265,115 @@ static void monitors_move(void **state)
         assert_string_not_equal(w.mons[i].name, name);
 }
 
+/* Two nodes that did not see each other both made one. */
+static void too_many_managers(void **state)
+{
+    setup_world(3, 1);
+    run();
+    snprintf(w.mgrs[w.f.n_mgrs++], CEPH_NAME_MAX, "h3");
+    settles_at(3, 2, 3, 2, CEPH_BY_HOST);
+}
+
+/* ---- leaving ----------------------------------------------------------- */
+
+/* Every fact by itself and with all others: what must never happen. */
+static void nothing_is_lost_by_leaving(void **state)
+{
+    for (unsigned i = 0; i < 128; i++) {
+        const struct ceph_leave_facts f = {
+            .asked = i & 1,
+            .leaving = i & 2,
+            .gone = i & 4,
+            .up = i & 8,
+            .in = i & 16,
+            .room = i & 32,
+            .safe = i & 64,
+        };
+        enum ceph_leave next = ceph_leave_next(&f);
+        bool dead = f.gone && !f.up;
+        if (!f.asked && !dead)
+            assert_true(next == CEPH_STAY || next == CEPH_BACK);
+        if (next == CEPH_OUT)
+            assert_true(f.in && (dead || f.room));
+        if (next == CEPH_STOP)
+            assert_true(f.safe && !f.in && f.up);
+        if (next == CEPH_PURGE)
+            assert_true(f.safe && !f.in && !f.up);
+        if (next == CEPH_BACK)
+            assert_true(!f.asked && f.leaving && !f.in);
+    }
+}
+
+static void a_disk_leaves(void **state)
+{
+    struct ceph_leave_facts f = { .asked = true, .up = true, .in = true };
+    assert_int_equal(ceph_leave_next(&f), CEPH_STAY_FULL);
+    f.room = true;
+    assert_int_equal(ceph_leave_next(&f), CEPH_OUT);
+    f.in = false;
+    f.leaving = true;
+    assert_int_equal(ceph_leave_next(&f), CEPH_MOVING);
+    f.safe = true;
+    assert_int_equal(ceph_leave_next(&f), CEPH_STOP);
+    f.up = false;
+    assert_int_equal(ceph_leave_next(&f), CEPH_PURGE);
+    f.up = true;
+    f.asked = false;
+    assert_int_equal(ceph_leave_next(&f), CEPH_BACK);
+}
+
+/* Its data cannot be moved: it goes as soon as all can be read without it. */
+static void a_dead_disk_goes(void **state)
+{
+    struct ceph_leave_facts f = { .gone = true, .in = true };
+    assert_int_equal(ceph_leave_next(&f), CEPH_OUT);
+    f.in = false;
+    assert_int_equal(ceph_leave_next(&f), CEPH_MOVING);
+    f.whole = true;
+    assert_int_equal(ceph_leave_next(&f), CEPH_PURGE);
+}
+
+static void room_for_the_copies(void **state)
+{
+    setup_world(3, 1);
+    run();
+    assert_false(ceph_leave_has_room(&w.f, w.osds[1].id));
+    w.nodes[1].free_disks = 1;
+    run();
+    assert_true(ceph_leave_has_room(&w.f, w.osds[1].id));
+    assert_false(ceph_leave_has_room(&w.f, w.osds[0].id));
+    setup_world(4, 1);
+    run();
+    assert_true(ceph_leave_has_room(&w.f, w.osds[0].id));
+}
+
+static bool looks(struct ceph_slow *s, int ms, const int *all, size_t n,
+                  int times)
+{
+    bool slow = s->slow;
+    while (times--)
+        slow = ceph_slow_look(s, ms, all, n);
+    return slow;
+}
+
+static void a_slow_disk_is_found(void **state)
+{
+    static const int one_of_three[] = { 3, 900, 5 }, all[] = { 900, 800, 950 },
+                     two[] = { 900, 4 }, fine[] = { 3, 6, 5 };
+    struct ceph_slow s = { 0 };
+    assert_false(looks(&s, 900, one_of_three, 3, CEPH_SLOW_LOOKS - 1));
+    assert_false(looks(&s, 6, fine, 3, 1)); /* once in a while is nothing */
+    assert_false(looks(&s, 900, one_of_three, 3, CEPH_SLOW_LOOKS - 1));
+    assert_true(looks(&s, 900, one_of_three, 3, 1));
+    assert_true(looks(&s, 6, fine, 3, CEPH_SLOW_LOOKS - 1));
+    assert_false(looks(&s, 6, fine, 3, 1));
+    assert_true(looks(&s, 900, two, 2, CEPH_SLOW_LOOKS));
+    s = (struct ceph_slow){ 0 };
+    assert_false(looks(&s, 950, all, 3, 100));
+    assert_false(looks(&s, 900, two, 1, 100)); /* no peer */
+    assert_false(looks(&s, 0, NULL, 0, 100));  /* nothing is known */
+}
+
 /* ---- by chance --------------------------------------------------------- */
 
 static unsigned seed;
@@ -351,7 +466,8 @@ static void read_a_cluster(void **state)
     assert_int_equal(seen.n_up, 1);
     assert_string_equal(seen.osds[1].node, "h2");
     assert_int_equal(seen.pools[0].domain, CEPH_BY_HOST);
-    assert_true(seen.pools[0].ready && seen.facts.clean);
+    assert_true(seen.pools[0].ready && seen.facts.clean && seen.facts.whole);
+    assert_true(seen.osds[0].up && !seen.osds[1].up);
     assert_true(seen.facts.rules[CEPH_BY_HOST]);
     assert_false(seen.facts.rules[CEPH_BY_RACK]);
     ceph_seen_free(&seen);
@@ -404,6 +520,12 @@ int main(void)
         cmocka_unit_test(who_founds),
         cmocka_unit_test(a_dead_node_takes_no_copy),
         cmocka_unit_test(monitors_move),
+        cmocka_unit_test(too_many_managers),
+        cmocka_unit_test(nothing_is_lost_by_leaving),
+        cmocka_unit_test(a_disk_leaves),
+        cmocka_unit_test(a_dead_disk_goes),
+        cmocka_unit_test(room_for_the_copies),
+        cmocka_unit_test(a_slow_disk_is_found),
         cmocka_unit_test(any_history),
         cmocka_unit_test(read_a_cluster),
         cmocka_unit_test(files),
