@@ -280,7 +280,6 @@ static void make_quarantine(struct core *c)
         .arg = c,
     };
     c->quarantine = quarantine_new(&config);
-    c->n->booted = false;
 }
 
 static void make_controllers(struct core *c)
@@ -364,6 +363,7 @@ static void start_parts(struct core *c)
     if (!world_is_pool(c->w))
         return;
     quarantine_start(c->quarantine, c->n->booted);
+    c->n->booted = false;
     recoverer_start(c->recoverer);
     c->queues[c->n_queues++] = quarantine_queue(c->quarantine);
     c->queues[c->n_queues++] = recoverer_queue(c->recoverer);
