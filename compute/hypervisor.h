@@ -236,6 +236,9 @@ struct hypervisor_ops {
     bool (*shutdown)(struct hypervisor *, const char *id, struct error *);
     /* Pulls the plug; when it returns true the domain does not run. */
     bool (*destroy)(struct hypervisor *, const char *id, struct error *);
+    /* As destroy, without a moment for anything that it has not written: for
+     * one whose storage is gone.  NULL: destroy does not wait. */
+    bool (*kill)(struct hypervisor *, const char *id, struct error *);
     /* Forgets an inactive domain, its saved memory and the driver's own
      * files (config drive, console log). */
     bool (*undefine)(struct hypervisor *, const char *id, struct error *);

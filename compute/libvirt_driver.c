@@ -4,6 +4,7 @@
 #include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "compute/emulator.h"
 #include "compute/inventory.h"
 #include "compute/libvirt_impl.h"
 
@@ -602,6 +603,16 @@ static bool drv_destroy(struct hypervisor *h, const char *id, struct error *err)
     return virDomainIsActive(f.dom) == 0;
 }
 
+static bool drv_kill(struct hypervisor *h, const char *id, struct error *err)
+{
+    struct domain_info info;
+    if (!drv_info(h, id, &info, err))
+        return false;
+    if (domain_active(&info)) /* it is ours */
+        emulator_kill("/proc", id);
+    return drv_destroy(h, id, err);
+}
+
 static bool drv_undefine(struct hypervisor *h, const char *id,
                          struct error *err)
 {
@@ -945,6 +956,7 @@ static const struct hypervisor_ops ops = {
     .start = drv_start,
     .shutdown = drv_shutdown,
     .destroy = drv_destroy,
+    .kill = drv_kill,
     .undefine = drv_undefine,
     .suspend = drv_suspend,
     .resume = drv_resume,

@@ -128,6 +128,14 @@ static bool is_ours(const struct quarantine *q, const struct server *s)
     return s && s->node && strcmp(s->node, q->c.node) == 0;
 }
 
+/* Its storage is gone, or will be: it has nothing more to write. */
+static bool end_guest(struct quarantine *q, const char *id, struct error *err)
+{
+    const struct hypervisor_ops *ops = q->c.hypervisor->ops;
+    return ops->kill ? ops->kill(q->c.hypervisor, id, err)
+                     : ops->destroy(q->c.hypervisor, id, err);
+}
+
 /* True: it does not run, or may. */
 static bool clean_one(struct quarantine *q, const struct server *s,
                       const char *id, struct error *err)
@@ -138,7 +146,7 @@ static bool clean_one(struct quarantine *q, const struct server *s,
         return false;
     if (d.state == DOMAIN_ABSENT || (is_ours(q, s) && !is_shared(&d)))
         return true;
-    if (!h->ops->destroy(h, id, err))
+    if (!end_guest(q, id, err))
         return false;
     if (domain_active(&d))
         log_warn(LOG_NAME, "server %s: its guest here was stale: stopped", id);
@@ -154,7 +162,7 @@ static bool stop_one(struct quarantine *q, const char *id, struct error *err)
         return false;
     if (!domain_active(&d) || !is_shared(&d))
         return true;
-    if (!h->ops->destroy(h, id, err))
+    if (!end_guest(q, id, err))
         return false;
     log_warn(LOG_NAME, "server %s: stopped, this node is cut off", id);
     if (!ids_have(&q->ended, id))
