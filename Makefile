@@ -64,9 +64,10 @@ chaos: ## torment a pool for SECONDS=60 with SEED=1 (CEPH=1), and judge it
 	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) \
 	    $(if $(CEPH),--ceph)
 
-sim: ## simulate SEEDS=200 seeds from FIRST=1 on
+sim: ## simulate SEEDS=200 seeds from FIRST=1 on; SIZE=pool or large: many nodes
 	@scripts/build sim
-	@$(BUILD)/tests/sim --seeds $(SEEDS) --first $(FIRST)
+	@$(BUILD)/tests/sim --seeds $(SEEDS) --first $(FIRST) \
+	    $(addprefix --,$(filter-out one,$(SIZE))) --jobs $(shell nproc)
 
 engine-compare: ## check N=20000000 placements against the plain choice
 	@scripts/build
