@@ -145,7 +145,9 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
     move_unmade(t, s, server, node);
     if (runs)
         start_anew(draft, now);
-    else if (server->goal == GOAL_DELETED)
+    else
+        draft->generation++; /* whenever it starts there */
+    if (server->goal == GOAL_DELETED)
         draft->task_state = task;
     txn_change_record(t, m);
     txn_change_record(t, draft);

@@ -165,9 +165,14 @@ static enum reconcile_verdict beat(void *self, const char *key,
 /* ---- leading
  * ------------------------------------------------------------------ */
 
+int64_t core_term(const struct sim_node *n)
+{
+    return world_is_pool(n->w) && n->core ? election_term(n->core->leader) : 0;
+}
+
 bool core_leads(const struct sim_node *n)
 {
-    return !world_is_pool(n->w) || (n->core && election_term(n->core->leader));
+    return !world_is_pool(n->w) || core_term(n);
 }
 
 static bool guard(void *arg, struct txn *t)
@@ -443,6 +448,11 @@ bool core_step(struct core *c)
         if (reconciler_step(c->queues[(first + i) % c->n_queues], pick))
             return true;
     return false;
+}
+
+int64_t core_revision(struct core *c)
+{
+    return cache_revision(c->cache);
 }
 
 int64_t core_due(struct core *c)

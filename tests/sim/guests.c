@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "files.h"
+#include "model/compute.h"
 #include "nets.h"
 
 #include <string.h>
@@ -14,6 +15,14 @@ struct todo {
     int64_t due;
     char id[UUID_SIZE];
     char device[UUID_SIZE];
+};
+
+/* Where and as what a server has started last. */
+struct start {
+    struct start *next;
+    char id[UUID_SIZE];
+    const struct sim_node *node;
+    int64_t generation;
 };
 
 struct sim_hypervisor {
@@ -293,9 +302,38 @@ static void check_start(struct guests *g, const char *id)
     }
 }
 
+/* By what the store holds at this moment it is this node's; and on another
+ * node than before it is another generation. */
+static void check_right(struct guests *g, const char *id)
+{
+    struct world *w = g->w;
+    _autosnap_ struct snapshot *snap = cache_snapshot(w->truth);
+    const struct server *s = snap_get(snap, &kind_server, id);
+    struct start *last = w->starts;
+    if (!s)
+        return; /* of a test */
+    if (!s->node || strcmp(s->node, g->node->name) != 0)
+        world_broken(w, "server %s starts on %s, its record says %s", id,
+                     g->node->name, s->node ? s->node : "no node");
+    while (last && strcmp(last->id, id) != 0)
+        last = last->next;
+    if (last && last->node != g->node && last->generation >= s->generation)
+        world_broken(w, "server %s starts on %s and %s as generation %lld", id,
+                     last->node->name, g->node->name, (long long)s->generation);
+    if (!last) {
+        last = xcalloc(1, sizeof(*last));
+        last->next = w->starts;
+        snprintf(last->id, sizeof(last->id), "%s", id);
+        w->starts = last;
+    }
+    last->node = g->node;
+    last->generation = s->generation;
+}
+
 static void run(struct guests *g, struct guest *d)
 {
     check_start(g, d->id);
+    check_right(g, d->id);
     d->refused = d->cut_short = false;
     set_state(g, d, DOMAIN_RUNNING);
 }
@@ -550,6 +588,14 @@ static const struct hypervisor_ops ops = {
 
 /* ---- public
  * ------------------------------------------------------------------------- */
+
+void guests_forget_starts(struct world *w)
+{
+    for (struct start *s; (s = w->starts);) {
+        w->starts = s->next;
+        free(s);
+    }
+}
 
 struct guests *guests_new(struct sim_node *n)
 {

@@ -19,6 +19,8 @@ struct hypervisor *guests_open(struct guests *g);
 bool guests_step(struct guests *g);
 int64_t guests_due(struct guests *g);
 void guests_power_lost(struct guests *g);
+/* At the world's end. */
+void guests_forget_starts(struct world *w);
 /* Those that run never write again. */
 void guests_refuse(struct guests *g);
 

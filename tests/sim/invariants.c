@@ -2,6 +2,7 @@
 
 #include "clients.h"
 #include "common/alloc.h"
+#include "core.h"
 #include "files.h"
 #include "guests.h"
 #include "model/compute.h"
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define MIGRATION_COUNTER "migration/number"
+#define NEWS              200 /* that are on their way while nodes say that they live */
 #define OLD_US                                                                 \
     (7300 * SECOND_US) /* what the storage's audit must have seen              \
                         */
@@ -489,6 +491,27 @@ static void check_server_has(struct look *l, const struct server *s)
     }
 }
 
+/* For whoever reads the events: what it may be waiting for. */
+static void tell_parts(struct look *l, const struct server *s)
+{
+    world_event(l->w, "server %s is on %s", s->rec.id,
+                s->node ? s->node : "no node");
+    struct snap_iter it = snap_by(l->s, &kind_disk, "server_id", s->rec.id);
+    for (const struct disk *d; (d = snap_next(&it));)
+        world_event(l->w, "disk %s on %s is %s, %s", d->rec.id,
+                    d->node ? d->node : "no node", disk_state_names[d->state],
+                    d->path ? d->path : "no path");
+    for (size_t i = 0; i < s->volumes.n; i++) {
+        const struct volume *v =
+            snap_get(l->s, &kind_volume,
+                     LIST_AT(s->volumes, struct server_volume, i)->volume_id);
+        if (v)
+            world_event(l->w, "volume %s on %s is %s", v->rec.id,
+                        v->node ? v->node : "no node",
+                        volume_status_names[v->status]);
+    }
+}
+
 static void check_server(struct look *l, const struct server *s)
 {
     const struct sim_node *n = sim_node_named(l->w, s->node);
@@ -496,11 +519,12 @@ static void check_server(struct look *l, const struct server *s)
     if (s->goal == GOAL_DELETED)
         world_broken(l->w, "quiet: server %s is still being deleted",
                      s->rec.id);
-    else if (s->vm_state == VM_BUILDING || s->task_state != TASK_NONE)
+    else if (s->vm_state == VM_BUILDING || s->task_state != TASK_NONE) {
+        tell_parts(l, s);
         world_broken(l->w, "quiet: server %s has not settled: %s, task %s",
                      s->rec.id, vm_state_names[s->vm_state],
                      s->task_state ? task_state_names[s->task_state] : "none");
-    else if (!in_state(s, g ? g->info.state : DOMAIN_ABSENT))
+    } else if (!in_state(s, g ? g->info.state : DOMAIN_ABSENT))
         world_broken(l->w, "quiet: server %s is %s, its domain is in state %d",
                      s->rec.id, vm_state_names[s->vm_state],
                      g ? (int)g->info.state : -1);
@@ -512,10 +536,23 @@ static void check_server(struct look *l, const struct server *s)
     }
 }
 
-static void check_domains(struct look *l, struct sim_node *n)
+static void check_health(struct look *l, struct sim_node *n)
 {
+    const struct node *r = snap_get(l->s, &kind_node, n->name);
+    if (r && r->health != HEALTH_UP)
+        world_broken(l->w, "quiet: %s is %s, its fence %lld, cleaned %lld",
+                     n->name, node_health_names[r->health], (long long)r->fence,
+                     (long long)r->cleaned);
     if (n->fenced)
         world_broken(l->w, "quiet: %s is still fenced", n->name);
+    if (n->core && core_revision(n->core) + NEWS < snapshot_revision(l->s))
+        world_broken(l->w, "quiet: %s knows revision %lld of %lld", n->name,
+                     (long long)core_revision(n->core),
+                     (long long)snapshot_revision(l->s));
+}
+
+static void check_domains(struct look *l, struct sim_node *n)
+{
     for (struct guest *g = guests_first(n->guests); g; g = g->next) {
         if (guest_active(g) && g->refused)
             world_broken(l->w, "quiet: guest %s cannot write", g->id);
@@ -795,6 +832,8 @@ void check_quiet(struct world *w)
                 snap_count(s, &kind_server), snap_count(s, &kind_port),
                 snap_count(s, &kind_volume), snap_count(s, &kind_image));
     check_records(&l, true);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        check_health(&l, &w->nodes[i]);
     check_servers(&l);
     check_networks(&l);
     check_storage(&l);

@@ -20,6 +20,7 @@ struct nets {
     struct world *w;
     char (*ports)[UUID_SIZE]; /* in order of their ids */
     size_t n;
+    int64_t term;         /* of who applied last */
     struct sim_net *open; /* a node's each */
 };
 
@@ -43,8 +44,13 @@ static bool net_apply(struct net_driver *d, const struct snapshot *s,
     struct sim_node *node = ((struct sim_net *)d)->node;
     if (!core_leads(node))
         return true; /* the database is another's to write */
+    int64_t term = core_term(node);
     if (!effect_begin(node, "net_apply", "all", err))
         return false;
+    if (term < n->term)
+        return error_set(err, ERR_CONFLICT,
+                         "simulated: the networks are of another's term");
+    n->term = term;
     n->n = 0;
     n->ports =
         xrealloc(n->ports, (snap_count(s, &kind_port) + 1) * sizeof(*n->ports));

@@ -1,6 +1,8 @@
 /*
  * nets - networks made of a set: the ports that were applied last.
  *
+ * Who led before cannot apply any more (network/ovn.h).
+ *
  * A port is up when a running guest has it.  What was applied survives the
  * core, as OVN's databases do.
  */

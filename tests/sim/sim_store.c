@@ -355,11 +355,11 @@ static void end_unwatch(struct store *store, struct watch *watch)
     sw->gone = true;
 }
 
-/* Takes all events out of the queue; answers stay. */
+/* Takes all events out of the queue; answers and ends of watches stay. */
 static void drop_events(struct sim_end *e)
 {
     for (struct said **at = &e->said, *s; (s = *at);) {
-        if (!s->watch) {
+        if (!s->watch || s->what != WATCH_EVENTS) {
             at = &s->next;
             continue;
         }

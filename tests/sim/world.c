@@ -238,6 +238,7 @@ void world_free(struct world *w)
     files_free(w->files);
     for (unsigned i = 0; i < w->n_nodes; i++)
         guests_free(w->nodes[i].guests);
+    guests_forget_starts(w);
     cache_unfollow(w->truth);
     cache_free(w->truth);
     store_close(w->store);

@@ -32,6 +32,7 @@ struct clients;
 struct files;
 struct nets;
 struct sim_node;
+struct start;
 
 struct world_stats {
     unsigned long calls, answers, crashes, commits, faults, steps;
@@ -58,6 +59,7 @@ struct world {
     struct clients *clients;
 
     int64_t checked;        /* revision that the invariants have seen */
+    struct start *starts;   /* of guests.c: the newest of each server */
     uint64_t guests_change; /* grows whenever a guest changes */
     uint64_t guests_seen;   /* what of that the invariants have seen */
     uint64_t hash;          /* of all events */
