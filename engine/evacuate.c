@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/cleanup.h"
+#include "engine/assign.h"
 #include "engine/batch.h"
 #include "engine/explain.h"
 #include "engine/wish.h"
@@ -85,17 +86,33 @@ static void explain_none(struct trial *t, size_t i)
     buf_free(&text);
 }
 
+/* What it has there; no CPU of its own is that of one before it. */
+static bool assign(struct trial *t, size_t i, const struct node *n)
+{
+    struct evacuee *e = &t->all[i];
+    struct cpus taken = { { 0 } };
+    e->there = record_copy(e->server);
+    if (t->places[i].cells)
+        assign_taken(view_snapshot(t->v), n->rec.id, &taken);
+    for (size_t k = 0; k < i; k++)
+        if (t->all[k].node && strcmp(t->all[k].node, n->rec.id) == 0)
+            assign_cpus(&t->all[k].there->cells, &taken);
+    return assign_write(n, &t->places[i], &taken, e->there);
+}
+
 static void take(struct trial *t, size_t i)
 {
     const struct fleet *f = view_fleet(t->v);
     uint32_t host = t->places[i].host;
-    if (host == FLEET_NOWHERE) {
+    const struct node *n =
+        host == FLEET_NOWHERE
+            ? NULL
+            : snap_get(view_snapshot(t->v), &kind_node, f->hosts[host].name);
+    if (!n || !assign(t, i, n)) {
         explain_none(t, i);
         return;
     }
-    const struct record *node =
-        snap_get(view_snapshot(t->v), &kind_node, f->hosts[host].name);
-    t->all[i].node = node->id;
+    t->all[i].node = n->rec.id;
     fleet_put(view_fleet(t->v), EVACUEE_IDS + i, &t->requests[i],
               &t->places[i]);
 }
@@ -145,4 +162,10 @@ size_t evacuate(struct view *v, struct chooser *c, struct evacuee *all,
     for (size_t i = 0; i < n; i++)
         view_unhide(v, &all[i].server->rec);
     return placed;
+}
+
+void evacuees_drop(struct evacuee *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        record_unref(all[i].there);
 }

@@ -28,6 +28,9 @@ struct evacuee {
     const struct server *server; /* of the view's snapshot */
     struct recovery_rank rank;
     const char *node; /* answer, borrowed from the snapshot; NULL: none */
+    /* A draft of the server with the cells and devices that it has there;
+     * owned, see evacuees_drop. */
+    struct server *there;
     struct error why; /* NULL: in a sentence, for tenants */
 };
 
@@ -37,5 +40,6 @@ struct recovery_rank evacuate_rank(const struct server *server, bool runs);
  * have a place; the fleet is the same afterwards. */
 size_t evacuate(struct view *v, struct chooser *c, struct evacuee *all,
                 size_t n);
+void evacuees_drop(struct evacuee *all, size_t n); /* what they own */
 
 #endif

@@ -276,7 +276,8 @@ static bool move_one(struct pass *p, struct txn *t, const struct evacuee *e)
     char id[UUID_SIZE];
     struct error err = { 0 };
     env_uuid(p->r->c.env, id);
-    if (!rescue_move(t, p->snap, e->server, e->node, id, p->now, &err)) {
+    if (!rescue_move(t, p->snap, e->server, e->node, e->there, id, p->now,
+                     &err)) {
         log_limited(LOG_WARN, LOG_NAME, "server %s: %s", e->server->rec.id,
                     err.text);
         return false;
@@ -345,6 +346,7 @@ static void do_evacuate(struct pass *p, const struct node *n)
         commit(p, &t);
     else
         note_rest(p->r, n->rec.id, p->mono + RECOVERER_ROOM_US);
+    evacuees_drop(all, count);
 }
 
 /* What a node that is fenced was to do and others must. */

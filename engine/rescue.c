@@ -125,8 +125,9 @@ static void move_unmade(struct txn *t, const struct snapshot *s,
 }
 
 bool rescue_move(struct txn *t, const struct snapshot *s,
-                 const struct server *server, const char *node, const char *id,
-                 int64_t now, struct error *err)
+                 const struct server *server, const char *node,
+                 struct server *there, const char *id, int64_t now,
+                 struct error *err)
 {
     bool runs = should_run(server);
     int task = server->task_state;
@@ -139,6 +140,7 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
         return false;
     m->dest = rec_str(m, node);
     m->dest_zone = rec_str(m, placement_zone(s, dest));
+    migration_swap_places(m, there);
     m->reason = rec_strf(m, "node %s has failed", server->node);
     migration_arrive(t, s, m, draft, now);
     migration_end(t, s, m, draft, MIGRATION_DONE, NULL, now);

@@ -22,11 +22,13 @@
 struct recovery_server rescue_look(const struct snapshot *s,
                                    const struct server *server, bool fenced);
 
-/* It starts (if it should run) on `node`; recorded as an evacuation with the
- * new id `id`. */
+/* It starts (if it should run) on `node`, with the cells and devices of
+ * `there` (evacuate.h), a draft; recorded as an evacuation with the new id
+ * `id`. */
 bool rescue_move(struct txn *t, const struct snapshot *s,
-                 const struct server *server, const char *node, const char *id,
-                 int64_t now, struct error *err);
+                 const struct server *server, const char *node,
+                 struct server *there, const char *id, int64_t now,
+                 struct error *err);
 /* It cannot run until its node is back: ERROR, with the reason. */
 void rescue_strand(struct txn *t, const struct snapshot *s,
                    const struct server *server, const char *why, int64_t now);

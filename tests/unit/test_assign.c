@@ -3,7 +3,9 @@
 #include "server_world.h"
 
 #include "engine/assign.h"
+#include "engine/evacuate.h"
 #include "engine/placement.h"
+#include "engine/rescue.h"
 #include "engine/scheduler.h"
 #include "engine/view.h"
 #include "model/shape.h"
@@ -213,6 +215,56 @@ static void test_devices(void **state)
     assert_string_equal(given("d4"), "|0000:01:00.0/0");
 }
 
+/* Those of a node that has failed have what they need where they go, and
+ * none what another has. */
+static void test_evacuated(void **state)
+{
+    static const char *const ids[] = { "s1", "s2", "s3" };
+    struct evacuee all[3] = { { 0 } };
+    for (int i = 0; i < 2; i++) {
+        struct server *s = new_server(ids[i], "hw:cpu_policy", "dedicated");
+        s->vcpus = 2;
+        world_put(s);
+    }
+    world_put(new_server("s3", "pci_passthrough:alias", "a100"));
+    run_scheduler();
+    put_node("b");
+    struct node *failed = world_edit(&kind_node, "a");
+    failed->health = HEALTH_FENCED;
+    world_put(failed);
+    struct view *v = view_new();
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    view_follow(v, snap, world_time);
+    struct chooser *c = chooser_new(view_fleet(v));
+    for (int i = 0; i < 3; i++) {
+        all[i].server = snap_get(snap, &kind_server, ids[i]);
+        all[i].rank = evacuate_rank(all[i].server, true);
+    }
+    assert_int_equal(evacuate(v, c, all, 3), 3);
+    struct cpus own = { { 0 } };
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(all[i].node, "b");
+        assign_cpus(&all[i].there->cells, &own);
+        assert_int_equal(all[i].there->devices.n,
+                         strcmp(all[i].server->rec.id, "s3") == 0);
+    }
+    assert_int_equal(cpus_count(&own), 4);
+    /* In the record of the one that moves, in one transaction. */
+    struct txn t = TXN_INIT;
+    struct error err;
+    for (int i = 0; i < 3; i++)
+        if (all[i].there->devices.n)
+            assert_true(rescue_move(&t, snap, all[i].server, "b", all[i].there,
+                                    "m1", world_time, &err));
+    world_commit(&t);
+    assert_string_equal(given("s3"), "|0000:3b:00.0/0");
+    _autorecord_ const struct server *s3 = world_get(&kind_server, "s3");
+    assert_string_equal(s3->node, "b");
+    evacuees_drop(all, 3);
+    chooser_free(c);
+    view_free(v);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -264,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pinned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pages_and_cells, setup, teardown),
         cmocka_unit_test_setup_teardown(test_devices, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_evacuated, setup, teardown),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
