@@ -1,6 +1,7 @@
 /*
  * bench/scheduler: servers a second from BUILD to placed, decision and commit
- * together, on each embedded store.  Prints one JSON line.
+ * together, on each store; etcd is one real member on loopback.  Prints one
+ * JSON line.
  *
  *   build/bench/scheduler [NODES [SERVERS]]     100 nodes, 1000 servers
  *
@@ -11,6 +12,8 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/jw.h"
+#include "state/store_etcd.h"
+#include "tests/unit/etcd_child.h"
 #include "tests/unit/tempdir.h"
 
 #include <stdio.h>
@@ -96,6 +99,28 @@ static double rate(struct store *store, long nodes, long servers)
     return (double)servers / took;
 }
 
+/* 0: there is no etcd here. */
+static double etcd_rate(long nodes, long servers)
+{
+    static struct etcd_child etcd;
+    const char *endpoints[ETCD_MEMBERS];
+    struct error err;
+    if (!etcd_there())
+        return 0;
+    etcd_child_start(&etcd, 1);
+    struct store_etcd_config config = {
+        .endpoints = endpoints,
+        .n_endpoints = etcd_endpoints(&etcd, endpoints),
+        .env = &env_system,
+    };
+    struct store *s = store_etcd_open(&config, &err);
+    if (!s)
+        abort();
+    double n = rate(s, nodes, servers);
+    etcd_child_stop(&etcd);
+    return n;
+}
+
 int main(int argc, char **argv)
 {
     long nodes = argc > 1 ? strtol(argv[1], NULL, 10) : 100;
@@ -114,6 +139,7 @@ int main(int argc, char **argv)
     jw_int(&w, "memory_placed_per_s",
            (int64_t)rate(store_memory_open(&env_system), nodes, servers));
     jw_int(&w, "sqlite_placed_per_s", (int64_t)rate(sqlite, nodes, servers));
+    jw_int(&w, "etcd_placed_per_s", (int64_t)etcd_rate(nodes, servers));
     jw_obj_end(&w);
     puts(buf_str(&json));
     buf_free(&json);

@@ -2,6 +2,7 @@
 
 #include "model/node_disks.h"
 #include "model/pool.h"
+#include "rest-api/node_inside.h"
 
 #include <string.h>
 
@@ -129,6 +130,8 @@ enum outcome membership_show_node(struct req *r)
     jw_int(&w, "ram_mb", n ? n->ram_mb : 0);
     jw_int(&w, "disk_gb", n ? n->disk_gb : 0);
     jw_bool(&w, "kvm", n && n->kvm);
+    if (n)
+        write_node_inside(r, &w, n);
     jw_obj_end(&w);
     return req_reply(r, 200);
 }

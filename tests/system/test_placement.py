@@ -1,6 +1,11 @@
 """Placement explained: the engine on a real pool, by `cairn` and by Nova."""
+import json
+import os
 import re
+import shutil
+import subprocess
 
+import openstack as openstack_sdk
 import pytest
 
 from conftest import FLAVOR, IMAGE, wait_until
@@ -15,6 +20,16 @@ def node(cairn):
 @pytest.fixture(scope="module")
 def image(demo):
     return demo.image.find_image(IMAGE, ignore_missing=False)
+
+
+@pytest.fixture(scope="module")
+def openstack(demo):
+    """The command line, as the user of the tests."""
+    def run(*args):
+        return subprocess.run(
+            [shutil.which("openstack"), "--os-cloud", demo.config.name, *args],
+            env=dict(os.environ), timeout=120, capture_output=True, text=True)
+    return run
 
 
 def test_explain(cairn, node, admin, demo, image):
@@ -132,3 +147,93 @@ def test_a_reserve_of_one_node(cairn, node, demo, image):
     finally:
         out = say(cairn("policy", "reserve=0"))
     assert "not kept" not in out
+
+
+def create_many(openstack, flavor, least, most):
+    """With the CLI; the servers' statuses once all are decided."""
+    name = f"many-{least}-{most}"
+    say(openstack("--os-compute-api-version", "2.37",  # for --nic none
+                  "server", "create", "--flavor", flavor, "--image", IMAGE,
+                  "--nic", "none", "--min", str(least), "--max", str(most),
+                  name))
+    return name
+
+
+def test_min_count_or_none(cairn, openstack, node, admin, demo):
+    """Two of them fit: asked for three there is none, asked for two there
+    are two, and the rest says why."""
+    free = cairn_node(cairn, node)["ram_mb"] - 512
+    admin.compute.put(f"/os-quota-sets/{demo.current_project_id}",
+                      json={"quota_set": {"ram": -1, "cores": -1}})
+    half = admin.compute.create_flavor(
+        name="half", vcpus=1, ram=free // 2 - 64, disk=1)
+
+    def decided(name):
+        all_ = [s for s in demo.compute.servers() if name in s.name]
+        states = sorted(s.status for s in all_)
+        return all_ if states and "BUILD" not in states else None
+
+    try:
+        for least, active in ((3, 0), (2, 2)):
+            name = create_many(openstack, "half", least, 4)
+            servers = wait_until("all are decided", lambda: decided(name),
+                                 seconds=180)
+            assert len(servers) == 4
+            ok = [s for s in servers if s.status == "ACTIVE"]
+            assert len(ok) == active, [s.status for s in servers]
+            for s in servers:
+                if s.status == "ERROR":
+                    fault = demo.compute.get(f"/servers/{s.id}").json()
+                    assert "1 node without enough memory" in \
+                        fault["server"]["fault"]["message"]
+            for s in servers:
+                demo.compute.delete_server(s)
+            for s in servers:
+                demo.compute.wait_for_delete(s)
+    finally:
+        admin.compute.delete_flavor(half)
+        admin.compute.delete(f"/os-quota-sets/{demo.current_project_id}")
+
+
+def cairn_node(cairn, node):
+    """What `cairn node show` says, by name."""
+    out = {}
+    for line in say(cairn("node", "show", node)).splitlines():
+        key, value = line.split(None, 1)
+        try:
+            out[key] = json.loads(value)
+        except ValueError:
+            out[key] = value
+    return out
+
+
+def test_sits_in_a_numa_cell(cairn, node, admin, demo, image):
+    """The node tells its cells; a guest gets one; what the node has not, or
+    nobody honours, is refused by name."""
+    cells = cairn_node(cairn, node)["cells"]
+    assert cells and cells[0]["cpus"] and cells[0]["ram_mb"] > 0
+    flavor = admin.compute.create_flavor(
+        name="numa", vcpus=1, ram=192, disk=1)
+    admin.compute.create_flavor_extra_specs(flavor, {"hw:numa_nodes": "1"})
+    server = demo.compute.create_server(
+        name="numa", image_id=image.id, flavor_id=flavor.id, networks="none")
+    try:
+        demo.compute.wait_for_server(server, wait=180)
+        admin.compute.create_flavor_extra_specs(
+            flavor, {"hw:mem_page_size": "1GB"})
+        with pytest.raises(openstack_sdk.exceptions.BadRequestException,
+                           match="not whole pages of 1024 MB"):
+            demo.compute.create_server(
+                name="numa2", image_id=image.id, flavor_id=flavor.id,
+                networks="none")
+        admin.compute.create_flavor_extra_specs(
+            flavor, {"hw:mem_page_size": "small", "hw:cpu_policy": "mixed"})
+        with pytest.raises(openstack_sdk.exceptions.BadRequestException,
+                           match="hw:cpu_policy=mixed cannot be honoured"):
+            demo.compute.create_server(
+                name="numa3", image_id=image.id, flavor_id=flavor.id,
+                networks="none")
+    finally:
+        demo.compute.delete_server(server)
+        demo.compute.wait_for_delete(server)
+        admin.compute.delete_flavor(flavor)
