@@ -42,7 +42,8 @@ def show(r, row, aim):
         one = r[f"scheduler_{nodes}"]
         row(f"servers placed and committed, {nodes:,} nodes",
             f"{one['memory_placed_per_s']:,} /s",
-            f"in memory; SQLite {one['sqlite_placed_per_s']:,} /s")
+            f"in memory; SQLite {one['sqlite_placed_per_s']:,} /s, etcd "
+            f"{one['etcd_placed_per_s']:,} /s")
     one = r["rebalance"]
     row(f"plan, {one['hosts']} hosts, {one['servers']:,} servers",
         f"{one['cpu']:.2f} s",

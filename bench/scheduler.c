@@ -111,6 +111,8 @@ static double etcd_rate(long nodes, long servers)
     struct store_etcd_config config = {
         .endpoints = endpoints,
         .n_endpoints = etcd_endpoints(&etcd, endpoints),
+        .begin = ETCD_MAY_CREATE,
+        .timeout_us = 20 * SECOND_US,
         .env = &env_system,
     };
     struct store *s = store_etcd_open(&config, &err);
