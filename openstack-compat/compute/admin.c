@@ -9,7 +9,7 @@
 
 bool nova_node_up(const struct req *r, const struct node *n)
 {
-    return r->now - n->seen < NODE_SILENT_US;
+    return n->health == HEALTH_UP && r->now - n->seen < NODE_SILENT_US;
 }
 
 static const char *zone_of(const struct node *n)

@@ -177,6 +177,18 @@ def main():
     until("all data has all its copies", lambda: has_grown("h2"), 120)
     third = next(h for h in ("h2", "h3") if h != now)
     survives_a_partition(server, address, now, third)
+    works_as_before(api, now, net, group)
+
+
+def works_as_before(api, host, net, group):
+    """The host that was cut off: its own connections to Ceph, too."""
+    server = boot(api, "second", host, net, group)
+    until(f"{host} starts a new server", lambda:
+          status(host, server) == "ACTIVE", 60)
+    assert host_of(api, server) == host
+    volume = api.block_storage.create_volume(size=1, name="v")
+    until("a volume is made", lambda: api.block_storage.get_volume(
+        volume.id).status == "available")
 
 
 def survives_a_partition(server, address, host, other):
