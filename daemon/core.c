@@ -609,6 +609,7 @@ static void on_renewed(void *arg, const struct pki *pki)
     if (c->face)
         face_runner_certificate(c->face, pki->cert, pki->key);
     pthread_mutex_unlock(&c->face_lock);
+    node_services_renewed(c->services);
 }
 
 static void start_renewal(struct core *c)

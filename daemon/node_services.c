@@ -834,6 +834,12 @@ bool node_services_etcd(struct node_services *n, bool wanted, struct error *err)
     return !wanted || supervisor_await(n->supervisor, "etcd", ETCD_US, err);
 }
 
+void node_services_renewed(struct node_services *n)
+{
+    if (n && n->setup.config->tls)
+        supervisor_restart(n->supervisor, "libvirtd");
+}
+
 void node_services_free(struct node_services *n)
 {
     if (!n)

@@ -51,6 +51,10 @@ bool node_services_etcd(struct node_services *n, bool wanted,
 /* Waits until all that are wanted are up; those that are not after a minute
  * are logged, and go on being tried. */
 void node_services_await(struct node_services *n);
+/* The node's certificate was renewed.  etcd and OVN read it by themselves;
+ * libvirtd is started anew, as what it calls a reload insists on files in
+ * /etc/pki.  Guests do not notice. */
+void node_services_renewed(struct node_services *n); /* NULL is fine */
 /* Ends the watching; the services go on (supervisor.h).  NULL is fine. */
 void node_services_free(struct node_services *n);
 
