@@ -120,6 +120,8 @@ bool ceph_files_open(struct ceph_files *f, const struct config *config,
     f->log_dir = xasprintf("%s/ceph", config->log_dir);
     _autofree_ char *path = in_dir(f->dir, "fsid");
     get(path, f->fsid, sizeof(f->fsid));
+    _autofree_ char *rack = in_dir(f->dir, "rack");
+    get(rack, f->rack, sizeof(f->rack));
     find_address(f);
     load_mons(f);
     return *f->address || error_set(err, ERR_INVALID,
@@ -154,7 +156,7 @@ bool ceph_files_conf(const struct ceph_files *f, struct error *err)
         .mons = f->mons,
         .n_mons = f->n_mons,
         .node = f->node,
-        .rack = "",
+        .rack = f->rack,
         .address = f->address,
         .dir = f->dir,
         .log_dir = f->log_dir,
@@ -187,6 +189,15 @@ bool ceph_files_mons(struct ceph_files *f, const struct ceph_place *mons,
     memcpy(f->mons, mons, n * sizeof(*mons));
     f->n_mons = n;
     return save_mons(f, f->dir, err) && ceph_files_conf(f, err);
+}
+
+bool ceph_files_rack(struct ceph_files *f, const char *rack, struct error *err)
+{
+    _autofree_ char *path = in_dir(f->dir, "rack");
+    if (strcmp(f->rack, rack) == 0)
+        return true;
+    snprintf(f->rack, sizeof(f->rack), "%s", rack);
+    return put(path, rack, 0644, err) && ceph_files_conf(f, err);
 }
 
 /* ---- founding ---------------------------------------------------------- */

@@ -4,6 +4,7 @@
  *   STATE/ceph/fsid                   the cluster's id
  *   STATE/ceph/address                where this node's daemons are
  *   STATE/ceph/mons                   "name address" of the monitors
+ *   STATE/ceph/rack                   this node's, where it has one
  *   STATE/ceph/client.NAME.keyring    admin, for us; cairn, for volumes
  *   STATE/ceph/mon-NODE, mgr-NODE     a daemon's data and its key
  *   STATE/ceph/disk-N/                an OSD's data:
@@ -39,6 +40,7 @@ struct ceph_files {
     char node[CEPH_NAME_MAX], address[CEPH_NAME_MAX], fsid[UUID_SIZE];
     struct ceph_place mons[CEPH_PLACES_MAX];
     size_t n_mons;
+    char rack[CEPH_NAME_MAX]; /* of this node; "": none */
     char *dir, *log_dir;
 };
 
@@ -67,6 +69,9 @@ bool ceph_files_conf(const struct ceph_files *f, struct error *err);
 /* The same for those monitors, if that is news. */
 bool ceph_files_mons(struct ceph_files *f, const struct ceph_place *mons,
                      size_t n, struct error *err);
+
+/* The same for a rack. */
+bool ceph_files_rack(struct ceph_files *f, const char *rack, struct error *err);
 
 /* What another member needs; the caller wipes it. */
 bool ceph_files_share(const struct ceph_files *f, struct ceph_share *s,

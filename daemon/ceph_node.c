@@ -11,6 +11,7 @@
 #include "model/pool.h"
 #include "state/reconcile.h"
 #include "storage/ceph/module.h"
+#include "storage/ceph_command.h"
 #include "storage/ceph_facts.h"
 
 #include <openssl/crypto.h>
@@ -284,53 +285,10 @@ static bool remove_mgr(struct ceph_node *n, struct error *err)
     return ceph_files_drop(&n->files, "mgr", err);
 }
 
-/* ---- the pool of volumes ----------------------------------------------- */
-
-static json_t *set_pool(const struct ceph_node *n, const char *what,
-                        const char *value)
-{
-    return json_pack("{ss ss ss ss}", "prefix", "osd pool set", "pool",
-                     n->files.config->ceph_pool, "var", what, "val", value);
-}
-
-static json_t *pool_step(const struct ceph_node *n, const struct ceph_step *s)
-{
-    const char *pool = n->files.config->ceph_pool;
-    const char *rule = ceph_rule_name(s->domain);
-    char size[12], least[12];
-    snprintf(size, sizeof(size), "%d", s->size);
-    snprintf(least, sizeof(least), "%d", s->min_size);
-    switch (s->kind) {
-    case CEPH_ADD_RULE:
-        return json_pack("{ss ss ss ss}", "prefix",
-                         "osd crush rule create-replicated", "name", rule,
-                         "root", "default", "type",
-                         ceph_domain_type(s->domain));
-    case CEPH_ADD_POOL:
-        return json_pack("{ss ss si si ss ss si}", "prefix", "osd pool create",
-                         "pool", pool, "pg_num", CEPH_PGS, "pgp_num", CEPH_PGS,
-                         "pool_type", "replicated", "rule", rule, "size",
-                         s->size);
-    case CEPH_READY_POOL:
-        return json_pack("{ss ss ss}", "prefix", "osd pool application enable",
-                         "pool", pool, "app", "rbd");
-    case CEPH_SET_RULE:
-        return set_pool(n, "crush_rule", rule);
-    case CEPH_SET_SIZE:
-        return set_pool(n, "size", size);
-    case CEPH_SET_MINIMUM:
-        return set_pool(n, "min_size", least);
-    case CEPH_REMOVE_MON:
-        return json_pack("{ss ss}", "prefix", "mon rm", "name", s->node);
-    default:
-        return NULL;
-    }
-}
-
 static bool do_step(struct ceph_node *n, struct ceph *c,
                     const struct ceph_step *s, struct error *err)
 {
-    json_t *what = pool_step(n, s);
+    json_t *what = ceph_step_command(s, n->files.config->ceph_pool);
     log_info("ceph", "%s %s", ceph_step_name(s->kind),
              *s->node ? s->node : n->files.config->ceph_pool);
     if (what)
@@ -474,6 +432,39 @@ static bool keep_mons(struct ceph_node *n, const struct ceph_seen *seen,
     return ok;
 }
 
+/* What CRUSH takes for a name. */
+static bool is_bucket_name(const char *s)
+{
+    return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY"
+                           "Z0123456789_-.") == strlen(s);
+}
+
+/* An administrator has moved this node to another rack: so has its OSDs. */
+static bool follow_rack(struct ceph_node *n, struct ceph *c,
+                        const struct ceph_seen *seen, const char *rack,
+                        struct error *err)
+{
+    bool elsewhere = false;
+    for (size_t i = 0; i < seen->facts.n_osds; i++)
+        elsewhere |= strcmp(seen->osds[i].node, n->files.node) == 0 &&
+                     strcmp(seen->osds[i].rack, rack) != 0;
+    if (*rack && !is_bucket_name(rack))
+        return error_set(err, ERR_INVALID, "\"%s\" is no name of a rack", rack);
+    if (!ceph_files_rack(&n->files, rack, err) || !elsewhere)
+        return err->code == ERR_NONE;
+    log_info("ceph", "%s is in rack \"%s\" now", n->files.node, rack);
+    return command(n, c, ceph_rack_command(n->files.node, rack), err);
+}
+
+static const char *own_rack(const struct ceph_node *n,
+                            const struct ceph_seen *seen)
+{
+    for (size_t i = 0; i < seen->facts.n_nodes; i++)
+        if (strcmp(seen->facts.nodes[i].name, n->files.node) == 0)
+            return seen->facts.nodes[i].rack;
+    return "";
+}
+
 /* ---- one look ---------------------------------------------------------- */
 
 /* Until data is where it should be the cluster knows of no free space; but a
@@ -533,6 +524,9 @@ static bool consider(struct ceph_node *n, struct ceph *c,
         list_nodes(n, ceph_disks_look(&n->disks), &seen->facts.n_nodes);
     seen->facts.nodes = nodes;
     *n_steps = plan(n, seen, there, steps);
+    if (n->cache && !follow_rack(n, c, seen, own_rack(n, seen), &late))
+        log_limited(LOG_WARN, "ceph", "%s", late.text);
+    error_clear(&late);
     if (n->cache &&
         !ceph_report_look(&n->report, c, seen, n->leads(n->leads_arg), &late))
         log_limited(LOG_WARN, "ceph", "%s", late.text);

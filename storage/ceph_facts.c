@@ -86,20 +86,31 @@ static void read_mgrs(struct ceph_seen *s, const json_t *dump)
 
 /* ---- OSDs -------------------------------------------------------------- */
 
-/* The host that an OSD hangs under in the CRUSH tree; "": none. */
-static const char *host_of(const json_t *tree, int id)
+/* The bucket of a type that a node of the CRUSH tree hangs under, by its
+ * number; NULL: none. */
+static const json_t *bucket_of(const json_t *tree, const char *type,
+                               json_int_t id)
 {
     size_t i, j;
     json_t *node, *child;
     json_array_foreach(json_object_get(tree, "nodes"), i, node)
     {
-        if (strcmp(text_of(node, "type"), "host") != 0)
+        if (strcmp(text_of(node, "type"), type) != 0)
             continue;
         json_array_foreach(json_object_get(node, "children"), j,
                            child) if (json_integer_value(child) ==
-                                      id) return text_of(node, "name");
+                                      id) return node;
     }
-    return "";
+    return NULL;
+}
+
+static void read_where(const json_t *tree, struct ceph_osd_facts *o)
+{
+    const json_t *host = bucket_of(tree, "host", o->id);
+    const json_t *rack =
+        host ? bucket_of(tree, "rack", number_of(host, "id")) : NULL;
+    copy_name(o->node, text_of(host, "name"));
+    copy_name(o->rack, text_of(rack, "name"));
 }
 
 static void read_osds(struct ceph_seen *s, const json_t *dump,
@@ -118,7 +129,7 @@ static void read_osds(struct ceph_seen *s, const json_t *dump,
         struct ceph_osd_facts *o = &s->osds[s->facts.n_osds++];
         o->id = number_of(one, "osd");
         o->in = number_of(one, "in") != 0;
-        copy_name(o->node, host_of(tree, o->id));
+        read_where(tree, o);
         o->up = number_of(one, "up") != 0;
         s->n_up += o->up;
     }

@@ -52,12 +52,13 @@ static bool has_mgr(const struct ceph_facts *f, const char *node)
 static bool is_first_of(const struct ceph_facts *f, size_t i, bool rack)
 {
     const struct ceph_node_facts *own = node_named(f, f->osds[i].node);
-    if (!f->osds[i].in || !own || (rack && !*own->rack))
+    if (!f->osds[i].in || !own || (rack && !*f->osds[i].rack))
         return false;
     for (size_t j = 0; j < i; j++) {
         const struct ceph_node_facts *o = node_named(f, f->osds[j].node);
         if (f->osds[j].in && o &&
-            (o == own || (rack && strcmp(o->rack, own->rack) == 0)))
+            (o == own ||
+             (rack && strcmp(f->osds[j].rack, f->osds[i].rack) == 0)))
             return false;
     }
     return true;

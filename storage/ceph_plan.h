@@ -49,7 +49,7 @@ struct ceph_mon_facts {
 
 struct ceph_osd_facts {
     int id;
-    char node[CEPH_NAME_MAX];
+    char node[CEPH_NAME_MAX], rack[CEPH_NAME_MAX]; /* in the CRUSH tree */
     bool in; /* it has (or shall have) data */
     bool up; /* it answers */
 };

@@ -72,6 +72,7 @@ static void add_osds(const char *node)
             struct ceph_osd_facts *o = &w.osds[w.f.n_osds];
             *o = (struct ceph_osd_facts){ .id = (int)w.f.n_osds++, .in = true };
             snprintf(o->node, CEPH_NAME_MAX, "%s", node);
+            snprintf(o->rack, CEPH_NAME_MAX, "%s", w.nodes[i].rack);
             w.nodes[i].free_disks--;
         }
 }
@@ -445,7 +446,8 @@ static void read_a_cluster(void **state)
         "\"min_size\":2,\"crush_rule\":7,\"application_metadata\":{\"rbd\":"
         "{}}}]}",
         "{\"nodes\":[{\"id\":-2,\"type\":\"host\",\"name\":\"h2\","
-        "\"children\":[3,0]}]}",
+        "\"children\":[3,0]},{\"id\":-3,\"type\":\"rack\",\"name\":"
+        "\"r1\",\"children\":[-2]}]}",
         "[{\"rule_id\":0,\"rule_name\":\"replicated_rule\"},{\"rule_id\":7,"
         "\"rule_name\":\"cairn-host\"}]",
         "{\"pg_summary\":{\"num_pgs\":2,\"num_pg_by_state\":[{\"name\":"
@@ -465,6 +467,7 @@ static void read_a_cluster(void **state)
     assert_int_equal(seen.facts.n_osds, 2);
     assert_int_equal(seen.n_up, 1);
     assert_string_equal(seen.osds[1].node, "h2");
+    assert_string_equal(seen.osds[1].rack, "r1");
     assert_int_equal(seen.pools[0].domain, CEPH_BY_HOST);
     assert_true(seen.pools[0].ready && seen.facts.clean && seen.facts.whole);
     assert_true(seen.osds[0].up && !seen.osds[1].up);
