@@ -132,27 +132,29 @@ static bool mac_is_free(const struct txn *t, const struct snapshot *s,
                      port->network_id, port->mac_address);
 }
 
-/* One address of the first IPv4 subnet that has room, and one of each IPv6
- * subnet that gives addresses by itself. */
+/* One address of the first IPv4 subnet that has room, one of the first such
+ * IPv6 subnet, and one of each that gives addresses by itself.  (Neutron's
+ * ipam_backend_mixin does the same.) */
 static bool give_addresses(const struct txn *t, const struct snapshot *s,
                            const struct env *env, struct port *port,
                            struct error *err)
 {
-    bool have_v4 = false, seen_v4 = false;
+    bool have[2] = { false }, seen[2] = { false }; /* IPv4, IPv6 */
     struct error full = { 0 };
     struct snap_iter it =
         snap_by(s, &kind_subnet, "network_id", port->network_id);
     for (const struct subnet *n; (n = snap_next(&it));) {
-        bool v4 = n->ip_version == 4;
-        seen_v4 |= v4;
-        if (v4 ? have_v4 : !is_eui64(n))
+        bool six = n->ip_version == 6, itself = is_eui64(n);
+        seen[six] |= !itself;
+        if (!itself && have[six])
             continue;
         bool given = ipam_give(t, s, env, port, n, NULL, &full);
-        have_v4 |= v4 && given;
+        have[six] |= !itself && given;
     }
-    if (seen_v4 && !have_v4)
-        error_copy(err, &full);
-    return !seen_v4 || have_v4;
+    if (seen[0] <= have[0] && seen[1] <= have[1])
+        return true;
+    error_copy(err, &full);
+    return false;
 }
 
 static void give_default_group(const struct snapshot *s, struct port *port)

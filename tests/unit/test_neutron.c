@@ -148,6 +148,43 @@ static void ports_get_addresses_once(void **state)
     api_client_free(c);
 }
 
+/* Of each subnet that gives addresses by itself, and of one IPv4 subnet and
+ * one IPv6 subnet that are managed. */
+static void ports_get_addresses_of_both_versions(void **state)
+{
+    static const char *const more[] = {
+        "\"ip_version\":4,\"cidr\":\"10.0.1.0/24\"",
+        "\"ip_version\":6,\"cidr\":\"fd00:a::/64\","
+        "\"ipv6_ra_mode\":\"dhcpv6-stateful\","
+        "\"ipv6_address_mode\":\"dhcpv6-stateful\"",
+        "\"ip_version\":6,\"cidr\":\"fd00:b::/64\"",
+        "\"ip_version\":6,\"cidr\":\"fd00:c::/64\","
+        "\"ipv6_ra_mode\":\"slaac\",\"ipv6_address_mode\":\"slaac\"",
+    };
+    struct api_client *c = api_client_new();
+    struct net n = make_net(c, "10.0.0.0/24");
+    for (size_t i = 0; i < ARRAY_SIZE(more); i++)
+        json_decref(post(c, N "/subnets",
+                         "{\"subnet\":{\"network_id\":\"%s\",%s}}",
+                         n.network_id, more[i]));
+    json_t *port =
+        post(c, N "/ports", "{\"port\":{\"network_id\":\"%s\"}}", n.network_id);
+    unsigned four = 0, managed = 0, own = 0;
+    const json_t *ips = api_at(port, "port.fixed_ips");
+    for (size_t i = 0; i < json_array_size(ips); i++) {
+        const char *ip = api_text(json_array_get(ips, i), "ip_address");
+        four += strncmp(ip, "10.0.", 5) == 0;
+        managed += !strncmp(ip, "fd00:a:", 7) || !strncmp(ip, "fd00:b:", 7);
+        own += strncmp(ip, "fd00:c::f816:3eff:", 18) == 0;
+    }
+    assert_int_equal(four, 1);
+    assert_int_equal(managed, 1);
+    assert_int_equal(own, 1);
+    json_decref(port);
+    free_net(&n);
+    api_client_free(c);
+}
+
 static void fixed_ips_move_claims(void **state)
 {
     struct api_client *c = api_client_new();
@@ -565,6 +602,7 @@ int main(void)
         cmocka_unit_test(subnet_gets_defaults),
         cmocka_unit_test(everything_goes_with_the_network),
         cmocka_unit_test(ports_get_addresses_once),
+        cmocka_unit_test(ports_get_addresses_of_both_versions),
         cmocka_unit_test(fixed_ips_move_claims),
         cmocka_unit_test(a_floating_ip_from_end_to_end),
         cmocka_unit_test(security_groups),
