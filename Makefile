@@ -54,7 +54,7 @@ check-lab: ## the tests of many hosts alone: they join, and are one pool
 	@scripts/build
 	@tests/guest/build build/guest >/dev/null
 	@BUILD=$(BUILD) /usr/bin/python3 -m pytest -q -rf -p no:cacheprovider \
-	    tests/lab/test_lab.py
+	    tests/lab/test_lab.py tests/lab/test_network.py
 
 chaos: ## torment a pool for SECONDS=60 with SEED=1 (CEPH=1), and judge it
 	@scripts/packages

@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from test_lab import ROOT, NAME, cloud, lab, on, pool, wait_until  # noqa: F401
+from test_lab import (  # noqa: F401
+    NAME, ROOT, cloud, lab, leader, log_of, on, pool, wait_until)
 
 HOSTS = ("h1", "h2", "h3")
 V4, V6, MTU = "10.9.0", "fd00:9", 1442
@@ -259,6 +260,48 @@ def test_the_databases_lose_their_leader(world):
     wait_until("the rule holds", lambda: all(
         greets(world.stranger, world.address(f"g-{h}")) for h in HOSTS), 60)
     print(f"databases without leaders: {time.monotonic() - start:.1f} s")
+
+
+def test_the_databases_speak_to_members_only(world):
+    pki = "/var/lib/cairn/pki"
+    member = ("-p", f"{pki}/server.key", "-c", f"{pki}/server.crt",
+              "-C", f"{pki}/ca.crt")
+    net = re.search(r"net=([\d.]+)", (
+        ROOT / f"build/lab/{NAME}/net").read_text())[1]
+
+    def answer(kind, port, *words):
+        return "OVN_" in on("h2", "timeout", "3", "ovsdb-client", *words,
+                            "list-dbs", f"{kind}:{net}.2:{port}",
+                            check=False).stdout
+    assert answer("ssl", 6642, *member)
+    for port in (6641, 6642):
+        assert not answer("tcp", port), "plain text"
+        assert not answer("ssl", port, "-p", "none", "-c", "none", "-C",
+                          f"{pki}/ca.crt"), "no certificate"
+
+
+def term():
+    said = on("h2", "ovn-nbctl", "--no-leader-only", "get", "NB_Global", ".",
+              "external_ids:cairn\\:term", check=False).stdout
+    return int(said.strip().strip('"') or 0)
+
+
+def test_a_leader_that_slept_writes_no_more(world):
+    old, before = wait_until("a leader", lambda: leader("h2")), term()
+    assert before
+    lab("kill", old, "cairnd", "STOP")
+    awake = next(h for h in HOSTS if h != old)
+    start = time.monotonic()
+    wait_until("another leads",
+               lambda: leader(awake) not in (None, old), 60)
+    wait_until("it writes", lambda: term() > before, 60)
+    print(f"leader asleep: {time.monotonic() - start:.1f} s")
+    after = term()
+    lab("kill", old, "cairnd", "CONT")
+    wait_until("the old one knows", lambda:
+               "leads the pool no more" in log_of(old), 60)
+    assert term() == after
+    assert pings("g-h1", world.address("g-h2"))
 
 
 def test_the_gateway_loses_power(world):
