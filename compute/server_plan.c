@@ -47,15 +47,27 @@ static size_t n_ports(const struct server *s)
     return at_most(s->ports.n, DOMAIN_NICS_MAX);
 }
 
+/* Is it one that the move makes, or keeps for the way back? */
+static bool of_move(const struct migration *m, const struct disk *d)
+{
+    return m && m->status >= MIGRATION_MIGRATING &&
+           (d->generation == m->old_disks || d->generation == m->new_disks);
+}
+
 static void find_others(struct server_view *v, const struct snapshot *s)
 {
     struct snap_iter it =
         snap_by(s, &kind_disk, "server_id", v->server->rec.id);
-    v->n_others = 0;
-    for (const struct disk *d; (d = snap_next(&it));)
-        if (d->generation != v->server->disks && !d->migration_id &&
-            d->state != DISK_LEAVING && v->n_others < OTHER_DISKS_MAX)
+    v->n_others = v->n_coming = 0;
+    for (const struct disk *d; (d = snap_next(&it));) {
+        if (d->generation == v->server->disks || d->migration_id ||
+            d->state == DISK_LEAVING)
+            continue;
+        if (!of_move(v->move, d) && v->n_others < OTHER_DISKS_MAX)
             v->others[v->n_others++] = d;
+        else if (of_move(v->move, d) && v->n_coming < ARRAY_SIZE(v->coming))
+            v->coming[v->n_coming++] = d;
+    }
 }
 
 void server_view_init(struct server_view *v, const struct snapshot *s,
@@ -65,6 +77,8 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
     v->server = server;
     v->disk = snap_get(s, &kind_disk, server_disk_id(server, id));
     v->shelved_image = snap_get(s, &kind_image, server->shelved_image_id);
+    const struct migration *m = server_migration(s, server);
+    v->move = m && migration_is_cold(m) ? m : NULL;
     find_others(v, s);
     v->n_local = server_local_disks(server, v->local);
     for (size_t i = 0; i < v->n_local; i++)
@@ -274,7 +288,8 @@ static bool halted(const struct server_view *v)
         return false;
     switch (s->goal) {
     case GOAL_RUNNING:
-        return s->vm_state == VM_ACTIVE;
+        return s->vm_state == VM_ACTIVE ||
+               (s->vm_state == VM_RESIZED && v->move);
     case GOAL_PAUSED:
         return true;
     case GOAL_SUSPENDED:
@@ -352,14 +367,66 @@ static struct server_plan go_off(const struct server_view *v,
     return v->domain.state == DOMAIN_PAUSED ? PLAN(DESTROY) : then;
 }
 
+static struct server_plan coming(const struct server_view *v)
+{
+    struct server_plan p = PLAN(NONE);
+    for (size_t i = 0; i < v->n_coming && p.step != STEP_FAIL; i++) {
+        struct server_plan one = parts_disk(v->coming[i]);
+        p = one.step != STEP_NONE ? one : p;
+    }
+    if (p.step == STEP_FAIL)
+        p.step = STEP_MOVE_FAIL;
+    return p;
+}
+
+/* Nothing is left on a node that the server leaves. */
+static struct server_plan leave(const struct server_view *v,
+                                enum server_step then)
+{
+    const struct migration *m = v->move;
+    bool stays = strcmp(m->source, m->dest) == 0;
+    return stays || v->domain.state == DOMAIN_ABSENT
+               ? (struct server_plan){ then, .i = 0 }
+               : PLAN(UNDEFINE);
+}
+
+/* The table of model/resize.h, of the node that the server is on. */
+static struct server_plan move(const struct server_view *v)
+{
+    const struct server *s = v->server;
+    struct server_plan p;
+    switch ((enum migration_status)v->move->status) {
+    case MIGRATION_PREPARING:
+        return go_off(v, PLAN(MOVE_BEGIN));
+    case MIGRATION_MIGRATING:
+        p = coming(v);
+        return go_off(v, p.step == STEP_NONE ? leave(v, STEP_MOVE_ARRIVE) : p);
+    case MIGRATION_POST_MIGRATING:
+        if (s->goal == GOAL_RUNNING && !domain_active(&v->domain))
+            return start(v);
+        p = s->goal == GOAL_RUNNING ? PLAN(NONE) : parts(v);
+        return p.step == STEP_NONE ? PLAN(MOVE_FINISH) : p;
+    case MIGRATION_REVERTING:
+        return go_off(v, leave(v, STEP_MOVE_REVERT));
+    case MIGRATION_FINISHED:
+        return to_goal(v);
+    default: /* nobody has chosen a node yet */
+        return PLAN(WAIT);
+    }
+}
+
 /* What brings the domain to where it should be; NONE: it is there. */
 static struct server_plan life(const struct server_view *v)
 {
     const struct server *s = v->server;
     if (resting(s))
         return PLAN(NONE);
+    if (v->move)
+        return move(v);
     if (shelve_under_way(s))
         return go_off(v, shelve(v));
+    if (s->vm_state == VM_RESIZED && s->goal == GOAL_RUNNING)
+        return domain_active(&v->domain) ? PLAN(NONE) : start(v);
     if (s->vm_state == VM_BUILDING || s->vm_state == VM_SHELVED_OFFLOADED)
         return domain_active(&v->domain) ? PLAN(NONE) : start(v);
     return reboot_pending(v) ? reboot(v) : to_goal(v);
@@ -499,7 +566,7 @@ static void observe_settled(struct server *draft, const struct server_view *v,
     if (draft->vm_state == VM_BUILDING ||
         draft->vm_state == VM_SHELVED_OFFLOADED)
         draft->vm_state = VM_ACTIVE; /* other goals come after */
-    else
+    else if (!v->move)               /* else RESIZED, until that is confirmed */
         draft->vm_state = state_of_goal[draft->goal];
     if (draft->vm_state == VM_ACTIVE && !draft->launched)
         draft->launched = now;

@@ -11,6 +11,7 @@
  *   vm_state ERROR, no task  rest (until somebody asks for something)
  *   BUILDING                wait for disk, volumes and ports; start
  *   REBUILDING              wait for the new disks, as a reboot or at rest
+ *   resized, moved          off; disks; there; start (model/resize.h)
  *   SHELVING ...            off; image; offload (model/shelve.h)
  *   a reboot is asked for   off (asked nicely if soft), then start
  *   else                    bring the domain to the goal:
@@ -42,6 +43,7 @@
 #include "compute/hypervisor.h"
 #include "model/compute.h"
 #include "model/image.h"
+#include "model/migration.h"
 #include "model/network.h"
 #include "model/volume.h"
 #include "state/cache.h"
@@ -61,6 +63,10 @@ struct server_view {
     const struct server *server;
     const struct disk *disk; /* NULL: none */
     const struct image *shelved_image;
+    const struct migration *move; /* resize or cold migration under way */
+    /* that move's disks: those being made before it, kept after it */
+    const struct disk *coming[1 + LOCAL_DISKS_MAX];
+    size_t n_coming;
     /* the flavor's other disks, and their records; NULL: gone */
     struct local_disk local[LOCAL_DISKS_MAX];
     const struct disk *local_disks[LOCAL_DISKS_MAX];
@@ -100,6 +106,11 @@ void server_view_init(struct server_view *v, const struct snapshot *s,
     X(KEEP_DISK, "give up detaching a volume")                                 \
     X(KEEP_NIC, "give up detaching a port")                                    \
     X(UNDEFINE, "forget the guest")                                            \
+    X(MOVE_BEGIN, "copy the disks")                                            \
+    X(MOVE_ARRIVE, "hand the server over")                                     \
+    X(MOVE_FINISH, "finish the move")                                          \
+    X(MOVE_REVERT, "take the move back")                                       \
+    X(MOVE_FAIL, "give up the move")                                           \
     X(SHELVE_IMAGE, "make an image of the server")                             \
     X(SHELVE, "keep the server's image")                                       \
     X(OFFLOAD, "take the server off its node")                                 \

@@ -7,6 +7,7 @@
 #include "compute/server_spec.h"
 #include "model/pool.h"
 #include "model/release.h"
+#include "model/resize.h"
 #include "model/shelve.h"
 
 #include <pthread.h>
@@ -201,18 +202,25 @@ static bool settle_ports(struct run *run, struct txn *t,
 }
 
 /* Writes a changed server and what follows from the change. */
+static enum reconcile_verdict put_server_in(struct run *run, struct txn *t,
+                                            const struct server *draft,
+                                            int64_t now)
+{
+    _autorecord_ struct server *next = record_copy(draft);
+    if (draft->vm_state == VM_ACTIVE) /* what it was shelved as */
+        shelve_drop_image(t, run->snap, next, now);
+    txn_change_record(t, next);
+    settle_volumes(run, t, draft, now);
+    if (!settle_ports(run, t, draft, now))
+        return RECONCILE_RETRY;
+    return commit(run, t);
+}
+
 static enum reconcile_verdict
 put_server(struct run *run, const struct server *draft, int64_t now)
 {
     _autotxn_ struct txn t = TXN_INIT;
-    _autorecord_ struct server *next = record_copy(draft);
-    if (draft->vm_state == VM_ACTIVE) /* what it was shelved as */
-        shelve_drop_image(&t, run->snap, next, now);
-    txn_change_record(&t, next);
-    settle_volumes(run, &t, draft, now);
-    if (!settle_ports(run, &t, draft, now))
-        return RECONCILE_RETRY;
-    return commit(run, &t);
+    return put_server_in(run, &t, draft, now);
 }
 
 /* ---- steps that write -------------------------------------------------- */
@@ -242,7 +250,14 @@ static enum reconcile_verdict do_fail(struct run *run, const char *text)
     draft->fault_code = FAULT_STATUS;
     draft->fault_at = draft->updated = now;
     log_warn(LOG_NAME, "server %s: %s", draft->rec.id, text);
-    return put_server(run, draft, now);
+    if (!run->view.move)
+        return put_server(run, draft, now);
+    _autotxn_ struct txn t = TXN_INIT;
+    _autorecord_ struct migration *m = record_copy(run->view.move);
+    if (!resize_broken(&t, run->snap, m, draft, text, now, run->err))
+        return RECONCILE_RETRY;
+    txn_change_record(&t, m);
+    return put_server_in(run, &t, draft, now);
 }
 
 /* One device's state in the record becomes another; the rest follows. */
@@ -315,6 +330,52 @@ static enum reconcile_verdict do_shelve(struct run *run, enum server_step step)
         shelve_offload(&t, run->snap, draft, now);
     txn_change_record(&t, draft);
     return commit(run, &t);
+}
+
+static const char *zone_of(struct run *run, const char *node)
+{
+    const struct node *n = snap_get(run->snap, &kind_node, node);
+    return n && n->availability_zone ? n->availability_zone : "nova";
+}
+
+static bool fill_move(struct run *run, enum server_step step, struct txn *t,
+                      struct migration *m, struct server *s, const char *text)
+{
+    int64_t now = wall(run);
+    switch (step) {
+    case STEP_MOVE_BEGIN:
+        resize_begin(t, run->snap, m, s, now);
+        return true;
+    case STEP_MOVE_ARRIVE:
+        resize_arrive(t, run->snap, m, s, zone_of(run, m->dest), now);
+        return true;
+    case STEP_MOVE_FINISH:
+        resize_finish(m, s, now);
+        return true;
+    case STEP_MOVE_REVERT:
+        return resize_revert(t, run->snap, m, s, zone_of(run, m->source), now,
+                             run->err);
+    default:
+        return resize_failed(t, run->snap, m, s, text, now, run->err);
+    }
+}
+
+static enum reconcile_verdict do_move(struct run *run,
+                                      const struct server_plan *p)
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    _autorecord_ struct server *s = record_copy(run->view.server);
+    _autorecord_ struct migration *m = record_copy(run->view.move);
+    if (!fill_move(run, p->step, &t, m, s, p->text))
+        return RECONCILE_RETRY;
+    txn_change_record(&t, m);
+    txn_change_record(&t, s);
+    enum reconcile_verdict verdict = commit(run, &t);
+    if (verdict == RECONCILE_DONE)
+        log_info(LOG_NAME, "server %s: %s %s -> %s: %s", s->rec.id,
+                 migration_type_names[m->type], m->source, m->dest,
+                 migration_status_names[m->status]);
+    return verdict;
 }
 
 /* ---- steps that act ---------------------------------------------------- */
@@ -515,6 +576,13 @@ static bool carry_out(struct run *run, const struct server_plan *p,
         return false;
     case STEP_KEEP_NIC:
         *verdict = set_port(run, p->i, ATTACH_DONE);
+        return false;
+    case STEP_MOVE_BEGIN:
+    case STEP_MOVE_ARRIVE:
+    case STEP_MOVE_FINISH:
+    case STEP_MOVE_REVERT:
+    case STEP_MOVE_FAIL:
+        *verdict = do_move(run, p);
         return false;
     case STEP_SHELVE_IMAGE:
     case STEP_SHELVE:

@@ -5,6 +5,7 @@
 #include "model/migration.h"
 #include "model/network.h"
 #include "model/release.h"
+#include "model/resize.h"
 #include "model/shelve.h"
 
 #include <stdlib.h>
@@ -341,7 +342,11 @@ static enum reconcile_verdict end_move(struct deciding *d,
     _autorecord_ struct server *s = server ? record_copy(server) : NULL;
     _autofree_ char *fault =
         why ? xasprintf("No valid host was found. %s.", why) : NULL;
-    migration_end(&d->txn, d->snap, draft, s, status, fault, d->now);
+    if (s && migration_is_cold(draft)) {
+        if (!resize_failed(&d->txn, d->snap, draft, s, fault, d->now, d->err))
+            return RECONCILE_RETRY;
+    } else
+        migration_end(&d->txn, d->snap, draft, s, status, fault, d->now);
     txn_change_record(&d->txn, draft);
     if (s)
         txn_change_record(&d->txn, s);

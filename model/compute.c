@@ -243,13 +243,21 @@ KIND(kind_server, KIND_SERVER, "server", struct server, server_fields,
 
 #define T struct disk
 static const struct field disk_fields[] = {
-    FIELD(T, project_id, F_STR),   FIELD(T, server_id, F_STR),
-    FIELD(T, generation, F_INT),   FIELD(T, image_id, F_STR),
-    FIELD(T, migration_id, F_STR), FIELD(T, node, F_STR),
-    FIELD(T, size_gb, F_INT),      FIELD(T, size_mb, F_INT),
-    FIELD(T, swap, F_BOOL),        FIELD_E(T, state, disk_state_names),
-    FIELD(T, path, F_STR),         FIELD(T, upload_image_id, F_STR),
-    FIELD(T, fault, F_STR),        FIELD_END,
+    FIELD(T, project_id, F_STR),
+    FIELD(T, server_id, F_STR),
+    FIELD(T, generation, F_INT),
+    FIELD(T, image_id, F_STR),
+    FIELD(T, source_id, F_STR),
+    FIELD(T, migration_id, F_STR),
+    FIELD(T, node, F_STR),
+    FIELD(T, size_gb, F_INT),
+    FIELD(T, size_mb, F_INT),
+    FIELD(T, swap, F_BOOL),
+    FIELD_E(T, state, disk_state_names),
+    FIELD(T, path, F_STR),
+    FIELD(T, upload_image_id, F_STR),
+    FIELD(T, fault, F_STR),
+    FIELD_END,
 };
 #undef T
 KIND(kind_disk, KIND_DISK, "disk", struct disk, disk_fields,

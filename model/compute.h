@@ -299,6 +299,7 @@ struct disk {
     const char *server_id;
     int64_t generation;
     const char *image_id;
+    const char *source_id;       /* made as a copy of that disk; NULL */
     const char *migration_id;    /* made for it, at its dest; see migration.h */
     const char *node;            /* where; written by placement */
     int64_t size_gb;             /* 0: as large as the image */

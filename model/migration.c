@@ -70,6 +70,8 @@ static const struct field migration_fields[] = {
     FIELD_O(T, arrival, arrival_schema),
     FIELD_O(T, old_flavor, server_flavor_schema),
     FIELD_O(T, new_flavor, server_flavor_schema),
+    FIELD(T, old_disks, F_INT),
+    FIELD(T, new_disks, F_INT),
     FIELD(T, memory_total, F_INT),
     FIELD(T, memory_processed, F_INT),
     FIELD(T, memory_remaining, F_INT),
@@ -366,8 +368,10 @@ void migration_place(struct txn *t, const struct snapshot *s,
                      struct migration *m, const struct server *server,
                      int64_t now)
 {
-    each_disk(t, s, m, server, make_disk);
-    bind_ports(t, s, server, NULL, m->dest, now);
+    if (!migration_is_cold(m)) {
+        each_disk(t, s, m, server, make_disk);
+        bind_ports(t, s, server, NULL, m->dest, now);
+    }
     m->status = MIGRATION_PREPARING;
     m->updated = now;
 }
@@ -393,6 +397,13 @@ static struct list copy_devices(void *draft, const struct list *from)
         d->address = rec_str(draft, d->address);
     }
     return copy;
+}
+
+void migration_bind(struct txn *t, const struct snapshot *s,
+                    const struct server *server, const char *node, int64_t now)
+{
+    bind_ports(t, s, server, node, NULL, now);
+    move_attachments(t, s, server, node, now);
 }
 
 void migration_swap_places(struct migration *m, struct server *server)
@@ -429,7 +440,7 @@ void migration_end(struct txn *t, const struct snapshot *s, struct migration *m,
     m->updated = m->ended = now;
     if (!server)
         return;
-    if (!arrived) {
+    if (!arrived && !migration_is_cold(m)) {
         each_disk(t, s, m, server, drop_disk);
         bind_ports(t, s, server, NULL, NULL, now);
     }

@@ -113,6 +113,7 @@ struct migration {
     struct list cells, devices;
     struct arrival arrival;
     struct server_flavor old_flavor, new_flavor; /* of a resize */
+    int64_t old_disks, new_disks;                /* generations; resize.h */
     /* Bytes.  Of the memory it is what was and will be sent: a page that the
      * guest changes meanwhile is sent again. */
     int64_t memory_total, memory_processed, memory_remaining;
@@ -138,6 +139,11 @@ const char *migration_holds(const struct migration *m,
                             const struct server *server,
                             struct server_flavor *what);
 
+static inline bool migration_is_cold(const struct migration *m)
+{
+    return m->type == MIGRATION_COLD || m->type == MIGRATION_RESIZE;
+}
+
 /* Could it be moved while it runs, as far as its own record tells? */
 static inline bool migration_may_begin(const struct server *s)
 {
@@ -161,12 +167,16 @@ struct migration *migration_begin(struct txn *t, const struct snapshot *s,
 char *migration_disk_id(char out[STORE_KEY_MAX], const struct migration *m,
                         const char *disk_id);
 
-/* Adds to `t` the dest of a live move: a record for each local disk to be
- * made there, the ports' second node, and PREPARING.  `m` is a draft whose
- * dest is set; the caller puts it. */
+/* Adds to `t` the dest of a move: PREPARING, and of a live one a record for
+ * each local disk to be made there and the ports' second node.  `m` is a draft
+ * whose dest is set; the caller puts it. */
 void migration_place(struct txn *t, const struct snapshot *s,
                      struct migration *m, const struct server *server,
                      int64_t now);
+
+/* Ports and attachments are of that node from now on. */
+void migration_bind(struct txn *t, const struct snapshot *s,
+                    const struct server *server, const char *node, int64_t now);
 
 /* Cells and devices of a server that is placed, or of the other end of its
  * move, change places: part of migration_arrive; whoever takes a server back

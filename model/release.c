@@ -3,6 +3,7 @@
 #include "model/decision.h"
 #include "model/migration.h"
 #include "model/pool.h"
+#include "model/resize.h"
 #include "model/shelve.h"
 
 #include <string.h>
@@ -229,10 +230,11 @@ static void release_disks(struct txn *t, const struct snapshot *s,
 bool server_release(struct txn *t, const struct snapshot *s,
                     const struct server *server, int64_t now, struct error *err)
 {
+    const struct charge has = resize_charge(s, server);
     const struct amount less[] = {
         { "instances", -1 },
-        { "cores", -server->vcpus },
-        { "ram", -server->ram_mb },
+        { "cores", -has.vcpus },
+        { "ram", -has.ram_mb },
     };
     const struct decision *why = snap_get(s, &kind_decision, server->rec.id);
     txn_delete_record(t, server);

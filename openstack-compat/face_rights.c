@@ -29,6 +29,7 @@ const struct store_right face_rights[] = {
     { "server_group/", ALL },
     { "aggregate/", ALL },
     { "server/", ALL },
+    { "migration/", RIGHT_PUT },
     { "placement_decision/", RIGHT_DELETE }, /* with its server */
     { "migration/", RIGHT_PUT },
     { "disk/", ALL },

@@ -499,7 +499,7 @@ static bool local_disk_delete(struct volumes *v, const char *server_id,
 
 /* A clone stands on the frozen content of its source, as the source itself
  * does from then on. */
-static bool make_clone(struct volumes *v, const char *source,
+static bool make_clone(struct volumes *v, enum place place, const char *source,
                        const struct under *u, int64_t size, const char *path,
                        struct error *err)
 {
@@ -507,12 +507,32 @@ static bool make_clone(struct volumes *v, const char *source,
     struct under frozen = *u;
     _autofree_ char *base = NULL;
     _autohead_ pthread_mutex_t *m = lock_head(v, source);
-    if (!layers_freeze(l, PLACE_VOLUMES, u->path, &base, err))
+    if (!layers_freeze(l, place, u->path, &base, err))
         return false;
     frozen.path = base;
-    bool ok = make(l, &frozen, size, PLACE_VOLUMES, path, err);
+    bool ok = make(l, &frozen, size, place, path, err);
     layers_release(l, base, u->path);
     return ok;
+}
+
+static bool local_disk_clone(struct volumes *v, const char *disk_id,
+                             const char *source_id, int64_t size,
+                             char path[STORAGE_PATH_MAX], struct error *err)
+{
+    _autoleave_ struct layers *l = enter(v);
+    _autounder_ struct under u = { 0 };
+    if (!name_check("disk", disk_id, err))
+        return false;
+    _autofree_ char *to = heads_path(l, PLACE_DISKS, disk_id);
+    if (!layers_exists(to)) {
+        if (!under_qcow2(l, SOURCE_DISK, source_id, &u, err))
+            return false;
+        size = size ? size : u.size;
+        if (!size_check(size, err) || !fits(&u, size, err) ||
+            !make_clone(v, PLACE_DISKS, source_id, &u, size, to, err))
+            return false;
+    }
+    return path_out(to, path, err);
 }
 
 static bool find_source(struct layers *l, const struct volume_spec *spec,
@@ -545,7 +565,8 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
         if (!find_source(l, spec, &u, err) || !fits(&u, spec->size, err))
             return false;
         if (!(spec->from == SOURCE_VOLUME
-                  ? make_clone(v, spec->source, &u, spec->size, to, err)
+                  ? make_clone(v, PLACE_VOLUMES, spec->source, &u, spec->size,
+                               to, err)
                   : make(l, &u, spec->size, PLACE_VOLUMES, to, err)))
             return false;
     }
@@ -777,6 +798,7 @@ static const struct volume_ops local_ops = {
     .image_delete = local_image_delete,
     .disk_create = local_disk_create,
     .disk_blank = local_disk_blank,
+    .disk_clone = local_disk_clone,
     .disk_delete = local_disk_delete,
     .volume_create = local_volume_create,
     .volume_delete = local_volume_delete,

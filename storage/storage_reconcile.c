@@ -754,6 +754,22 @@ static bool disk_for_move(struct run *r, const struct disk *d, const char *id,
     return v->ops->disk_blank(v, id, size, false, path, r->err);
 }
 
+/* Of a disk that the server had: here, or where every node reaches it. */
+static bool disk_copy(struct run *r, const struct disk *d, int64_t size,
+                      char path[STORAGE_PATH_MAX])
+{
+    struct volumes *v = r->s->c.volumes;
+    const struct disk *from = snap_get(r->snap, &kind_disk, d->source_id);
+    if (!from || from->state != DISK_READY || !from->node)
+        return error_set(r->err, ERR_NOT_FOUND, "disk %s is not there",
+                         d->source_id);
+    if (!disk_is_shared(from) && strcmp(from->node, d->node) != 0)
+        return error_set(r->err, ERR_NOT_IMPLEMENTED,
+                         "a disk of node %s cannot be copied to another",
+                         from->node);
+    return v->ops->disk_clone(v, d->rec.id, d->source_id, size, path, r->err);
+}
+
 static bool disk_fill(struct run *r, const struct disk *d,
                       char path[STORAGE_PATH_MAX])
 {
@@ -762,12 +778,13 @@ static bool disk_fill(struct run *r, const struct disk *d,
     disk_file_id(id, d);
     if (d->migration_id)
         return disk_for_move(r, d, id, path);
+    int64_t size = d->size_mb ? d->size_mb * (GIB / 1024) : d->size_gb * GIB;
+    if (d->source_id)
+        return disk_copy(r, d, size, path);
     if (!d->image_id)
-        return v->ops->disk_blank(v, id, d->size_mb * (GIB / 1024), d->swap,
-                                  path, r->err);
+        return v->ops->disk_blank(v, id, size, d->swap, path, r->err);
     const char *blob = image_blob(r, d->image_id);
-    return blob &&
-           v->ops->disk_create(v, id, blob, d->size_gb * GIB, path, r->err);
+    return blob && v->ops->disk_create(v, id, blob, size, path, r->err);
 }
 
 /* On this node there is a file of that name which has to go first: the guest

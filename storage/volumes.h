@@ -120,6 +120,11 @@ struct volume_ops {
      * of its own id. */
     bool (*disk_blank)(struct volumes *, const char *disk_id, int64_t size,
                        bool swap, char path[STORAGE_PATH_MAX], struct error *);
+    /* Another disk with the content of `source_id`, a disk here that no guest
+     * writes to (else CONFLICT), at least as large; 0: as large. */
+    bool (*disk_clone)(struct volumes *, const char *disk_id,
+                       const char *source_id, int64_t size,
+                       char path[STORAGE_PATH_MAX], struct error *);
     bool (*disk_delete)(struct volumes *, const char *disk_id, struct error *);
 
     /* A volume, always qcow2.  Cloning one that a guest uses: CONFLICT. */

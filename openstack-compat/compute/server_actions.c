@@ -1,6 +1,8 @@
 /* What can be done to a server: delete, update, and POST .../action. */
 #include "openstack-compat/compute/server_actions.h"
+
 #include "common/ip.h"
+#include "model/migration.h"
 
 #include <string.h>
 
@@ -262,6 +264,9 @@ static enum outcome reset_state(struct req *r, const struct server *was,
         return req_fail(r, ERR_INVALID, "state must be active or error");
     if (!is_placed(r, was))
         return req_failed(r);
+    if (server_migration(r->snap, was))
+        return req_fail(r, ERR_CONFLICT, "Instance %s is being moved",
+                        was->rec.id);
     _autorecord_ struct server *s = record_copy(was);
     s->vm_state = strcmp(state, "active") == 0 ? VM_ACTIVE : VM_ERROR;
     s->task_state = TASK_NONE;
@@ -413,12 +418,12 @@ static const struct {
     { "removeSecurityGroup", remove_group },
     { "removeFixedIp", remove_fixed_ip },
     { "addFixedIp", not_built },
-    { "resize", not_built },
-    { "confirmResize", not_built },
-    { "revertResize", not_built },
+    { "resize", action_resize },
+    { "confirmResize", action_confirm_resize },
+    { "revertResize", action_revert_resize },
     { "rebuild", action_rebuild },
     { "createImage", action_create_image },
-    { "migrate", not_built },
+    { "migrate", action_migrate },
     { "os-migrateLive", action_migrate_live },
     { "evacuate", not_built },
     { "shelve", action_shelve },

@@ -17,7 +17,8 @@ typedef enum outcome action_fn(struct req *r, const struct server *s,
                                const json_t *arg);
 action_fn action_migrate_live;
 action_fn action_rebuild, action_create_image, action_shelve,
-    action_shelve_offload, action_unshelve;
+    action_shelve_offload, action_unshelve, action_resize,
+    action_confirm_resize, action_revert_resize, action_migrate;
 
 /* False and 409 unless the server is unlocked, has no task, is in one of the
  * vm_states `from` and has been placed. */

@@ -432,6 +432,16 @@ static bool clone_of(struct rbd_driver *d, enum volume_source from,
            rbd_image_unsnap(d->io, volume, name, err);
 }
 
+static bool pool_disk_clone(struct volumes *v, const char *disk_id,
+                            const char *source_id, int64_t size,
+                            char path[STORAGE_PATH_MAX], struct error *err)
+{
+    char disk[RBD_NAME_MAX];
+    return name_of(disk, "disk", disk_id, err) &&
+           clone_of(driver_of(v), SOURCE_DISK, source_id, disk, size, err) &&
+           path_out(driver_of(v), disk, path, err);
+}
+
 static bool pool_volume_create(struct volumes *v, const char *volume_id,
                                const struct volume_spec *spec,
                                char path[STORAGE_PATH_MAX], struct error *err)
@@ -721,6 +731,7 @@ static const struct volume_ops pool_ops = {
     .image_delete = pool_image_delete,
     .disk_create = pool_disk_create,
     .disk_blank = pool_disk_blank,
+    .disk_clone = pool_disk_clone,
     .disk_delete = pool_disk_delete,
     .volume_create = pool_volume_create,
     .volume_delete = pool_volume_delete,

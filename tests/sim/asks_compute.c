@@ -150,6 +150,24 @@ static bool server_image(struct make *m)
                               ask_a_name(m, "i")));
 }
 
+/* One that has been resized is mostly asked to stay so, or not to. */
+static bool server_resize(struct make *m)
+{
+    static const char *const ends[] = { "{\"confirmResize\": null}",
+                                        "{\"revertResize\": null}" };
+    const struct server *s = ask_a_record(m, &kind_server);
+    const char *flavor = ask_an_id(m, &kind_flavor);
+    if (!s || !flavor)
+        return false;
+    const char *path = ask_text(m, NOVA "/servers/%s/action", s->rec.id);
+    if (chance_percent(m->w, s->vm_state == VM_RESIZED ? 80 : 10))
+        return ask(m, "POST", path, ends[chance(m->w, 2)]);
+    if (chance_percent(m->w, 10))
+        return ask(m, "POST", path, "{\"migrate\": null}");
+    return ask(m, "POST", path,
+               ask_text(m, "{\"resize\": {\"flavorRef\": \"%s\"}}", flavor));
+}
+
 static bool server_end(struct make *m)
 {
     return ask_delete(m, &kind_server, NOVA "/servers");
@@ -304,6 +322,7 @@ static bool compute_quota(struct make *m)
 const struct ask_row asks_compute[] = {
     { "server new", 34, ANY, server_new },
     { "server do", 44, ANY, server_do },
+    { "server resize", 24, ANY, server_resize },
     { "server rebuild", 12, ANY, server_rebuild },
     { "server image", 10, ANY, server_image },
     { "server end", 16, ANY, server_end },
@@ -314,7 +333,7 @@ const struct ask_row asks_compute[] = {
     { "server unplug", 8, ANY, server_unplug },
     { "server show", 6, ANY, server_show },
     { "compute list", 8, ANY, compute_list },
-    { "flavor new", 4, ADM, flavor_new },
+    { "flavor new", 8, ADM, flavor_new },
     { "flavor end", 3, ADM, flavor_end },
     { "keypair new", 4, ANY, keypair_new },
     { "keypair end", 3, ANY, keypair_end },

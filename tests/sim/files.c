@@ -267,6 +267,23 @@ static bool vol_disk_blank(struct volumes *v, const char *id, int64_t size,
            make(v, STORED_DISK, id, NULL, size, path, err);
 }
 
+static bool free_source(struct files *f, enum stored_kind kind, const char *id,
+                        const struct file **out, struct error *err);
+
+static bool vol_disk_clone(struct volumes *v, const char *id,
+                           const char *source_id, int64_t size,
+                           char path[STORAGE_PATH_MAX], struct error *err)
+{
+    struct files *f = files_of(v);
+    const struct file *from = NULL;
+    if (!effect_begin_files(node_of(v), "disk_clone", id, err))
+        return false;
+    if (!files_find(f, STORED_DISK, id) &&
+        !free_source(f, STORED_DISK, source_id, &from, err))
+        return false;
+    return make(v, STORED_DISK, id, from, size, path, err);
+}
+
 /* Deleting what a guest runs from would go unnoticed on a real machine. */
 static bool remove_file(struct volumes *v, enum stored_kind kind,
                         const char *what, const char *id, struct error *err)
@@ -480,6 +497,7 @@ static const struct volume_ops ops = {
     .image_delete = vol_image_delete,
     .disk_create = vol_disk_create,
     .disk_blank = vol_disk_blank,
+    .disk_clone = vol_disk_clone,
     .disk_delete = vol_disk_delete,
     .volume_create = vol_create,
     .volume_delete = vol_delete,

@@ -10,6 +10,7 @@
 #include "model/image.h"
 #include "model/network.h"
 #include "model/pool.h"
+#include "model/resize.h"
 #include "model/volume.h"
 #include "nets.h"
 #include "sim_node.h"
@@ -268,8 +269,9 @@ static void count_sizes(struct look *l, struct counts *cs)
     struct snap_iter it = snap_all(l->s, &kind_server);
     for (const struct server *s; (s = snap_next(&it));) {
         count(cs, "compute", s->project_id, "instances", 1);
-        count(cs, "compute", s->project_id, "cores", s->vcpus);
-        count(cs, "compute", s->project_id, "ram", s->ram_mb);
+        const struct charge has = resize_charge(l->s, s);
+        count(cs, "compute", s->project_id, "cores", has.vcpus);
+        count(cs, "compute", s->project_id, "ram", has.ram_mb);
     }
     it = snap_all(l->s, &kind_volume);
     for (const struct volume *v; (v = snap_next(&it));)
@@ -406,6 +408,10 @@ static void check_guests(struct look *l)
 static bool in_state(const struct server *s, enum domain_state d)
 {
     switch (s->vm_state) {
+    case VM_RESIZED:
+        return s->goal == GOAL_STOPPED
+                   ? d != DOMAIN_RUNNING && d != DOMAIN_PAUSED
+                   : d == DOMAIN_RUNNING || d == DOMAIN_PAUSED;
     case VM_ACTIVE: /* one that stopped itself on an I/O error is ACTIVE too */
         return d == DOMAIN_RUNNING || d == DOMAIN_PAUSED;
     case VM_PAUSED:
@@ -702,7 +708,8 @@ static void check_volume(struct look *l, const struct volume *v)
 static void check_disk(struct look *l, const struct disk *d)
 {
     const struct server *s = snap_get(l->s, &kind_server, d->server_id);
-    if (!s || (d->generation != s->disks && s->vm_state != VM_ERROR))
+    if (!s || (d->generation != s->disks && s->vm_state != VM_ERROR &&
+               s->vm_state != VM_RESIZED))
         world_broken(l->w, "quiet: disk %s leaks", d->rec.id);
     else if (d->state == DISK_READY)
         need_file(l, STORED_DISK, d->rec.id, d->size_gb);
