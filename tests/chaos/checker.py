@@ -4,6 +4,7 @@ Pure functions of a history (rows of history.py) and a final state; each gives
 a list of sentences, empty when all is well.  test_checker.py shows for each
 that it can say no.
 """
+import re
 from collections import Counter, defaultdict
 
 
@@ -100,6 +101,13 @@ def staleness(rows):
 
 # --- guests ------------------------------------------------------------------
 
+# What a guest's kernel says may stand in the middle of a line: that one is
+# not read.
+WHOLE = re.compile(r"DOUBLE gen=\d+ seq=\d+|"
+                   r"check gens=\d+ last=\d+ blocks=\d+ bad=\d+ strange=\d+|"
+                   r"gen=\d+ boot=[0-9a-f]+ at=\d+ synced=\d+ worst=\d+")
+
+
 def numbers(line):
     """The fields of a writer's line that are numbers."""
     return {k: int(v) for k, _, v in (w.partition("=") for w in line.split())
@@ -112,7 +120,7 @@ def check_writers(rows, names, asked):
            for who, said in asked.items() if not said.startswith("check ")]
     synced, boots = defaultdict(int), {}
     for r in rows:
-        if r["what"] != "writer":
+        if r["what"] != "writer" or not WHOLE.fullmatch(r["line"]):
             continue
         who, line = names[r["server"]], r["line"]
         if line.startswith("DOUBLE"):

@@ -63,7 +63,7 @@ class Writers:
 
 
 def consoles(lab, server):
-    """All lines of the writer, {host: lines}."""
+    """All whole lines of the writer, {host: lines}."""
     found = {}
     for host in lab.hosts():
         file = lab.home(host) / f"fs/var/lib/cairn/guests/{server}/console.log"
@@ -71,7 +71,7 @@ def consoles(lab, server):
             text = file.read_text(errors="replace")
         except OSError:
             continue
-        lines = re.findall(r"writer: (.*)", text)
+        lines = re.findall(r"writer: ([^\r\n]*)\r?\n", text)
         if lines:
             found[host] = lines
     return found

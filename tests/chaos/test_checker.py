@@ -79,6 +79,7 @@ def test_blocks_are_as_written():
     assert writers(last="check gens=1 last=9 blocks=9 bad=1 strange=0")
     assert writers(last="check gens=1 last=9 blocks=9 bad=0 strange=1")
     assert checker.check_writers([], NAMES, {"w": "not after 180 s"})
+    assert not writers("gen=1 boot=ab at=5 [ 12.3] random: crng init done")
 
 
 def test_no_guest_runs_twice():
