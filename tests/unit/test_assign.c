@@ -204,7 +204,7 @@ static void test_devices(void **state)
     assert_int_equal(h.devices[2].free, 0);
     /* A device more, before the others: those that are taken stay so. */
     struct node *n = world_edit(&kind_node, "a");
-    struct node_device *d = list_add(n, &n->devices, sizeof(*d));
+    list_add(n, &n->devices, sizeof(struct node_device));
     struct node_device *all = LIST_AT(n->devices, struct node_device, 0);
     memmove(all + 1, all, 3 * sizeof(*all));
     all[0] = (struct node_device){ "0000:01:00.0", "GPU", "10de:20b0",
