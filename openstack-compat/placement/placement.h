@@ -6,7 +6,8 @@
  * from the node's record, allocations from the servers'.  Cairn's own
  * scheduler decides, so there is nothing to write: PUT, POST and DELETE are
  * answered 405.  No granular request groups, no nested providers, no custom
- * traits or classes.
+ * traits.  Devices are shown in inventories and usages by nova's class
+ * (CUSTOM_PCI_10DE_20B0), but cannot be asked for here.
  *
  *   service.c      discovery, classes, traits, routes
  *   providers.c    providers and what they have
@@ -26,7 +27,13 @@
 
 extern const struct service_api placement;
 
-enum resource_class { CLASS_VCPU, CLASS_RAM, CLASS_DISK, N_CLASSES };
+enum resource_class {
+    CLASS_VCPU,
+    CLASS_RAM,
+    CLASS_DISK,
+    CLASS_PCPU,
+    N_CLASSES
+};
 extern const char *const class_names[]; /* "VCPU" ..., up to NULL */
 
 /* An amount of each class. */

@@ -1,6 +1,11 @@
 /* Nodes as resource providers. */
 #include "openstack-compat/placement/placement.h"
 
+#include "model/cpus.h"
+#include "model/shape.h"
+
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +15,15 @@ struct amounts server_amounts(const struct server *s)
 {
     int64_t swap_gb = (s->swap_mb + 1023) / 1024;
     int64_t root = s->image_id ? s->disk_gb : 0; /* else it is a volume */
-    return (struct amounts){ { s->vcpus, s->ram_mb,
-                               root + s->ephemeral_gb + swap_gb } };
+    struct amounts a = { { s->vcpus, s->ram_mb,
+                           root + s->ephemeral_gb + swap_gb } };
+    struct shape shape;
+    struct error err;
+    if (shape_of_server(s, &shape, &err) && shape.pinned) {
+        a.n[CLASS_PCPU] = s->vcpus;
+        a.n[CLASS_VCPU] = 0;
+    }
+    return a;
 }
 
 struct amounts node_used(struct req *r, const struct node *n)
@@ -31,11 +43,21 @@ static double ratio(double overcommit)
     return overcommit > 0 ? overcommit : 1.0;
 }
 
+static int64_t pinned_cpus(const struct node *n)
+{
+    struct cpus kept;
+    cpus_parse(n->pinned_cpus, &kept);
+    return cpus_count(&kept);
+}
+
 struct inventory node_inventory(const struct node *n, enum resource_class c)
 {
     switch (c) {
     case CLASS_VCPU:
-        return (struct inventory){ n->vcpus, 0, ratio(n->cpu_overcommit) };
+        return (struct inventory){ n->vcpus - pinned_cpus(n), 0,
+                                   ratio(n->cpu_overcommit) };
+    case CLASS_PCPU:
+        return (struct inventory){ pinned_cpus(n), 0, 1.0 };
     case CLASS_RAM:
         return (struct inventory){ n->ram_mb, n->ram_reserved_mb,
                                    ratio(n->ram_overcommit) };
@@ -56,6 +78,60 @@ void write_amounts(struct jw *w, const char *key, const struct amounts *a)
         if (a->n[c])
             jw_int(w, class_names[c], a->n[c]);
     jw_obj_end(w);
+}
+
+/* ---- devices ------------------------------------------------------------- */
+
+/* nova's class of a PCI device: "CUSTOM_PCI_10DE_20B0". */
+static void device_class(const struct node_device *d, char out[64])
+{
+    snprintf(out, 64, "CUSTOM_PCI_%s", d->model ? d->model : "");
+    for (char *p = out; *p; p++)
+        *p =
+            isalnum((unsigned char)*p) ? (char)toupper((unsigned char)*p) : '_';
+}
+
+static const struct node_device *device_at(const struct node *n, size_t i)
+{
+    return LIST_AT(n->devices, struct node_device, i);
+}
+
+static bool same_class(const struct node_device *a, const struct node_device *b)
+{
+    char one[64], other[64];
+    device_class(a, one);
+    device_class(b, other);
+    return strcmp(one, other) == 0;
+}
+
+/* Is it the first of its class?  Then `total`: how many there are. */
+static bool first_of_class(const struct node *n, size_t i, int64_t *total)
+{
+    *total = 0;
+    for (size_t k = 0; k < n->devices.n; k++) {
+        if (!same_class(device_at(n, k), device_at(n, i)))
+            continue;
+        if (k < i)
+            return false;
+        ++*total;
+    }
+    return true;
+}
+
+/* Devices of that class which servers have. */
+static int64_t devices_used(struct req *r, const struct node *n,
+                            const struct node_device *like)
+{
+    int64_t used = 0;
+    struct snap_iter it = snap_by(r->snap, &kind_server, "node", n->rec.id);
+    for (const struct server *s; (s = snap_next(&it));)
+        for (size_t i = 0; i < s->devices.n; i++)
+            for (size_t k = 0; k < n->devices.n; k++)
+                used += same_class(device_at(n, k), like) &&
+                        strcmp(device_at(n, k)->address,
+                               LIST_AT(s->devices, struct server_device, i)
+                                   ->address) == 0;
+    return used;
 }
 
 /* ---- which providers --------------------------------------------------- */
@@ -298,6 +374,16 @@ enum outcome provider_inventories(struct req *r)
         write_inventory(&w, &inv);
         jw_obj_end(&w);
     }
+    for (size_t i = 0; i < n->devices.n; i++) {
+        char name[64];
+        struct inventory inv = { .ratio = 1.0 };
+        if (!first_of_class(n, i, &inv.total))
+            continue;
+        device_class(device_at(n, i), name);
+        jw_obj(&w, name);
+        write_inventory(&w, &inv);
+        jw_obj_end(&w);
+    }
     jw_obj_end(&w);
     jw_obj_end(&w);
     return req_reply(r, 200);
@@ -334,7 +420,15 @@ enum outcome provider_usages(struct req *r)
     jw_int(&w, "resource_provider_generation", n->rec.mod_rev);
     jw_obj(&w, "usages");
     for (int c = 0; c < N_CLASSES; c++)
-        jw_int(&w, class_names[c], used.n[c]);
+        if (node_inventory(n, c).total || used.n[c])
+            jw_int(&w, class_names[c], used.n[c]);
+    for (size_t i = 0; i < n->devices.n; i++) {
+        char name[64];
+        int64_t total;
+        device_class(device_at(n, i), name);
+        if (first_of_class(n, i, &total))
+            jw_int(&w, name, devices_used(r, n, device_at(n, i)));
+    }
     jw_obj_end(&w);
     jw_obj_end(&w);
     return req_reply(r, 200);

@@ -19,7 +19,8 @@ enum outcome placement_versions(struct req *r)
 
 /* ---- resource classes -------------------------------------------------- */
 
-const char *const class_names[] = { "VCPU", "MEMORY_MB", "DISK_GB", NULL };
+const char *const class_names[] = { "VCPU", "MEMORY_MB", "DISK_GB", "PCPU",
+                                    NULL };
 
 static void write_class(struct jw *w, const char *name)
 {

@@ -237,6 +237,59 @@ static void bad_topology(void **state)
 }
 
 /* What stands in a name stays in the name. */
+/* Two cells on the node's 0 and 2, CPUs of its own, huge pages, two devices;
+ * and a guest that only keeps off others' CPUs. */
+static void its_place(void **state)
+{
+    static const char *const rows[][2] = {
+        { "/domain/vcpu", "4" },
+        { "/domain/vcpu/@cpuset", "" },
+        { "//hugepages/page[1]/@size", "2048" },
+        { "//hugepages/page[2]/@nodeset", "1" },
+        { "//cputune/vcpupin[@vcpu='0']/@cpuset", "4" },
+        { "//cputune/vcpupin[@vcpu='1']/@cpuset", "6" },
+        { "//cputune/vcpupin[@vcpu='3']/@cpuset", "13" },
+        { "//cputune/emulatorpin/@cpuset", "4,6,12-13" },
+        { "//numatune/memory/@nodeset", "0,2" },
+        { "//numatune/memory/@mode", "strict" },
+        { "//numatune/memnode[@cellid='1']/@nodeset", "2" },
+        { "//cpu/numa/cell[@id='1']/@cpus", "2-3" },
+        { "//cpu/numa/cell[@id='1']/@memory", "256" },
+        { "//hostdev[1]/@managed", "yes" },
+        { "//hostdev[1]/source/address/@domain", "0x0000" },
+        { "//hostdev[1]/source/address/@bus", "0x3b" },
+        { "//hostdev[1]/source/address/@function", "0x1" },
+        { "//hostdev[2]/@type", "mdev" },
+        { "//hostdev[2]/source/address/@uuid", ID },
+    };
+    static const struct hostdev_spec devices[] = { { "0000:3b:00.1" }, { ID } };
+    struct domain_spec s = spec();
+    s.vcpus = 4;
+    s.place = (struct place_spec){ .n_cells = 2,
+                                   .page_kib = 2048,
+                                   .pinned = true,
+                                   .devices = devices,
+                                   .n_devices = 2 };
+    s.place.cells[1].host = 2;
+    cpus_parse("4,6", &s.place.cells[0].cpus);
+    cpus_parse("12-13", &s.place.cells[1].cpus);
+    look_at_spec(&s, &host, &files);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+        expect(rows[i][0], rows[i][1]);
+    look_away();
+    s.place.pinned = false; /* each vCPU on any of its cell's */
+    look_at_spec(&s, &host, &files);
+    expect("//cputune/vcpupin[@vcpu='1']/@cpuset", "4,6");
+    look_away();
+    s.place = (struct place_spec){ 0 };
+    cpus_parse("0-3", &s.place.shared);
+    look_at_spec(&s, &host, &files);
+    expect("/domain/vcpu/@cpuset", "0-3");
+    expect_n("//cputune | //numatune | //memoryBacking | //cpu/numa", 0);
+    expect_n("//hostdev", 0);
+    look_away();
+}
+
 static void hostile_text(void **state)
 {
     static const struct {
@@ -452,6 +505,7 @@ int main(void)
         cmocka_unit_test(config_drive_on_q35),
         cmocka_unit_test(cpu_modes),
         cmocka_unit_test(bad_topology),
+        cmocka_unit_test(its_place),
         cmocka_unit_test(hostile_text),
         cmocka_unit_test(equal_input_equal_output),
         cmocka_unit_test(too_large),

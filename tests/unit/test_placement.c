@@ -225,11 +225,57 @@ static void test_candidates(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* A second server has two CPUs for itself and one of two equal devices. */
+static void test_pinned_and_devices(void **state)
+{
+    struct api_client *c = *state;
+    _autotxn_ struct txn t = TXN_INIT;
+    struct txn_result result;
+    _autorecord_ struct node *n = record_new(&kind_node, "three");
+    n->hypervisor_id = "90de0000-0000-4000-8000-000000000003";
+    n->vcpus = 8;
+    n->ram_mb = 8192;
+    n->cpu_overcommit = 2;
+    n->pinned_cpus = "4-6";
+    static const char *const at[] = { "0000:01:00.0", "0000:02:00.0" };
+    for (int i = 0; i < 2; i++) {
+        struct node_device *d = list_add(n, &n->devices, sizeof(*d));
+        *d = (struct node_device){ at[i], "GPU", "10de:20b0", NULL, NULL, 0 };
+    }
+    txn_change_record(&t, n);
+    _autorecord_ struct server *s = record_new(&kind_server, "pinned");
+    s->project_id = "p";
+    s->node = "three";
+    s->vcpus = 2;
+    s->ram_mb = 1024;
+    map_put(s, &s->extra_specs, "hw:cpu_policy", "dedicated");
+    struct server_device *d = list_add(s, &s->devices, sizeof(*d));
+    d->address = at[1];
+    txn_change_record(&t, s);
+    assert_true(store_commit(c->store, &t, &result));
+    json_t *j =
+        get(state, 200, P "/90de0000-0000-4000-8000-000000000003/inventories");
+    assert_int_equal(number(j, "inventories.VCPU.total"), 5);
+    assert_int_equal(number(j, "inventories.PCPU.total"), 3);
+    assert_int_equal(number(j, "inventories.CUSTOM_PCI_10DE_20B0.total"), 2);
+    json_decref(j);
+    j = get(state, 200, P "/90de0000-0000-4000-8000-000000000003/usages");
+    assert_int_equal(number(j, "usages.VCPU"), 0);
+    assert_int_equal(number(j, "usages.PCPU"), 2);
+    assert_int_equal(number(j, "usages.CUSTOM_PCI_10DE_20B0"), 1);
+    json_decref(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_versions),  TEST(test_provider), TEST(test_filters),
-        TEST(test_consumers), TEST(test_names),    TEST(test_candidates),
+        TEST(test_versions),
+        TEST(test_provider),
+        TEST(test_filters),
+        TEST(test_consumers),
+        TEST(test_names),
+        TEST(test_candidates),
+        TEST(test_pinned_and_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
