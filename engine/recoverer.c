@@ -196,6 +196,8 @@ static void set_health(struct pass *p, const struct node *n,
     _autorecord_ struct node *draft = record_copy(n);
     draft->health = (int)health;
     draft->health_since = p->now;
+    if (health == HEALTH_UP)
+        draft->seen = p->now; /* by its lease: it may have servers at once */
     txn_change_record(t, draft);
 }
 

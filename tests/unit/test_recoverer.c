@@ -2,6 +2,7 @@
 #include "server_world.h"
 
 #include "engine/evacuate.h"
+#include "engine/placement.h"
 #include "engine/recoverer.h"
 #include "model/migration.h"
 #include "state/election.h"
@@ -293,6 +294,8 @@ static void test_comes_back(void **state)
     assert_false(storage.closed[1]);
     assert_int_equal(storage.closes, 1);
     assert_int_equal(storage.lifts, 1);
+    _autorecord_ const struct node *n = world_get(&kind_node, "h2");
+    assert_true(placement_alive(n, world_time));
 }
 
 static void test_local_disk(void **state)
