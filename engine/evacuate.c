@@ -12,25 +12,15 @@
 
 /* Guests that are put on trial; the view's count from 1. */
 #define EVACUEE_IDS (UINT64_C(1) << 60)
-#define SPEC        "cairn:priority"
 
 /* ---- rank ---------------------------------------------------------------- */
-
-static int64_t priority(const struct map *map)
-{
-    const char *text = map_get(map, SPEC);
-    int64_t n = text ? strtoll(text, NULL, 10) : 0;
-    return n > EVACUATE_PRIORITY_MAX    ? EVACUATE_PRIORITY_MAX
-           : n < -EVACUATE_PRIORITY_MAX ? -EVACUATE_PRIORITY_MAX
-                                        : n;
-}
 
 struct recovery_rank evacuate_rank(const struct server *server, bool runs)
 {
     return (struct recovery_rank){
-        .priority = priority(&server->extra_specs),
+        .priority = wish_priority(map_get(&server->extra_specs, WISH_PRIORITY)),
         .runs = runs,
-        .wish = priority(&server->metadata),
+        .wish = wish_priority(map_get(&server->metadata, WISH_PRIORITY)),
         .created = server->created,
         .id = server->rec.id,
     };

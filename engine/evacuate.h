@@ -22,8 +22,6 @@
 #include "engine/recovery.h"
 #include "engine/view.h"
 
-#define EVACUATE_PRIORITY_MAX 1000
-
 struct evacuee {
     const struct server *server; /* of the view's snapshot */
     struct recovery_rank rank;

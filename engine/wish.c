@@ -37,6 +37,14 @@ uint64_t wish_number(const char *kind, const char *id)
     return h ? h : 1;
 }
 
+int64_t wish_priority(const char *text)
+{
+    int64_t n = text ? strtoll(text, NULL, 10) : 0;
+    return n > WISH_PRIORITY_MAX    ? WISH_PRIORITY_MAX
+           : n < -WISH_PRIORITY_MAX ? -WISH_PRIORITY_MAX
+                                    : n;
+}
+
 int64_t wish_local_disk_gb(const struct server *s)
 {
     int64_t root = s->image_id ? s->disk_gb : 0;
@@ -192,6 +200,13 @@ static void read_policy(struct reading *in, const char *rest, const char *text)
         in->w->request.demand.policy = (uint16_t)row;
 }
 
+/* For whom a rebalancing move is a larger matter. */
+static void read_priority(struct reading *in, const char *rest,
+                          const char *text)
+{
+    in->w->request.priority = (int32_t)wish_priority(text);
+}
+
 typedef void read_fn(struct reading *in, const char *rest, const char *value);
 
 /* A name that ends in ':' is a prefix; `rest` is what follows it. */
@@ -205,6 +220,7 @@ static const struct {
     { "pci_passthrough:alias", read_devices },
     { "accel:device_profile", read_profile },
     { "cairn:placement", read_policy },
+    { WISH_PRIORITY, read_priority },
 };
 
 static void read_spec(struct reading *in, const struct map_item *item)

@@ -13,6 +13,7 @@
  *                           order of the flavor's specs
  *   aggregate_instance_extra_specs:KEY   a condition, see view.h
  *   cairn:placement         spread | pack | fragmentation
+ *   cairn:priority          -1000..1000: who goes first (evacuate.h)
  *   hw_architecture         of the image: a condition on the machine
  *   zone, host, group       as the request named them
  *   same_host, different_host   scheduler hints; others mean nothing here,
@@ -67,6 +68,10 @@ const char *wish_of_move_beside(struct view *v, const struct migration *m,
 const char *wish_volume_home(const struct snapshot *s,
                              const struct volume *volume);
 int64_t wish_local_disk_gb(const struct server *s);
+/* The value of "cairn:priority", within its bounds; NULL and nonsense: 0. */
+#define WISH_PRIORITY     "cairn:priority"
+#define WISH_PRIORITY_MAX 1000
+int64_t wish_priority(const char *text);
 /* Number of a group or tenant for the fleet; never 0. */
 uint64_t wish_number(const char *kind, const char *id);
 
