@@ -71,18 +71,24 @@ static bool login(struct clients *cs, struct make *m, enum who who)
 /* ---- the table ----------------------------------------------------------- */
 
 static const struct ask_row *const tables[] = {
-    asks_identity, asks_network, asks_image,
-    asks_compute,  asks_volume,  asks_bad,
+    asks_identity, asks_network, asks_image, asks_compute,
+    asks_volume,   asks_bad,     asks_pool, /* the last: of more nodes than one
+                                             */
 };
+
+static size_t n_tables(const struct world *w)
+{
+    return ARRAY_SIZE(tables) - !world_is_pool(w);
+}
 
 static const struct ask_row *some_row(struct world *w)
 {
     int all = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+    for (size_t i = 0; i < n_tables(w); i++)
         for (const struct ask_row *row = tables[i]; row->name; row++)
             all += row->weight;
     int pick = (int)chance(w, (uint64_t)all);
-    for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+    for (size_t i = 0; i < n_tables(w); i++)
         for (const struct ask_row *row = tables[i]; row->name; row++)
             if ((pick -= row->weight) < 0)
                 return row;

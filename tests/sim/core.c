@@ -65,9 +65,12 @@ static void put(struct world *w, void *draft)
 
 static void put_node(struct world *w, const struct sim_node *of)
 {
+    char address[32];
     struct node *n = record_new(&kind_node, of->name);
     n->hypervisor_id = rec_strf(n, "11111111-0000-4000-8000-%012u", of->number);
     n->availability_zone = "nova";
+    if (world_is_pool(w))
+        n->address = rec_str(n, sim_node_address(of, address));
     n->hypervisor_type = "QEMU";
     n->vcpus = 8;
     n->ram_mb = 16384;

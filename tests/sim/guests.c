@@ -3,11 +3,18 @@
 #include "common/alloc.h"
 #include "files.h"
 #include "model/compute.h"
+#include "moves.h"
 #include "nets.h"
 
 #include <string.h>
 
-enum todo_type { TODO_EVENT, TODO_OFF, TODO_DROP_DISK, TODO_DROP_NIC };
+enum todo_type {
+    TODO_EVENT,
+    TODO_OFF,
+    TODO_DROP_DISK,
+    TODO_DROP_NIC,
+    TODO_MOVE,
+};
 
 struct todo {
     struct todo *next;
@@ -37,6 +44,7 @@ struct guests {
     struct sim_node *node;
     struct guest *first, **last;
     struct todo *todos;
+    struct moved *outcomes;
     struct sim_hypervisor *open; /* NULL: nobody listens */
 };
 
@@ -81,12 +89,15 @@ static void changed(struct guests *g, const struct guest *d)
     later(g, TODO_EVENT, d->id, NULL, (int64_t)chance(g->w, 300000));
 }
 
-static void set_state(struct guests *g, struct guest *d,
+void guests_set_state(struct guests *g, struct guest *d,
                       enum domain_state state)
 {
     d->info.state = state;
-    if (!guest_active(d))
+    if (!guest_active(d)) {
         forget_todos(g, d->id, NULL);
+        moves_broken(g, d);
+        d->asleep = d->info.incoming = false;
+    }
     d->info.vnc_port = domain_active(&d->info) ? 5900 : 0;
     snprintf(d->info.vnc_host, sizeof(d->info.vnc_host), "%s",
              domain_active(&d->info) ? "127.0.0.1" : "");
@@ -157,11 +168,15 @@ static void do_todo(struct guests *g, const struct todo *t)
     }
     if (!d || !guest_active(d))
         return;
+    if (t->type == TODO_MOVE) {
+        moves_end(g, d);
+        return;
+    }
     node_event(g->node, "guest %s: %s %s", t->id,
                t->type == TODO_OFF ? "powers off" : "lets go of", t->device);
     size_t disk = disk_index(d, t->device), nic = nic_index(d, t->device);
     if (t->type == TODO_OFF)
-        set_state(g, d, DOMAIN_OFF);
+        guests_set_state(g, d, DOMAIN_OFF);
     else if (t->type == TODO_DROP_DISK && disk < d->info.n_disks)
         drop_disk(d, disk);
     else if (t->type == TODO_DROP_NIC && nic < d->info.n_nics)
@@ -186,7 +201,7 @@ static bool whim(struct guests *g)
     enum domain_state state = ends[chance(w, ARRAY_SIZE(ends))];
     node_event(g->node, "guest %s goes to state %d by itself", d->id,
                (int)state);
-    set_state(g, d, state);
+    guests_set_state(g, d, state);
     return true;
 }
 
@@ -219,8 +234,8 @@ void guests_power_lost(struct guests *g)
 {
     for (struct guest *d = g->first; d; d = d->next)
         if (guest_active(d)) {
-            d->cut_short = !d->refused;
-            set_state(g, d, DOMAIN_OFF);
+            d->cut_short = !d->refused && !d->asleep;
+            guests_set_state(g, d, DOMAIN_OFF);
         }
     for (struct todo *t; (t = g->todos);) {
         g->todos = t->next;
@@ -276,7 +291,7 @@ static struct guest *begin(struct hypervisor *h, const char *what,
     return d;
 }
 
-static struct guest *define(struct guests *g, const char *id)
+struct guest *guests_define(struct guests *g, const char *id)
 {
     struct guest *d = guests_find(g, id);
     if (d)
@@ -296,7 +311,8 @@ static void check_start(struct guests *g, const char *id)
     for (unsigned i = 0; i < g->w->n_nodes; i++) {
         struct sim_node *n = &g->w->nodes[i];
         struct guest *d = n == g->node ? NULL : guests_find(n->guests, id);
-        if (d && (d->cut_short || (guest_active(d) && !d->refused)))
+        if (d &&
+            (d->cut_short || (guest_active(d) && !d->refused && !d->asleep)))
             world_broken(g->w, "server %s starts on %s, and %s is not fenced",
                          id, g->node->name, n->name);
     }
@@ -304,19 +320,32 @@ static void check_start(struct guests *g, const char *id)
 
 /* By what the store holds at this moment it is this node's; and on another
  * node than before it is another generation. */
+static struct start *start_of(struct world *w, const char *id)
+{
+    struct start *last = w->starts;
+    while (last && strcmp(last->id, id) != 0)
+        last = last->next;
+    return last;
+}
+
+void guests_started_at(struct sim_node *n, const char *id)
+{
+    struct start *last = start_of(n->w, id);
+    if (last)
+        last->node = n;
+}
+
 static void check_right(struct guests *g, const char *id)
 {
     struct world *w = g->w;
     _autosnap_ struct snapshot *snap = cache_snapshot(w->truth);
     const struct server *s = snap_get(snap, &kind_server, id);
-    struct start *last = w->starts;
+    struct start *last = start_of(w, id);
     if (!s)
         return; /* of a test */
     if (!s->node || strcmp(s->node, g->node->name) != 0)
         world_broken(w, "server %s starts on %s, its record says %s", id,
                      g->node->name, s->node ? s->node : "no node");
-    while (last && strcmp(last->id, id) != 0)
-        last = last->next;
     if (last && last->node != g->node && last->generation >= s->generation)
         world_broken(w, "server %s starts on %s and %s as generation %lld", id,
                      last->node->name, g->node->name, (long long)s->generation);
@@ -334,8 +363,22 @@ static void run(struct guests *g, struct guest *d)
 {
     check_start(g, d->id);
     check_right(g, d->id);
-    d->refused = d->cut_short = false;
-    set_state(g, d, DOMAIN_RUNNING);
+    d->refused = d->cut_short = d->asleep = d->info.left = false;
+    guests_set_state(g, d, DOMAIN_RUNNING);
+}
+
+/* One that has come from another node runs for the first time. */
+static bool wake(struct guests *g, struct guest *d, struct error *err)
+{
+    if (d->info.incoming)
+        return error_set(err, ERR_BUSY, "domain %s has not arrived", d->id);
+    if (d->refused) { /* it does, and can write nothing */
+        d->asleep = false;
+        guests_set_state(g, d, DOMAIN_RUNNING);
+    } else {
+        run(g, d);
+    }
+    return effect_end(g->node, err);
 }
 
 /* A domain cannot start with a file that is not there or that another one
@@ -366,7 +409,7 @@ static bool hv_define_start(struct hypervisor *h, const struct domain_spec *s,
     for (size_t i = 0; i < s->n_disks; i++)
         if (!may_open(g, &s->disks[i], err))
             return false;
-    d = define(g, s->id);
+    d = guests_define(g, s->id);
     d->info.n_disks = d->info.n_nics = 0;
     for (size_t i = 0; i < s->n_disks; i++)
         add_disk(d, &s->disks[i]);
@@ -412,7 +455,7 @@ static bool hv_destroy(struct hypervisor *h, const char *id, struct error *err)
     if (d)
         d->cut_short = false;
     if (d && guest_active(d))
-        set_state(guests_of(h), d, DOMAIN_OFF);
+        guests_set_state(guests_of(h), d, DOMAIN_OFF);
     return effect_end(guests_of(h)->node, err);
 }
 
@@ -421,15 +464,12 @@ static bool hv_undefine(struct hypervisor *h, const char *id, struct error *err)
     struct guests *g = guests_of(h);
     if (!effect_begin(g->node, "undefine", id, err))
         return false;
-    for (struct guest **at = &g->first, *d; (d = *at); at = &d->next) {
+    for (struct guest *d = g->first; d; d = d->next) {
         if (strcmp(d->id, id) != 0)
             continue;
         if (guest_active(d))
             return error_set(err, ERR_CONFLICT, "domain %s is active", id);
-        *at = d->next;
-        if (!*at)
-            g->last = at;
-        free(d);
+        guests_remove(g, d);
         break;
     }
     return effect_end(g->node, err);
@@ -444,7 +484,7 @@ static bool to_state(struct hypervisor *h, const char *what, const char *id,
     if (!guest_active(d) && d->info.state != state)
         return error_set(err, ERR_INVALID, "domain %s is not running", id);
     if (d->info.state != state)
-        set_state(guests_of(h), d, state);
+        guests_set_state(guests_of(h), d, state);
     return effect_end(guests_of(h)->node, err);
 }
 
@@ -455,7 +495,11 @@ static bool hv_suspend(struct hypervisor *h, const char *id, struct error *err)
 
 static bool hv_resume(struct hypervisor *h, const char *id, struct error *err)
 {
-    return to_state(h, "resume", id, DOMAIN_RUNNING, err);
+    struct guest *d = guests_find(guests_of(h), id);
+    if (!d || !d->asleep)
+        return to_state(h, "resume", id, DOMAIN_RUNNING, err);
+    return effect_begin(guests_of(h)->node, "resume", id, err) &&
+           wake(guests_of(h), d, err);
 }
 
 static bool hv_managed_save(struct hypervisor *h, const char *id,
@@ -552,6 +596,42 @@ static bool hv_detach_nic(struct hypervisor *h, const char *id,
     return effect_end(n, err);
 }
 
+static bool hv_migrate_prepare(struct hypervisor *h,
+                               const struct domain_spec *spec,
+                               struct migrate_place *place, struct error *err)
+{
+    return moves_prepare(guests_of(h)->node, spec, place, err);
+}
+
+static bool hv_migrate_out(struct hypervisor *h, const char *id,
+                           const struct migrate_spec *to, struct error *err)
+{
+    return moves_begin(guests_of(h)->node, id, to, err);
+}
+
+static bool hv_migrate_info(struct hypervisor *h, const char *id,
+                            struct migrate_info *info, struct error *err)
+{
+    return moves_info(guests_of(h)->node, id, info, err);
+}
+
+static bool hv_migrate_downtime(struct hypervisor *h, const char *id,
+                                int64_t ms, struct error *err)
+{
+    return true;
+}
+
+static bool hv_migrate_abort(struct hypervisor *h, const char *id,
+                             struct error *err)
+{
+    return moves_abort(guests_of(h)->node, id, err);
+}
+
+static void hv_migrate_forget(struct hypervisor *h, const char *id)
+{
+    moves_forget(guests_of(h), id);
+}
+
 static void hv_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
 {
     ((struct sim_hypervisor *)h)->fn = fn;
@@ -582,6 +662,12 @@ static const struct hypervisor_ops ops = {
     .attach_nic = hv_attach_nic,
     .detach_nic = hv_detach_nic,
     .stats = hv_stats,
+    .migrate_prepare = hv_migrate_prepare,
+    .migrate_out = hv_migrate_out,
+    .migrate_info = hv_migrate_info,
+    .migrate_downtime = hv_migrate_downtime,
+    .migrate_abort = hv_migrate_abort,
+    .migrate_forget = hv_migrate_forget,
     .listen = hv_listen,
     .close = hv_close,
 };
@@ -606,8 +692,37 @@ struct guests *guests_new(struct sim_node *n)
     return g;
 }
 
+struct moved **guests_outcomes(struct guests *g)
+{
+    return &g->outcomes;
+}
+
+struct sim_node *guests_node(struct guests *g)
+{
+    return g->node;
+}
+
+void guests_remove(struct guests *g, struct guest *d)
+{
+    struct guest **at = &g->first;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    if (!*at)
+        g->last = at;
+    g->w->guests_change++;
+    forget_todos(g, d->id, NULL);
+    free(d);
+}
+
+void guests_move_later(struct guests *g, const char *id, int64_t us)
+{
+    later(g, TODO_MOVE, id, NULL, us);
+}
+
 void guests_free(struct guests *g)
 {
+    moves_forget_all(g);
     for (struct guest *d; (d = g->first);) {
         g->first = d->next;
         free(d);
@@ -625,6 +740,7 @@ struct hypervisor *guests_open(struct guests *g)
     h->h.ops = &ops;
     h->guests = g;
     g->open = h;
+    moves_forget_all(g);
     return &h->h;
 }
 
@@ -643,7 +759,8 @@ struct guest *guests_find(struct guests *g, const char *id)
 
 static bool uses(const struct guest *d, const char *path)
 {
-    for (size_t i = 0; !d->refused && guest_active(d) && i < d->info.n_disks;
+    for (size_t i = 0;
+         !d->refused && !d->asleep && guest_active(d) && i < d->info.n_disks;
          i++)
         if (strcmp(d->info.paths[i], path) == 0 && !d->read_only[i])
             return true;

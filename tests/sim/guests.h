@@ -25,6 +25,9 @@ void guests_forget_starts(struct world *w);
 void guests_refuse(struct guests *g);
 
 struct guest {
+    struct sim_node *to; /* on its way there (moves.h); NULL: it is not */
+    bool abort;          /* ... and should not */
+    bool asleep;         /* has come from another, and not run here yet */
     struct guest *next;
     struct domain_info info;
     char id[UUID_SIZE];
@@ -38,6 +41,21 @@ struct guest *guests_find(struct guests *g, const char *id);
 bool guests_use(struct world *w, const char *path);
 /* The domain of a server, the running one if there are several; NULL. */
 struct guest *guests_of_server(struct world *w, const char *id);
+/* For moves.c: how a move of before has ended, as the open core knows. */
+struct moved {
+    struct moved *next;
+    char id[UUID_SIZE];
+    bool ok;
+};
+struct moved **guests_outcomes(struct guests *g);
+struct sim_node *guests_node(struct guests *g);
+struct guest *guests_define(struct guests *g, const char *id);
+void guests_remove(struct guests *g, struct guest *d);
+void guests_set_state(struct guests *g, struct guest *d,
+                      enum domain_state state);
+void guests_move_later(struct guests *g, const char *id, int64_t us);
+/* A server is another node's now, and goes on as what it was. */
+void guests_started_at(struct sim_node *n, const char *id);
 static inline bool guest_active(const struct guest *g)
 {
     return domain_active(&g->info);

@@ -376,7 +376,7 @@ static struct guest *next_guest(struct walk *k)
 static void check_pair(struct look *l, const struct guest *a,
                        const struct guest *b)
 {
-    if (a->refused || b->refused)
+    if (a->refused || b->refused || a->asleep || b->asleep)
         return;
     if (is(a->id, b->id))
         world_broken(l->w, "server %s runs twice", a->id);

@@ -29,6 +29,12 @@ enum sim_cut sim_node_cut(const struct sim_node *n)
     return n->w->chaos && n->cut_until > n->w->time ? n->cut : CUT_NOTHING;
 }
 
+char *sim_node_address(const struct sim_node *n, char out[32])
+{
+    snprintf(out, 32, "10.0.%u.%u", n->number / 250, n->number % 250 + 1);
+    return out;
+}
+
 struct sim_node *sim_node_named(struct world *w, const char *name)
 {
     for (unsigned i = 0; name && i < w->n_nodes; i++)
@@ -206,7 +212,7 @@ static void lose_power(struct sim_node *n)
                                    : "the node loses its power");
     sim_node_off(n);
     if (world_is_pool(n->w))
-        n->core_due += (int64_t)chance(n->w, 90) * SECOND_US;
+        n->off_until = n->core_due += (int64_t)chance(n->w, 90) * SECOND_US;
 }
 
 static void lose_core(struct sim_node *n)

@@ -41,6 +41,7 @@ struct sim_node {
     bool core_dying;  /* effects are void; to be torn down */
     bool effect_lost; /* effect_end fails after the effect */
 
+    int64_t off_until;  /* the machine has no power */
     bool fenced;        /* the shared files refuse it (sim_fence.h) */
     int64_t fence_late; /* asked for, and done then; 0: nothing is */
     bool fence_then;    /* as it will be */
@@ -72,6 +73,8 @@ void sim_node_off(struct sim_node *n);
 void sim_node_bury(struct sim_node *n);
 /* What is cut off from it now. */
 enum sim_cut sim_node_cut(const struct sim_node *n);
+/* Where its hypervisor is. */
+char *sim_node_address(const struct sim_node *n, char out[32]);
 struct sim_node *sim_node_named(struct world *w, const char *name);
 
 /* As world_event; says which node, if there are several. */
