@@ -8,6 +8,23 @@
 
 #include <string.h>
 
+/* Where and as what a server has started last. */
+struct start {
+    struct start *next;
+    char id[UUID_SIZE];
+    const struct sim_node *node;
+    int64_t generation;
+    bool ended; /* and has not been lost with its node */
+};
+
+static struct start *start_of(struct world *w, const char *id)
+{
+    struct start *last = w->starts;
+    while (last && strcmp(last->id, id) != 0)
+        last = last->next;
+    return last;
+}
+
 enum todo_type {
     TODO_EVENT,
     TODO_OFF,
@@ -22,14 +39,6 @@ struct todo {
     int64_t due;
     char id[UUID_SIZE];
     char device[UUID_SIZE];
-};
-
-/* Where and as what a server has started last. */
-struct start {
-    struct start *next;
-    char id[UUID_SIZE];
-    const struct sim_node *node;
-    int64_t generation;
 };
 
 struct sim_hypervisor {
@@ -89,6 +98,14 @@ static void changed(struct guests *g, const struct guest *d)
     later(g, TODO_EVENT, d->id, NULL, (int64_t)chance(g->w, 300000));
 }
 
+/* It is off, and this node knows. */
+static void end_start(struct guests *g, const struct guest *d)
+{
+    struct start *last = start_of(g->w, d->id);
+    if (last && last->node == g->node && !d->asleep)
+        last->ended = !d->cut_short;
+}
+
 void guests_set_state(struct guests *g, struct guest *d,
                       enum domain_state state)
 {
@@ -96,6 +113,7 @@ void guests_set_state(struct guests *g, struct guest *d,
     if (!guest_active(d)) {
         forget_todos(g, d->id, NULL);
         moves_broken(g, d);
+        end_start(g, d);
         d->asleep = d->info.incoming = false;
     }
     d->info.vnc_port = domain_active(&d->info) ? 5900 : 0;
@@ -318,16 +336,8 @@ static void check_start(struct guests *g, const char *id)
     }
 }
 
-/* By what the store holds at this moment it is this node's; and on another
- * node than before it is another generation. */
-static struct start *start_of(struct world *w, const char *id)
-{
-    struct start *last = w->starts;
-    while (last && strcmp(last->id, id) != 0)
-        last = last->next;
-    return last;
-}
-
+/* By what the store holds at this moment it is this node's; and if another
+ * had it and has not ended it, it is another generation. */
 void guests_started_at(struct sim_node *n, const char *id)
 {
     struct start *last = start_of(n->w, id);
@@ -346,7 +356,8 @@ static void check_right(struct guests *g, const char *id)
     if (!s->node || strcmp(s->node, g->node->name) != 0)
         world_broken(w, "server %s starts on %s, its record says %s", id,
                      g->node->name, s->node ? s->node : "no node");
-    if (last && last->node != g->node && last->generation >= s->generation)
+    if (last && !last->ended && last->node != g->node &&
+        last->generation >= s->generation)
         world_broken(w, "server %s starts on %s and %s as generation %lld", id,
                      last->node->name, g->node->name, (long long)s->generation);
     if (!last) {
@@ -355,6 +366,7 @@ static void check_right(struct guests *g, const char *id)
         snprintf(last->id, sizeof(last->id), "%s", id);
         w->starts = last;
     }
+    last->ended = false;
     last->node = g->node;
     last->generation = s->generation;
 }
