@@ -684,7 +684,7 @@ static void seen_domain(void *arg, const char *id, enum domain_state state)
     struct server_reconciler *r = arg;
     _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
     const struct server *server = snap_get(s, &kind_server, id);
-    if (!server)
+    if (!server && state != DOMAIN_PAUSED)
         log_warn(LOG_NAME, "domain %s has no server record: left alone", id);
     else if (!is_ours(r, server))
         add(r, id); /* left over, or on its way */
@@ -700,6 +700,23 @@ static enum reconcile_verdict resync(struct server_reconciler *r,
     return RECONCILE_AGAIN;
 }
 
+/* A guest that was on its way here when its server was deleted at the source
+ * has never run here: nothing is lost with it. */
+static enum reconcile_verdict see_to_stray(struct server_reconciler *r,
+                                           const char *id, struct error *err)
+{
+    struct domain_info d;
+    struct hypervisor *h = r->config.hypervisor;
+    if (!h->ops->info(h, id, &d, err))
+        return RECONCILE_RETRY;
+    if (d.state != DOMAIN_PAUSED || !d.incoming)
+        return RECONCILE_DONE;
+    log_info(LOG_NAME, "server %s: is deleted; what came here of it goes", id);
+    return h->ops->destroy(h, id, err) && h->ops->undefine(h, id, err)
+               ? RECONCILE_DONE
+               : RECONCILE_RETRY;
+}
+
 static enum reconcile_verdict see_to(struct server_reconciler *r,
                                      const char *key, int64_t *delay_us,
                                      struct error *err)
@@ -710,7 +727,7 @@ static enum reconcile_verdict see_to(struct server_reconciler *r,
     bool moves = server && move_concerns(s, server, r->node);
     if (!is_ours(r, server) && !moves) {
         forget(r, id);
-        return RECONCILE_DONE;
+        return server ? RECONCILE_DONE : see_to_stray(r, id, err);
     }
     struct run run = {
         .r = r,

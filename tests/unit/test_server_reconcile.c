@@ -35,6 +35,8 @@ static bool call(struct hypervisor *h, const char *name, struct error *err)
 static bool fake_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
                       struct error *err)
 {
+    if (fake.domain.state != DOMAIN_ABSENT)
+        fn(arg, SERVER_ID, fake.domain.state);
     return true;
 }
 
@@ -610,6 +612,23 @@ static void found_running(void **state)
     assert_int_equal(server()->vm_state, VM_ACTIVE);
 }
 
+/* It was coming here when its server was deleted at the other end. */
+static void came_for_nothing(void **state)
+{
+    fake.domain =
+        (struct domain_info){ .state = DOMAIN_PAUSED, .incoming = true };
+    run_for(61);
+    assert_int_equal(fake.domain.state, DOMAIN_ABSENT);
+}
+
+/* Nobody knows it, but it has run. */
+static void strangers_are_left_alone(void **state)
+{
+    fake.domain = (struct domain_info){ .state = DOMAIN_PAUSED };
+    run_for(200);
+    assert_int_equal(fake.domain.state, DOMAIN_PAUSED);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -634,6 +653,8 @@ int main(void)
         TEST(a_hypervisor_that_is_away),
         TEST(a_new_process_goes_on),
         TEST(found_running),
+        TEST(came_for_nothing),
+        TEST(strangers_are_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
