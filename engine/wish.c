@@ -165,9 +165,12 @@ static void read_resource(struct reading *in, const char *class_,
         }
     if (n > 0 && add_device(in, class_, n, false))
         return;
-    if (n > 0)
-        need[known_or_nobody(in, FLEET_NAME_RESOURCE, class_, FLEET_CUSTOM)] =
-            amount(n);
+    if (n <= 0)
+        return;
+    int known = view_known(in->v, FLEET_NAME_RESOURCE, class_);
+    if (known <= FLEET_CUSTOM) /* the fleet's own names are not Placement's */
+        note_nobody(in->w, class_);
+    need[known <= FLEET_CUSTOM ? FLEET_CUSTOM : known] = amount(n);
 }
 
 /* "alias:2,other": so many of them; a name may hold a colon itself. */

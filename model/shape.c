@@ -37,6 +37,7 @@ static const struct {
     { "hw:tpm_model", "" },
     { "hw:tpm_version", "" },
     { "hw:viommu_model", "" },
+    { "resources:PCPU", "" }, /* hw:cpu_policy=dedicated says which CPUs */
     { "os:secure_boot", " disabled optional " },
 };
 

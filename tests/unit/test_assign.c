@@ -178,6 +178,10 @@ static void test_pages_and_cells(void **state)
     world_put(new_server("p3", "hw:mem_page_size", "1GB"));
     run_scheduler();
     assert_non_null(strstr(given("p3"), "huge pages of 1 GiB"));
+    world_put(new_server("p4", "resources:HUGEPAGES", "1"));
+    run_scheduler(); /* no class of Placement's, though a column has that name
+                      */
+    assert_non_null(strstr(given("p4"), "a resource of the flavor"));
     assert_counted_again("a", &h);
     assert_int_equal(h.cells[0].free_more[CELL_HUGEPAGES], 3072);
     assert_int_equal(h.cells[0].free_memory, 16384 - 4096 - 12000);
@@ -279,6 +283,7 @@ static void test_refused(void **state)
         { "hw:mem_page_size", "64KB", "huge pages are of 2 MiB or 1 GiB" },
         { "hw:mem_encryption", "true", "cannot be honoured" },
         { "os:secure_boot", "required", "cannot be honoured" },
+        { "resources:PCPU", "2", "resources:PCPU=2 cannot be honoured" },
     };
     static const char *const fine[][2] = { { "hw:cpu_policy", "shared" },
                                            { "hw:cpu_thread_policy", "prefer" },
