@@ -400,12 +400,28 @@ static void refused(struct apply *a, const struct sync_batch *batch,
     json_object_set_new(a->skip, batch->first, json_true());
 }
 
+/* Is the replica what was looked at last and our transaction, no more?  Then
+ * what a diff left out of it is all that is left. */
+static bool ours_alone(struct apply *a)
+{
+    uint64_t version;
+    if (!ovsdb_lock(a->db, &version))
+        return false;
+    ovsdb_unlock(a->db);
+    if (version != a->stats.version + 1)
+        return false;
+    a->stats.version = version;
+    return true;
+}
+
 /* One transaction.  False ends it: all done (err clear), or no way on. */
 static bool apply_round(struct apply *a, struct error *err)
 {
     struct sync_batch batch = { 0 };
     if (!next_batch(a, &batch, err) || !batch.ops)
         return false;
+    bool all =
+        json_array_size(batch.ops) < a->max_ops && !json_object_size(a->skip);
     if (a->fence)
         json_array_insert(batch.ops, 0, a->fence);
     bool ok = ovsdb_transact(a->db, batch.ops, TRANSACT_US, NULL, err);
@@ -419,7 +435,7 @@ static bool apply_round(struct apply *a, struct error *err)
     sync_batch_free(&batch);
     if (!cut_off)
         error_clear(err);
-    return !cut_off;
+    return !cut_off && !(ok && all && ours_alone(a));
 }
 
 bool sync_apply(struct ovsdb *db, const json_t *content, json_t *fence,
