@@ -143,3 +143,27 @@ bool cli_disk_keep(struct cloud *c, char **args, struct error *err)
     _autojson_ json_t *v = cloud_call(c, "POST", path, err);
     return v != NULL;
 }
+
+/* In one call more if need be: why not, or that it has begun. */
+bool cli_node_drain(struct cloud *c, char **args, struct error *err)
+{
+    char path[256];
+    bool anyway = args[0] && strcmp(args[0], "--anyway") == 0;
+    const char *name = args[anyway ? 1 : 0];
+    if (!name || args[anyway ? 2 : 1])
+        return error_set(err, ERR_INVALID, "node drain [--anyway] NAME");
+    _autojson_ json_t *body = json_pack("{s:b}", "anyway", (int)anyway);
+    snprintf(path, sizeof(path), "/nodes/%.100s/drain", name);
+    _autojson_ json_t *v = cloud_send(c, "POST", path, body, err);
+    if (v)
+        printf("Its servers move away, one after another: cairn node show %s\n",
+               name);
+    return v != NULL;
+}
+
+bool cli_node_undrain(struct cloud *c, char **args, struct error *err)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%.100s/drain", args[0]);
+    return remove_at(c, "/nodes", path, err);
+}

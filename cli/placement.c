@@ -460,11 +460,9 @@ bool placement_plan(struct cloud *c, char **args, struct error *err)
     else
         puts("Nobody should move.");
     if (num(v, "movable") < num(v, "servers"))
-        printf("%lld of %lld servers are bound to their node's own disks.\n",
+        printf("%lld of %lld servers cannot be moved: they do not run, or "
+               "are bound to their node.\n",
                num(v, "servers") - num(v, "movable"), num(v, "servers"));
-    if (!json_is_true(get(v, "carried_out")))
-        printf("Rebalancing is %s, but nothing is carried out: %s.\n",
-               str(v, "rebalancing"), str(v, "because"));
     print_goals(get(v, "goals"));
     print_moves(get(v, "moves"));
     print_stays(get(v, "stays"));

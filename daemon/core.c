@@ -22,6 +22,7 @@
 #include "daemon/renewal.h"
 #include "daemon/service_watch.h"
 #include "engine/housekeeping.h"
+#include "engine/mover.h"
 #include "engine/rebalancer.h"
 #include "engine/recoverer.h"
 #include "engine/scheduler.h"
@@ -81,6 +82,7 @@ struct core {
     struct storage *storage;
     struct net_reconcile *networks;
     struct scheduler *scheduler;
+    struct mover mover;
     struct rebalancer *rebalancer;
     struct recoverer *recoverer;
     struct housekeeper *housekeeper;
@@ -466,9 +468,12 @@ static void make_reconcilers(struct core *c)
         .guard_arg = c,
         .workers = 1,
     });
+    c->mover = (struct mover){ c->store, c->cache, c->env, guard, c };
     c->rebalancer = rebalancer_new(&(struct rebalancer_config){
         .cache = c->cache,
         .env = c->env,
+        .move = mover_begin,
+        .self = &c->mover,
         .leads = leads,
         .leads_arg = c,
         .workers = 1,

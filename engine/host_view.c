@@ -107,9 +107,10 @@ void host_facts(const struct host_source *src, const struct node *n,
 {
     *facts = (struct fleet_facts){ .state = FLEET_DISABLED };
     facts->state = n->health != HEALTH_UP          ? FLEET_DEAD
+                   : !placement_alive(n, src->now) ? FLEET_DEAD
+                   : n->draining                   ? FLEET_DRAINING
                    : n->disabled || n->maintenance ? FLEET_DISABLED
-                   : placement_alive(n, src->now)  ? FLEET_UP
-                                                   : FLEET_DEAD;
+                                                   : FLEET_UP;
     facts->zone = (uint32_t)fleet_name(src->fleet, FLEET_NAME_ZONE,
                                        placement_zone(src->snap, n));
     facts->rack = (uint32_t)fleet_name(src->fleet, FLEET_NAME_RACK,

@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "model/migration.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -10,13 +11,11 @@
 #define LOG_NAME "rebalancer"
 #define KEY      "pool/rebalancing"
 
-const char *const rebalance_cannot =
-    "a running server cannot be moved to another node yet";
-
 /* A server that has changed its node, or is doing so. */
 struct mover {
-    char *id, *to; /* `to` NULL: it is there */
+    char *id, *to; /* `to` NULL: it is there, or stays for now */
     int64_t at;    /* monotonic */
+    bool failed;   /* ... because its move has */
 };
 
 struct rebalancer {
@@ -41,7 +40,8 @@ static void forget(struct rebalancer *b, size_t i)
     free(gone.to);
 }
 
-static void note(struct rebalancer *b, const char *id, const char *to)
+static void note(struct rebalancer *b, const char *id, const char *to,
+                 bool did_fail)
 {
     pthread_mutex_lock(&b->lock);
     for (size_t i = b->n; i-- > 0;)
@@ -49,19 +49,65 @@ static void note(struct rebalancer *b, const char *id, const char *to)
             forget(b, i);
     b->movers = xrealloc(b->movers, (b->n + 1) * sizeof(*b->movers));
     b->movers[b->n++] = (struct mover){ xstrdup(id), to ? xstrdup(to) : NULL,
-                                        env_mono(b->c.env) };
+                                        env_mono(b->c.env), did_fail };
     pthread_mutex_unlock(&b->lock);
+}
+
+static bool is_on_its_way(struct rebalancer *b, const char *id)
+{
+    bool yes = false;
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; i < b->n; i++)
+        yes |= b->movers[i].to && strcmp(b->movers[i].id, id) == 0;
+    pthread_mutex_unlock(&b->lock);
+    return yes;
+}
+
+/* A move of ours that has come to nothing. */
+static void on_move(struct rebalancer *b, const struct migration *m)
+{
+    if (!migration_under_way(m) && m->status != MIGRATION_COMPLETED &&
+        is_on_its_way(b, m->server_id))
+        note(b, m->server_id, NULL, true);
+}
+
+static void on_drain(struct rebalancer *b, const struct node *was)
+{
+    if (!was || !was->draining)
+        reconciler_add(b->queue, KEY);
 }
 
 static void on_record(void *arg, const struct record *old,
                       const struct record *now)
 {
+    if (now && now->kind == &kind_migration)
+        on_move(arg, (const struct migration *)now);
+    if (now && now->kind == &kind_node && ((const struct node *)now)->draining)
+        on_drain(arg, (const struct node *)old);
     if (!old || !now || now->kind != &kind_server)
         return;
     const char *was = ((const struct server *)old)->node;
     const char *is = ((const struct server *)now)->node;
     if (was && is && strcmp(was, is) != 0)
-        note(arg, now->id, NULL);
+        note(arg, now->id, NULL, false);
+}
+
+static int64_t rest_of(const struct mover *m)
+{
+    return m->to       ? REBALANCE_MOVE_US
+           : m->failed ? REBALANCE_AGAIN_US
+                       : REBALANCE_REST_US;
+}
+
+/* Has its move failed a moment ago? */
+static bool is_tired(struct rebalancer *b, const char *id)
+{
+    bool yes = false;
+    pthread_mutex_lock(&b->lock);
+    for (size_t i = 0; i < b->n; i++)
+        yes |= b->movers[i].failed && strcmp(b->movers[i].id, id) == 0;
+    pthread_mutex_unlock(&b->lock);
+    return yes;
 }
 
 /* Forgets those who have rested, gives up on those who do not arrive; is
@@ -73,7 +119,7 @@ static bool prune(struct rebalancer *b)
     pthread_mutex_lock(&b->lock);
     for (size_t i = b->n; i-- > 0;) {
         struct mover *m = &b->movers[i];
-        if (now - m->at > (m->to ? REBALANCE_MOVE_US : REBALANCE_REST_US)) {
+        if (now - m->at > rest_of(m)) {
             if (m->to)
                 log_warn(LOG_NAME, "server %s has not come to node %s", m->id,
                          m->to);
@@ -141,10 +187,11 @@ static void start_moves(struct rebalancer *b, const struct plan *plan)
         const char *to = view_fleet(b->view)->hosts[m->to.host].name;
         struct error err = { 0 };
         if (m->wave != 0 || !r || r->kind != &kind_server ||
-            !is_borne(proof, m))
+            is_tired(b, r->id) || !is_borne(proof, m))
             continue;
-        if (b->c.move(b->c.self, (const struct server *)r, to, &err)) {
-            note(b, r->id, to);
+        if (b->c.move(b->c.self, (const struct server *)r, to,
+                      plan_reason_text(m->reason), &err)) {
+            note(b, r->id, to, false);
             log_info(LOG_NAME, "server %s moves to node %s: %s", r->id, to,
                      plan_reason_text(m->reason));
         } else {
@@ -153,18 +200,36 @@ static void start_moves(struct rebalancer *b, const struct plan *plan)
     }
 }
 
-static void plan_and_act(struct rebalancer *b, int rebalancing)
+static bool any_drains(struct rebalancer *b)
+{
+    const struct fleet *f = view_fleet(b->view);
+    for (uint32_t i = 0; i < f->n; i++)
+        if (f->hosts[i].facts.state == FLEET_DRAINING && f->hosts[i].guests)
+            return true;
+    return false;
+}
+
+static void only_drain(struct plan_policy *policy)
+{
+    for (int i = 0; i < GOALS_N; i++)
+        if (i != GOAL_EVACUATE)
+            policy->goals.weight[i] = 0;
+}
+
+static void plan_and_act(struct rebalancer *b, int rebalancing, bool drains)
 {
     struct plan_policy policy = plan_careful;
     struct plan plan;
     uint64_t *resting = spared(b, &policy.n_spared);
     policy.spared = resting;
+    if (drains)
+        only_drain(&policy);
     fleet_ranks(view_fleet(b->view));
     plan_make(view_fleet(b->view), &policy, &plan);
-    if (rebalancing == REBALANCE_ADVISE)
+    if (!b->c.move)
+        advise(b, &plan, "nothing here can move them");
+    else if (rebalancing == REBALANCE_ADVISE && !drains)
         advise(b, &plan, "the pool's policy is to advise");
-    else if (!b->c.move)
-        advise(b, &plan, rebalance_cannot);
     else
         start_moves(b, &plan);
     plan_free(&plan);
@@ -184,11 +249,12 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     *delay_us = REBALANCE_LOOK_US;
     if (prune(b))
         return RECONCILE_AGAIN;
-    if (rebalancing != REBALANCE_OFF) {
-        view_follow(b->view, snap, env_now(b->c.env));
-        plan_and_act(b, rebalancing);
-    }
-    *delay_us = REBALANCE_PASS_US;
+    view_follow(b->view, snap, env_now(b->c.env));
+    bool drains = any_drains(b);
+    if (drains || rebalancing != REBALANCE_OFF)
+        plan_and_act(b, rebalancing, drains);
+    if (!drains)
+        *delay_us = REBALANCE_PASS_US;
     return RECONCILE_AGAIN;
 }
 

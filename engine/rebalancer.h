@@ -13,8 +13,12 @@
  * What has changed its node within REBALANCE_REST_US, by a plan or by a
  * failure, is spared.
  *
- * How a running server is moved is the caller's: without `move` it advises,
- * whatever the pool says, because then nothing can (rebalance_cannot).
+ * A node that drains (model/pool.h) is emptied whatever `rebalancing` says:
+ * then plans are made for that alone, one after the other.
+ *
+ * How a running server is moved is the caller's (mover.h): without `move` it
+ * advises, whatever the pool says.  One whose move has failed rests for
+ * REBALANCE_AGAIN_US.
  *
  * Threads: those of its reconciler; `workers` is 1, or 0 for tests.
  */
@@ -26,18 +30,17 @@
 #include "engine/view.h"
 #include "state/reconcile.h"
 
-#define REBALANCE_PASS_US (60 * SECOND_US)
-#define REBALANCE_LOOK_US (2 * SECOND_US) /* while servers are on their way */
-#define REBALANCE_MOVE_US (900 * SECOND_US)
-#define REBALANCE_REST_US (900 * SECOND_US)
-
-/* Why nothing is moved in this build; NULL: it could be. */
-extern const char *const rebalance_cannot;
+#define REBALANCE_PASS_US  (60 * SECOND_US)
+#define REBALANCE_LOOK_US  (2 * SECOND_US) /* while servers are on their way */
+#define REBALANCE_MOVE_US  (900 * SECOND_US)
+#define REBALANCE_REST_US  (900 * SECOND_US)
+#define REBALANCE_AGAIN_US (60 * SECOND_US)
 
 /* Begins to move a running server; it is done when its record has the node.
  * False: not this one, not now. */
 typedef bool rebalance_move_fn(void *self, const struct server *server,
-                               const char *to, struct error *err);
+                               const char *to, const char *why,
+                               struct error *err);
 
 struct rebalancer;
 

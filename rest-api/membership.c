@@ -2,6 +2,7 @@
 
 #include "model/node_disks.h"
 #include "model/pool.h"
+#include "rest-api/drain.h"
 #include "rest-api/node_inside.h"
 
 #include <string.h>
@@ -122,8 +123,10 @@ enum outcome membership_show_node(struct req *r)
     jw_str(&w, "joined", m ? time_format(m->joined, TIME_Z, a) : NULL);
     jw_str(&w, "join_secret", m ? m->secret : NULL);
     jw_str(&w, "seen", n ? time_format(n->seen, TIME_Z, a) : NULL);
-    if (n)
+    if (n) {
         write_health(&w, n);
+        drain_write(r, &w, n);
+    }
     jw_bool(&w, "disabled", n && n->disabled);
     jw_str(&w, "disabled_reason", n ? n->disabled_reason : NULL);
     jw_int(&w, "vcpus", n ? n->vcpus : 0);

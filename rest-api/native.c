@@ -4,6 +4,7 @@
 #include "model/pool.h"
 #include "model/use.h"
 #include "rest-api/advice.h"
+#include "rest-api/drain.h"
 #include "rest-api/forecast.h"
 #include "rest-api/membership.h"
 #include "rest-api/steering.h"
@@ -226,6 +227,8 @@ static const struct route routes[] = {
     { "DELETE", "/v1/join-secrets/{id}", membership_revoke_secret, POLICY_ADMIN,
       ROUTE_NO_BODY },
     { "PATCH", "/v1/nodes/{name}", steering_change_node, POLICY_ADMIN },
+    { "POST", "/v1/nodes/{name}/drain", drain_begin, POLICY_ADMIN },
+    { "DELETE", "/v1/nodes/{name}/drain", drain_end, POLICY_ADMIN },
     ROUTE_END,
 };
 

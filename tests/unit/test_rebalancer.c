@@ -2,8 +2,10 @@
 #include "server_world.h"
 
 #include "engine/rebalancer.h"
+#include "model/migration.h"
 
 static struct rebalancer *rebalancer;
+static bool drains; /* node a */
 static struct {
     int calls;
     char server[64], to[64];
@@ -11,7 +13,7 @@ static struct {
 } asked;
 
 static bool move(void *self, const struct server *server, const char *to,
-                 struct error *err)
+                 const char *because, struct error *err)
 {
     asked.calls++;
     snprintf(asked.server, sizeof(asked.server), "%s", server->rec.id);
@@ -27,6 +29,7 @@ static void put_node(const char *name)
     n->disk_gb = 100;
     n->cpu_overcommit = n->ram_overcommit = 1;
     n->seen = world_time;
+    n->draining = drains && strcmp(name, "a") == 0;
     world_put(n);
 }
 
@@ -174,10 +177,40 @@ static void what_cannot_be_moved_live_stays(void **state)
     assert_string_equal(asked.server, "s1");
 }
 
+static void drain(bool on)
+{
+    drains = on;
+    put_node("a");
+}
+
+/* Whatever the pool's policy is; what fails is left alone for a while. */
+static void a_node_that_drains_is_emptied(void **state)
+{
+    open_with(move, NULL);
+    put_policy(REBALANCE_OFF);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 0);
+    drain(true);
+    pass(0);
+    assert_int_equal(asked.calls, 1);
+    assert_string_equal(asked.to, "b");
+    struct migration *m = record_new(&kind_migration, "m");
+    m->server_id = rec_str(m, asked.server);
+    m->status = MIGRATION_ERROR;
+    world_put(m);
+    char first[64];
+    snprintf(first, sizeof(first), "%s", asked.server);
+    pass(REBALANCE_LOOK_US);
+    pass(REBALANCE_LOOK_US);
+    for (int i = 0; i < 2 && asked.calls < 2; i++)
+        pass(REBALANCE_AGAIN_US + SECOND_US);
+    assert_true(asked.calls > 1);
+    drain(false);
+}
+
 static void without_a_way_it_advises(void **state)
 {
     open_with(NULL, NULL);
-    assert_non_null(rebalance_cannot);
     pass(REBALANCE_PASS_US);
     pass(REBALANCE_PASS_US);
 }
@@ -192,6 +225,7 @@ int main(void)
         CASE(a_refusal_is_asked_again),
         CASE(off_and_advise_move_nobody),
         CASE(what_cannot_be_moved_live_stays),
+        CASE(a_node_that_drains_is_emptied),
         CASE(without_a_way_it_advises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
