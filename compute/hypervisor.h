@@ -271,6 +271,8 @@ struct hypervisor_ops {
     /* Begins to move a running or paused guest; what comes of it tells
      * migrate_info (an event says when it ends).  The guest arrives PAUSED
      * and does not run before resume; here it is undefined when it has gone.
+     * Where it may be PAUSED from the start the caller sees that it runs
+     * again if nothing comes of it.
      * It goes on when this process ends.  CONFLICT: one is under way. */
     bool (*migrate_out)(struct hypervisor *, const char *id,
                         const struct migrate_spec *, struct error *);

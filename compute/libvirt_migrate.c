@@ -20,8 +20,8 @@ struct outgoing {
     char *copied[DOMAIN_DISKS_MAX]; /* targets of disks whose content goes */
     int n_copied;
     struct libvirt_found found;
+    bool stands; /* it was paused for this */
     enum migrate_state state;
-    int64_t downtime_ms;
     struct error err;
 };
 
@@ -160,6 +160,13 @@ static void *move_main(void *arg)
     return NULL;
 }
 
+static bool is_paused(virDomainPtr dom)
+{
+    int state = VIR_DOMAIN_NOSTATE, reason = 0;
+    return virDomainGetState(dom, &state, &reason, 0) == 0 &&
+           state == VIR_DOMAIN_PAUSED;
+}
+
 /* ---- the source ------------------------------------------------------------
  */
 
@@ -220,6 +227,26 @@ static bool begin(struct outgoing *o, struct error *err)
                                 : "there is no thread to move it");
 }
 
+/* Before 9.0 QEMU forgets, when it emulates the CPU, that a page was written
+ * to: clearing the dirty bitmap does not reset the CPU's TLB (mended by
+ * "physmem: Fix migration dirty bitmap coherency with TCG memory access").  A
+ * guest that runs meanwhile arrives with memory of different times,
+ * and dies; seen here too.  So it stands still from the start. */
+#define DIRTY_MENDED 9000000
+
+static bool stand_still(struct hypervisor *h, struct outgoing *o,
+                        struct error *err)
+{
+    unsigned long version = 0;
+    if (libvirt_settings(h)->host.kvm ||
+        (virConnectGetVersion(o->found.conn, &version) == 0 &&
+         version >= DIRTY_MENDED) ||
+        is_paused(o->found.dom))
+        return true;
+    o->stands = virDomainSuspend(o->found.dom) == 0;
+    return o->stands || libvirt_failed(err, o->found.conn, o->id, "pause it");
+}
+
 bool libvirt_migrate_out(struct hypervisor *h, const char *id,
                          const struct migrate_spec *spec, struct error *err)
 {
@@ -229,7 +256,9 @@ bool libvirt_migrate_out(struct hypervisor *h, const char *id,
                          "switched off here");
     struct outgoing *o = new_outgoing(h, id, spec);
     bool ok = libvirt_find(h, id, true, &o->found, err) &&
-              describe(o, spec, err) && begin(o, err);
+              stand_still(h, o, err) && describe(o, spec, err) && begin(o, err);
+    if (!ok && o->stands)
+        virDomainResume(o->found.dom);
     if (!ok)
         free_outgoing(o);
     return ok;

@@ -49,6 +49,22 @@ static bool is_settled(const struct server *s)
     return true;
 }
 
+/* The guest stood still for it. */
+static bool should_run(const struct move_view *v)
+{
+    return v->server->goal == GOAL_RUNNING &&
+           v->domain.state == DOMAIN_PAUSED && !v->domain.stalled &&
+           v->server->vm_state == VM_ACTIVE;
+}
+
+/* It has come to nothing; the guest runs again first. */
+static struct move_plan stay(const struct move_view *v, enum move_step how,
+                             const char *why)
+{
+    return should_run(v) ? PLAN(RESUME)
+                         : (struct move_plan){ how, .text = why };
+}
+
 static struct move_plan before(const struct move_view *v)
 {
     const struct migration *m = v->migration;
@@ -56,17 +72,17 @@ static struct move_plan before(const struct move_view *v)
     if (v->info.state == MIGRATE_RUNNING || v->info.state == MIGRATE_DONE)
         return PLAN(BEGUN);
     if (wants_out(v))
-        return PLAN(CANCEL);
+        return stay(v, MOVE_CANCEL, NULL);
     if (!domain_active(&v->domain))
         return PLAN(FAIL, .text = "the guest does not run");
     if (v->disk_fault)
-        return PLAN(FAIL, .text = v->disk_fault);
+        return stay(v, MOVE_FAIL, v->disk_fault);
     if (!is_settled(v->server))
         return PLAN(NORMAL);
     if (m->dest_ready && v->disks_ready)
         return PLAN(PERFORM);
     if (waited > MOVE_PREPARE_US)
-        return PLAN(FAIL, .text = "the other node did not get ready in time");
+        return stay(v, MOVE_FAIL, "the other node did not get ready in time");
     return PLAN(WAIT, .after_us = MOVE_PREPARE_US - waited + SECOND_US);
 }
 
@@ -84,28 +100,18 @@ static bool has_gone(const struct domain_info *d)
     return d->state == DOMAIN_ABSENT || (d->state == DOMAIN_OFF && d->left);
 }
 
-/* The guest stood still for it. */
-static bool should_run(const struct move_view *v)
-{
-    return v->server->goal == GOAL_RUNNING &&
-           v->domain.state == DOMAIN_PAUSED && !v->domain.stalled &&
-           v->server->vm_state == VM_ACTIVE;
-}
-
 /* Nothing moves it any more: where is it? */
 static struct move_plan after(const struct move_view *v)
 {
     if (has_gone(&v->domain))
         return PLAN(ARRIVE);
-    if (should_run(v))
-        return PLAN(RESUME);
     if (wants_out(v))
-        return PLAN(CANCEL);
+        return stay(v, MOVE_CANCEL, NULL);
     if (v->info.state == MIGRATE_FAILED)
-        return PLAN(FAIL, .text = v->info.err.text);
+        return stay(v, MOVE_FAIL, v->info.err.text);
     if (!domain_active(&v->domain))
         return PLAN(FAIL, .text = "the guest stopped");
-    return PLAN(FAIL, .text = "it was interrupted");
+    return stay(v, MOVE_FAIL, "it was interrupted");
 }
 
 static struct move_plan source(const struct move_view *v)

@@ -146,8 +146,10 @@ static enum reconcile_verdict record_progress(struct move_context *c,
     struct error ignored;
     struct hypervisor *h = c->hypervisor;
     *c->delay_us = MOVE_LOOK_US;
-    h->ops->migrate_downtime(h, c->server->rec.id,
-                             move_pause_ms(v->info.elapsed_ms), &ignored);
+    /* While disks are copied libvirt would let this call wait. */
+    if (v->info.memory_total)
+        h->ops->migrate_downtime(h, c->server->rec.id,
+                                 move_pause_ms(v->info.elapsed_ms), &ignored);
     if (v->now - v->migration->updated < MOVE_LOOK_US)
         return RECONCILE_AGAIN;
     _autorecord_ struct migration *m = record_copy(v->migration);
@@ -168,9 +170,10 @@ static enum reconcile_verdict record_arrival(struct move_context *c,
     txn_change_record(&t, m);
     txn_change_record(&t, s);
     enum reconcile_verdict verdict = commit(c, &t);
-    if (verdict == RECONCILE_DONE)
-        log_info(LOG_NAME, "server %s: has moved to node %s", s->rec.id,
-                 m->dest);
+    if (verdict != RECONCILE_DONE)
+        return verdict;
+    c->hypervisor->ops->migrate_forget(c->hypervisor, s->rec.id);
+    log_info(LOG_NAME, "server %s: has moved to node %s", s->rec.id, m->dest);
     return verdict;
 }
 
