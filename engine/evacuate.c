@@ -137,6 +137,8 @@ size_t evacuate(struct view *v, struct chooser *c, struct evacuee *all,
     _autofree_ struct placing *places = xcalloc(n + 1, sizeof(*places));
     struct trial t = { v, c, all, wishes, requests, places };
     size_t placed = 0;
+    if (!n)
+        return 0;
     qsort(all, n, sizeof(*all), by_rank);
     for (size_t i = 0; i < n; i++) {
         all[i].node = NULL;

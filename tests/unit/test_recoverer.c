@@ -79,8 +79,8 @@ static bool guard(void *arg, struct txn *t)
 
 static const char *node_id(int i)
 {
-    static char id[UUID_SIZE];
-    snprintf(id, sizeof(id), "00000000-0000-4000-8000-00000000000%d", i);
+    static char id[UUID_SIZE] = "00000000-0000-4000-8000-000000000000";
+    id[UUID_LEN - 1] = (char)('0' + i);
     return id;
 }
 
@@ -167,7 +167,8 @@ static void pass_time(double seconds)
 static const char *server_id(int i)
 {
     static char ids[8][UUID_SIZE];
-    snprintf(ids[i], UUID_SIZE, "10000000-0000-4000-8000-00000000000%d", i);
+    memcpy(ids[i], "10000000-0000-4000-8000-000000000000", UUID_SIZE);
+    ids[i][UUID_LEN - 1] = (char)('0' + i);
     return ids[i];
 }
 

@@ -483,7 +483,7 @@ static struct host *host_named(const char *name)
         if (strcmp(hosts[i].name, name) == 0)
             return &hosts[i];
     fail_msg("no host %s", name);
-    return NULL;
+    return &hosts[0];
 }
 
 static void add_host(const char *name)
