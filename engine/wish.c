@@ -528,6 +528,17 @@ static void exclude_source(struct reading *in, const char *node)
     *out = (struct host_list){ at, out->n + 1 };
 }
 
+/* Does a node have disks of it?  Those are copied from node to node while the
+ * guest runs (a live move), and on the node where they are. */
+static bool has_own_disks(const struct snapshot *s, const struct server *server)
+{
+    struct snap_iter it = snap_by(s, &kind_disk, "server_id", server->rec.id);
+    for (const struct disk *d; (d = snap_next(&it));)
+        if (d->generation == server->disks && !disk_is_shared(d))
+            return true;
+    return false;
+}
+
 bool wish_of_move(struct view *v, const struct migration *m,
                   const struct server *server, struct wish *out,
                   struct error *err)
@@ -541,6 +552,8 @@ bool wish_of_move(struct view *v, const struct migration *m,
         return false;
     struct reading in = { v, there, out };
     out->request.demand.need[FLEET_VOLUMES] = 0; /* they are there */
+    if (m->type == MIGRATION_RESIZE && has_own_disks(view_snapshot(v), server))
+        allow_node(&in, server->node);
     if (m->type != MIGRATION_RESIZE)
         exclude_source(&in, server->node);
     return true;

@@ -4,8 +4,9 @@
 
 #include "model/compute.h"
 #include "model/image.h"
-#include "model/migration.h"
 #include "model/pool.h"
+#include "model/release.h"
+#include "model/resize.h"
 #include "model/shelve.h"
 #include "model/volume.h"
 
@@ -445,6 +446,132 @@ static void a_shelved_one_goes_with_its_image(void **state)
     assert_int_equal(im->status, IMAGE_DELETED);
 }
 
+/* ---- resize -------------------------------------------------------------- */
+
+static int64_t used(const char *what)
+{
+    _autosnap_ struct snapshot *s = api_snapshot(c);
+    return quota_used(s, "compute", c->demo_project, what);
+}
+
+static void in_a_txn(void (*fn)(struct txn *t, const struct snapshot *s,
+                                struct migration *m, struct server *server))
+{
+    _autotxn_ struct txn t = TXN_INIT;
+    struct txn_result result;
+    _autosnap_ struct snapshot *snap = api_snapshot(c);
+    _autorecord_ struct server *s = edit(&kind_server, SID);
+    _autorecord_ struct migration *m = edit(&kind_migration, s->migration_id);
+    fn(&t, snap, m, s);
+    txn_change_record(&t, m);
+    txn_change_record(&t, s);
+    assert_true(store_commit(c->store, &t, &result));
+}
+
+static void begin_move(struct txn *t, const struct snapshot *snap,
+                       struct migration *m, struct server *s)
+{
+    m->dest = "one";
+    migration_place(t, snap, m, s, c->time);
+    resize_begin(t, snap, m, s, c->time);
+}
+
+static void end_move(struct txn *t, const struct snapshot *snap,
+                     struct migration *m, struct server *s)
+{
+    resize_arrive(t, snap, m, s, "nova", c->time);
+    s->goal = GOAL_RUNNING;
+    resize_finish(m, s, c->time);
+}
+
+static void go_back(struct txn *t, const struct snapshot *snap,
+                    struct migration *m, struct server *s)
+{
+    struct error err;
+    assert_true(resize_revert(t, snap, m, s, "nova", c->time, &err));
+}
+
+/* As the scheduler and the node's compute and storage do it. */
+static void resize_all_the_way(void)
+{
+    act(202, "{\"resize\":{\"flavorRef\":\"big\"}}");
+    act(409, "{\"resize\":{\"flavorRef\":\"big\"}}");
+    act(409, "{\"confirmResize\":null}");
+    assert_int_equal(used("cores"), 2);
+    in_a_txn(begin_move);
+    _autorecord_ struct disk *d = edit(&kind_disk, SID ".1");
+    assert_string_equal(d->source_id, SID);
+    assert_int_equal(d->size_gb, 4);
+    in_a_txn(end_move);
+    json_t *a = api_expect(c, 200, "GET", C "/servers/" SID, c->demo, NULL);
+    assert_string_equal(api_text(a, "server.status"), "VERIFY_RESIZE");
+    json_decref(a);
+}
+
+static void resized_and_confirmed(void **state)
+{
+    resize_all_the_way();
+    act(204, "{\"confirmResize\":null}");
+    _autorecord_ struct server *s = edit(&kind_server, SID);
+    assert_int_equal(s->vm_state, VM_ACTIVE);
+    assert_null(s->migration_id);
+    assert_int_equal(s->vcpus, 2);
+    assert_string_equal(s->flavor_id, "big");
+    _autorecord_ struct disk *old = edit(&kind_disk, SID);
+    assert_int_equal(old->state, DISK_LEAVING);
+    assert_int_equal(used("cores"), 2);
+    act(409, "{\"revertResize\":null}");
+}
+
+static void resized_and_back(void **state)
+{
+    resize_all_the_way();
+    act(202, "{\"revertResize\":null}");
+    act(409, "{\"confirmResize\":null}");
+    in_a_txn(go_back);
+    _autorecord_ struct server *s = edit(&kind_server, SID);
+    assert_int_equal(s->disks, 0);
+    assert_int_equal(s->vcpus, 1);
+    assert_null(s->migration_id);
+    _autorecord_ struct disk *new = edit(&kind_disk, SID ".1");
+    assert_int_equal(new->state, DISK_LEAVING);
+    assert_int_equal(used("cores"), 1);
+    assert_int_equal(used("ram"), 64);
+}
+
+/* What was charged for the larger goes with it too. */
+static void deleted_while_resized(void **state)
+{
+    struct error err;
+    resize_all_the_way();
+    _autotxn_ struct txn t = TXN_INIT;
+    struct txn_result result;
+    _autosnap_ struct snapshot *snap = api_snapshot(c);
+    assert_true(server_release(&t, snap, snap_get(snap, &kind_server, SID),
+                               c->time, &err));
+    assert_true(store_commit(c->store, &t, &result));
+    assert_int_equal(used("cores"), 0);
+    assert_int_equal(used("ram"), 0);
+    assert_int_equal(used("instances"), 0);
+}
+
+static void bad_resizes(void **state)
+{
+    act(400, "{\"resize\":{}}");
+    act(400, "{\"resize\":{\"flavorRef\":\"none\"}}");
+    act(400, "{\"resize\":{\"flavorRef\":\"t1\"}}");
+    act(400, "{\"resize\":{\"flavorRef\":\"small\"}}"); /* less disk */
+    act(403, "{\"migrate\":null}");
+    api_status(c, 400, "POST", C "/servers/" SID "/action", c->admin,
+               "{\"migrate\":null}"); /* there is one node */
+    api_status(c, 200, "PUT", text(C "/os-quota-sets/%s", c->demo_project),
+               c->admin, "{\"quota_set\":{\"cores\":1}}");
+    act(403, "{\"resize\":{\"flavorRef\":\"big\"}}");
+    assert_int_equal(used("cores"), 1);
+    set_state(VM_PAUSED, TASK_NONE);
+    act(409, "{\"resize\":{\"flavorRef\":\"big\"}}");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -459,6 +586,10 @@ int main(void)
         TEST(bad_images),
         TEST(an_image_of_volumes),
         TEST(shelved_and_back),
+        TEST(resized_and_confirmed),
+        TEST(resized_and_back),
+        TEST(deleted_while_resized),
+        TEST(bad_resizes),
         TEST(an_unshelve_that_fails),
         TEST(a_shelved_one_goes_with_its_image),
     };

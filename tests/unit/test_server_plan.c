@@ -403,6 +403,60 @@ static void shelved_with_a_root_volume(void **state)
     drop(&f);
 }
 
+/* The table of model/resize.h, on one node. */
+static void resized(void **state)
+{
+    struct fixture f = fixture(GOAL_RUNNING, VM_ACTIVE, DOMAIN_RUNNING);
+    struct migration *m = record_new(&kind_migration, "m");
+    struct disk *coming = a_disk(DISK_WANTED);
+    m->type = MIGRATION_RESIZE;
+    m->source = m->dest = "node1";
+    f.view.move = m;
+    f.server->task_state = TASK_RESIZE_PREP;
+    expect_step(&f, STEP_WAIT, "nobody has chosen a node");
+    m->status = MIGRATION_PREPARING;
+    expect_step(&f, STEP_SHUTDOWN, "off first");
+    f.view.domain.state = DOMAIN_OFF;
+    expect_step(&f, STEP_MOVE_BEGIN, "it is off");
+    m->status = MIGRATION_MIGRATING;
+    f.view.coming[f.view.n_coming++] = coming;
+    expect_step(&f, STEP_WAIT, "its disks are being made");
+    coming->state = DISK_FAILED;
+    expect_step(&f, STEP_MOVE_FAIL, "they could not be");
+    coming->state = DISK_READY;
+    coming->path = "/disks/new";
+    expect_step(&f, STEP_MOVE_ARRIVE, "they are there");
+    m->dest = "node2";
+    expect_step(&f, STEP_UNDEFINE, "nothing stays on a node that it leaves");
+    f.view.domain.state = DOMAIN_ABSENT;
+    expect_step(&f, STEP_MOVE_ARRIVE, "it is gone");
+    m->status = MIGRATION_POST_MIGRATING;
+    expect_step(&f, STEP_START, "it starts there");
+    f.server->goal = GOAL_STOPPED;
+    expect_step(&f, STEP_MOVE_FINISH, "one at rest does not");
+    f.server->goal = GOAL_RUNNING;
+    f.view.domain.state = DOMAIN_RUNNING;
+    expect_step(&f, STEP_MOVE_FINISH, "it runs");
+    m->status = MIGRATION_FINISHED;
+    f.server->vm_state = VM_RESIZED;
+    f.server->task_state = TASK_NONE;
+    observe(&f, 1);
+    assert_int_equal(f.server->vm_state, VM_RESIZED);
+    expect_step(&f, STEP_NONE, "until somebody says more");
+    m->status = MIGRATION_REVERTING;
+    expect_step(&f, STEP_SHUTDOWN, "off, to go back");
+    f.view.domain.state = DOMAIN_ABSENT;
+    expect_step(&f, STEP_MOVE_REVERT, "back");
+    f.view.move = NULL;
+    expect_step(&f, STEP_START, "as it was");
+    f.view.domain.state = DOMAIN_RUNNING;
+    observe(&f, 1);
+    assert_int_equal(f.server->vm_state, VM_ACTIVE);
+    record_unref(coming);
+    record_unref(m);
+    drop(&f);
+}
+
 /* ---- patience ----------------------------------------------------------- */
 
 static void shutdown_patience(void **state)
@@ -681,6 +735,7 @@ int main(void)
         cmocka_unit_test(boot_from_volume),
         cmocka_unit_test(rebuilt),
         cmocka_unit_test(shelved),
+        cmocka_unit_test(resized),
         cmocka_unit_test(shelved_with_a_root_volume),
         cmocka_unit_test(rebuilt_at_rest),
         cmocka_unit_test(old_disks_stay_while_wanted),
