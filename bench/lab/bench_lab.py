@@ -259,7 +259,8 @@ class Bench:
 
     def librbd_latency(self):
         """Without a guest: one write at a time by librbd, flushed."""
-        rbd = ["rbd", "-p", "rbd"]
+        rbd = ["rbd", "--conf=/etc/cairn/ceph.conf",
+               "--rbd-cache=false", "-p", "rbd"]
         self.lab.on("h1", *rbd, "create", "--size", "64", "bench")
         text = self.lab.on("h1", *rbd, "bench", "--io-type", "write",
                            "--io-size", "4K", "--io-threads", "1",
