@@ -148,8 +148,13 @@ class Bench:
         if ceph:
             self.take(self.librbd_latency, "librbd_write_4k_ms")
             self.take(self.during_recovery, "guest_write_4k_recovery_ms")
-            self.take(self.migrations, "migration_pause_s")
-            self.take(self.power_cut, "power_cut_to_guest_s")
+
+    def moves(self):
+        self.up(3, VOLUMES="ceph")
+        self.kind = "ceph"
+        self.take(self.prepare_guests, "prepare_moves")
+        self.take(self.migrations, "migration_pause_s")
+        self.take(self.power_cut, "power_cut_to_guest_s")
 
     def prepare_guests(self):
         import openstack
@@ -394,7 +399,7 @@ class Readers(threading.Thread):
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--name", default="benchlab")
-    p.add_argument("--only", choices=("state", "local", "ceph"))
+    p.add_argument("--only", choices=("state", "local", "ceph", "moves"))
     p.add_argument("--out", default=ROOT / "build/bench-lab.jsonl")
     o = p.parse_args()
     b = Bench(o.name, o.out)
@@ -405,6 +410,8 @@ def main():
             b.take(lambda: b.guests(False), "local")
         if o.only in (None, "ceph"):
             b.take(lambda: b.guests(True), "ceph")
+        if o.only in (None, "moves"):
+            b.take(b.moves, "moves")
     finally:
         b.lab("down", check=False)
     b.page()
