@@ -83,10 +83,18 @@ static void find_address(struct ceph_files *f)
     _autofree_ char *kept = in_dir(f->dir, "address");
     if (get(kept, f->address, sizeof(f->address)))
         return;
-    address_of(f->config->storage_nic, f->address);
+    if (!ceph_files_founded(f)) /* else it was before there were such NICs */
+        address_of(f->config->storage_nic, f->address);
     if (!*f->address)
         snprintf(f->address, sizeof(f->address), "%.*s",
                  (int)strcspn(f->config->address, "/"), f->config->address);
+}
+
+static void only_mon(struct ceph_files *f)
+{
+    memcpy(f->mons[0].name, f->node, CEPH_NAME_MAX);
+    memcpy(f->mons[0].address, f->address, CEPH_NAME_MAX);
+    f->n_mons = 1;
 }
 
 static void load_mons(struct ceph_files *f)
@@ -97,6 +105,8 @@ static void load_mons(struct ceph_files *f)
            fscanf(in, "%63s %63s", f->mons[f->n_mons].name,
                   f->mons[f->n_mons].address) == 2)
         f->n_mons++;
+    if (!f->n_mons)
+        only_mon(f);
 }
 
 static bool save_mons(const struct ceph_files *f, const char *dir,
@@ -348,9 +358,7 @@ bool ceph_files_found(struct ceph_files *f, struct error *err)
 {
     _autofree_ char *new = xasprintf("%s.new", f->dir);
     env_uuid(f->env, f->fsid);
-    snprintf(f->mons[0].name, CEPH_NAME_MAX, "%s", f->node);
-    snprintf(f->mons[0].address, CEPH_NAME_MAX, "%s", f->address);
-    f->n_mons = 1;
+    only_mon(f);
     bool ok = make_first(f, new, err) && move_to(new, f->dir, err);
     if (!ok)
         f->fsid[0] = '\0';

@@ -702,10 +702,14 @@ static enum reconcile_verdict upload(struct run *r, const struct content *c,
 }
 
 /* Of several nodes one makes it: who has written his name there first.  From
- * an image it is made where those are. */
+ * an image it is made where those are.  In a storage that all share it waits
+ * for the scheduler: our name would bind a server that is to be placed with
+ * it. */
 static enum reconcile_verdict volume_claim(struct run *r,
                                            const struct volume *v)
 {
+    if (is_shared(r))
+        return RECONCILE_DONE;
     if (v->image_id && r->s->c.images_elsewhere)
         return RECONCILE_DONE;
     _autorecord_ struct volume *next = record_copy(v);

@@ -1002,6 +1002,15 @@ static void shared_volume_is_nobodys(void **state)
     assert_null(now->node);
 }
 
+/* The scheduler says who makes it, with its server or alone. */
+static void shared_volume_waits_for_its_place(void **state)
+{
+    put(new_volume("v", VOLUME_CREATING));
+    run();
+    assert_string_equal(asked(), "");
+    assert_null(((const struct volume *)look(&kind_volume, "v"))->node);
+}
+
 static void the_leader_does_what_is_nobodys(void **state)
 {
     struct volume *v = new_volume("v", VOLUME_EXTENDING);
@@ -1136,6 +1145,7 @@ int main(void)
         T(image_of_a_running_volume),
         T(audit_removes_what_nobody_names),
         SHARED(shared_volume_is_nobodys),
+        SHARED(shared_volume_waits_for_its_place),
         SHARED(the_leader_does_what_is_nobodys),
         SHARED(what_a_dead_node_began_is_the_leaders),
         SHARED(an_upload_is_looked_at_where_it_is),
