@@ -156,7 +156,7 @@ static struct recovery_node see(struct recoverer *r,
         .health = n->health,
         .fence = n->fence,
         .cleaned = n->cleaned,
-        .maintenance = n->maintenance,
+        .maintenance = n->maintenance || n->draining,
         .stopped = n->stopped != 0,
         .present = lease.present,
         .known = lease.known,
@@ -164,7 +164,7 @@ static struct recovery_node see(struct recoverer *r,
         .storage_lost = note_storage(r, n),
         .closed = w.closed,
     };
-    if (n->health != HEALTH_UP || n->maintenance)
+    if (n->health != HEALTH_UP || out.maintenance)
         count_guests(r, snap, n->rec.id, &out);
     return out;
 }

@@ -473,10 +473,15 @@ static void test_maintenance(void **state)
     struct node *n = world_edit(&kind_node, "h2");
     n->maintenance = true;
     world_put(n);
+    n = world_edit(&kind_node, "h3");
+    n->draining = true; /* and empty */
+    world_put(n);
     pass_time(1);
     lease(1, false);
+    lease(2, false);
     pass_time(100);
     assert_int_equal(health("h2"), HEALTH_UP);
+    assert_int_equal(health("h3"), HEALTH_UP);
     put_server(1, "h2", RBD, NULL);
     pass_time(2);
     assert_int_equal(health("h2"), HEALTH_FENCED);
