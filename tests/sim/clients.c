@@ -277,12 +277,23 @@ static const char *text_at(const json_t *json, const char *path)
     return json_string_value(json);
 }
 
+static void learn_new(struct clients *cs, const struct call *c, const char *id)
+{
+    _autosnap_ struct snapshot *s = cache_snapshot(cs->w->truth);
+    remember(cs, c->kind, id);
+    if (snap_get(s, c->kind, id) && !call_sees(c, c->kind, id))
+        world_broken(cs->w,
+                     "own writes are read: call %lu %s has made %s %s, the "
+                     "face that says so does not know it",
+                     c->number, c->name, c->kind->name, id);
+}
+
 static void learn(struct clients *cs, struct call *c, const json_t *json)
 {
     if (c->id_path) {
         const char *id = text_at(json, c->id_path);
         if (id)
-            remember(cs, c->kind, id);
+            learn_new(cs, c, id);
         else
             world_broken(cs->w, "call %lu %s: the answer has no %s", c->number,
                          c->name, c->id_path);

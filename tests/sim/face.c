@@ -73,6 +73,13 @@ void call_free(struct call *c)
     free(c);
 }
 
+bool call_sees(const struct call *c, const struct kind *kind, const char *id)
+{
+    const struct face *f = container_of(c->req.api, struct face, api);
+    _autosnap_ struct snapshot *s = cache_snapshot(f->cache);
+    return snap_get(s, kind, id) != NULL;
+}
+
 /* ---- commits
  * ------------------------------------------------------------------- */
 

@@ -44,6 +44,8 @@ struct face *face_start(struct sim_node *n);
 void face_stop(struct face *f);
 struct call *call_new(void);
 void call_free(struct call *c);
+/* Does the face that answers it know the record? */
+bool call_sees(const struct call *c, const struct kind *kind, const char *id);
 void face_submit(struct face *f, struct call *c);
 size_t face_calls(const struct face *f);
 bool face_step_call(struct face *f); /* one call goes one step */

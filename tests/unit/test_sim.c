@@ -9,6 +9,7 @@
 #include "sim/guests.h"
 #include "sim/invariants.h"
 #include "sim/run.h"
+#include "sim/sim_fence.h"
 #include "sim/sim_store.h"
 
 #include "common/log.h"
@@ -31,6 +32,16 @@ static void same_seed_same_run(void **state)
     uint64_t first = hash_of(7);
     assert_true(first != hash_of(8));
     assert_true(first == hash_of(7));
+}
+
+static void same_seed_same_pool(void **state)
+{
+    static const struct run_options pool = { 300, 3, false };
+    struct world_stats stats = { 0 };
+    uint64_t first, again;
+    assert_true(run_seed(3, &pool, &stats, &first));
+    assert_true(run_seed(3, &pool, &stats, &again));
+    assert_true(first == again);
 }
 
 /* ---- what is broken is seen ------------------------------------------------
@@ -198,7 +209,85 @@ static void a_face_hears_late(void **state)
     sim_end_close(end);
 }
 
+/* ---- pools ---------------------------------------------------------------
+ */
+
+#define SERVER "66666666-0000-4000-8000-000000000001"
+
+static int setup_pool(void **state)
+{
+    w = world_new(6, 3, false);
+    world_calm(w, 20 * SECOND_US);
+    check_quiet(w);
+    if (w->broken)
+        fail_msg("%s", w->what);
+    return 0;
+}
+
+static void put_server(const char *node)
+{
+    struct server *s = record_new(&kind_server, SERVER);
+    s->node = rec_str(s, node);
+    s->vm_state = VM_STOPPED;
+    put(s);
+}
+
+static void start_on(unsigned node)
+{
+    struct hypervisor *h = guests_open(w->nodes[node - 1].guests);
+    struct domain_spec spec = { .id = SERVER };
+    assert_true(h->ops->define_start(h, &spec, NULL));
+    h->ops->close(h);
+}
+
+static void one_leads(void **state)
+{
+    unsigned leaders = 0;
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        leaders += core_leads(&w->nodes[i]);
+    assert_int_equal(leaders, 1);
+}
+
+static void starts_twice(void **state)
+{
+    put_server("node2");
+    start_on(2);
+    assert_false(w->broken);
+    start_on(3);
+    assert_broken("starts on node3, and node2 is not fenced");
+}
+
+static void starts_elsewhere_unfenced(void **state)
+{
+    put_server("node2");
+    start_on(2);
+    guests_power_lost(w->nodes[1].guests);
+    start_on(3);
+    assert_broken("starts on node3, and node2 is not fenced");
+}
+
+static void starts_where_it_is_not(void **state)
+{
+    put_server("node2");
+    start_on(1);
+    assert_broken("its record says node2");
+}
+
+static void refused_guests_do_no_harm(void **state)
+{
+    put_server("node2");
+    start_on(2);
+    struct fence *f = sim_fence_open(&w->nodes[0]);
+    assert_true(f->ops->close(f, "node2", NULL));
+    sim_fence_close(f);
+    assert_true(guests_find(w->nodes[1].guests, SERVER)->refused);
+    start_on(2);
+    check_step(w);
+    assert_false(w->broken);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define POOL(f) cmocka_unit_test_setup_teardown(f, setup_pool, teardown)
 
 int main(void)
 {
@@ -213,6 +302,12 @@ int main(void)
         CASE(leaked_file),
         CASE(the_dead_do_nothing),
         CASE(a_face_hears_late),
+        cmocka_unit_test(same_seed_same_pool),
+        POOL(one_leads),
+        POOL(starts_twice),
+        POOL(starts_elsewhere_unfenced),
+        POOL(starts_where_it_is_not),
+        POOL(refused_guests_do_no_harm),
     };
     log_set_level(LOG_ERR);
     return cmocka_run_group_tests(tests, NULL, NULL);
