@@ -248,13 +248,24 @@ void guests_refuse(struct guests *g)
     }
 }
 
+/* One that is only coming is defined when it has arrived. */
+static void turn_off(struct guests *g, struct guest *d)
+{
+    bool defined = !d->info.incoming;
+    guests_set_state(g, d, DOMAIN_OFF);
+    if (!defined)
+        guests_remove(g, d);
+}
+
 void guests_power_lost(struct guests *g)
 {
-    for (struct guest *d = g->first; d; d = d->next)
+    for (struct guest *d = g->first, *next; d; d = next) {
+        next = d->next;
         if (guest_active(d)) {
             d->cut_short = !d->refused && !d->asleep;
-            guests_set_state(g, d, DOMAIN_OFF);
+            turn_off(g, d);
         }
+    }
     for (struct todo *t; (t = g->todos);) {
         g->todos = t->next;
         free(t);
@@ -301,9 +312,9 @@ static bool hv_stats(struct hypervisor *h, const char *id,
 static struct guest *begin(struct hypervisor *h, const char *what,
                            const char *id, struct error *err)
 {
-    struct guest *d = guests_find(guests_of(h), id);
     if (!effect_begin(guests_of(h)->node, what, id, err))
         return NULL;
+    struct guest *d = guests_find(guests_of(h), id);
     if (!d)
         error_set(err, ERR_NOT_FOUND, "domain %s is not there", id);
     return d;
@@ -380,8 +391,11 @@ static void run(struct guests *g, struct guest *d)
 }
 
 /* One that has come from another node runs for the first time. */
-static bool wake(struct guests *g, struct guest *d, struct error *err)
+static bool wake(struct guests *g, const char *id, struct error *err)
 {
+    struct guest *d = guests_find(g, id);
+    if (!d)
+        return error_set(err, ERR_NOT_FOUND, "domain %s is not there", id);
     if (d->info.incoming)
         return error_set(err, ERR_BUSY, "domain %s has not arrived", d->id);
     if (d->refused) { /* it does, and can write nothing */
@@ -413,9 +427,9 @@ static bool hv_define_start(struct hypervisor *h, const struct domain_spec *s,
                             struct error *err)
 {
     struct guests *g = guests_of(h);
-    struct guest *d = guests_find(g, s->id);
     if (!effect_begin(g->node, "define_start", s->id, err))
         return false;
+    struct guest *d = guests_find(g, s->id);
     if (d && guest_active(d))
         return effect_end(g->node, err);
     for (size_t i = 0; i < s->n_disks; i++)
@@ -461,13 +475,13 @@ static bool hv_shutdown(struct hypervisor *h, const char *id, struct error *err)
 
 static bool hv_destroy(struct hypervisor *h, const char *id, struct error *err)
 {
-    struct guest *d = guests_find(guests_of(h), id);
     if (!effect_begin(guests_of(h)->node, "destroy", id, err))
         return false;
+    struct guest *d = guests_find(guests_of(h), id);
     if (d)
         d->cut_short = false;
     if (d && guest_active(d))
-        guests_set_state(guests_of(h), d, DOMAIN_OFF);
+        turn_off(guests_of(h), d);
     return effect_end(guests_of(h)->node, err);
 }
 
@@ -481,6 +495,8 @@ static bool hv_undefine(struct hypervisor *h, const char *id, struct error *err)
             continue;
         if (guest_active(d))
             return error_set(err, ERR_CONFLICT, "domain %s is active", id);
+        d->cut_short = false; /* its node has come back and says so */
+        end_start(g, d);
         guests_remove(g, d);
         break;
     }
@@ -511,7 +527,7 @@ static bool hv_resume(struct hypervisor *h, const char *id, struct error *err)
     if (!d || !d->asleep)
         return to_state(h, "resume", id, DOMAIN_RUNNING, err);
     return effect_begin(guests_of(h)->node, "resume", id, err) &&
-           wake(guests_of(h), d, err);
+           wake(guests_of(h), id, err);
 }
 
 static bool hv_managed_save(struct hypervisor *h, const char *id,
