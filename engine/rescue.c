@@ -4,6 +4,7 @@
 #include "engine/placement.h"
 #include "model/migration.h"
 #include "model/network.h"
+#include "model/resize.h"
 #include "model/volume.h"
 
 #include <string.h>
@@ -92,17 +93,23 @@ static void start_anew(struct server *draft, int64_t now)
     draft->updated = now;
 }
 
-/* A live migration from here ends where the guest was: with its node. */
-static void end_migration(struct txn *t, const struct snapshot *s,
-                          struct server *draft, int64_t now)
+/* A live migration from here ends where the guest was: with its node.  So
+ * does a resize, which gives back what it was charged for. */
+static bool end_migration(struct txn *t, const struct snapshot *s,
+                          struct server *draft, int64_t now, struct error *err)
 {
+    static const char why[] = "its node has failed";
     const struct migration *m = server_migration(s, draft);
     if (!m)
-        return;
+        return true;
     _autorecord_ struct migration *ended = record_copy(m);
-    migration_end(t, s, ended, draft, MIGRATION_ERROR, "its node has failed",
-                  now);
+    bool ok = true;
+    if (migration_is_cold(m))
+        ok = resize_failed(t, s, ended, draft, why, now, err);
+    else
+        migration_end(t, s, ended, draft, MIGRATION_ERROR, why, now);
     txn_change_record(t, ended);
+    return ok;
 }
 
 /* Volumes that are yet to be made are made where the server will be. */
@@ -133,7 +140,8 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
     int task = server->task_state;
     const struct node *dest = snap_get(s, &kind_node, node);
     _autorecord_ struct server *draft = record_copy(server);
-    end_migration(t, s, draft, now);
+    if (!end_migration(t, s, draft, now, err))
+        return false;
     _autorecord_ struct migration *m =
         migration_begin(t, s, draft, id, MIGRATION_EVACUATION, now, err);
     if (!m)
@@ -160,8 +168,9 @@ void rescue_strand(struct txn *t, const struct snapshot *s,
                    const struct server *server, const char *why, int64_t now)
 {
     _autorecord_ struct server *draft = record_copy(server);
+    struct error ignored; /* giving back cannot go over a quota */
     if (!is_at_both_ends(s, server))
-        end_migration(t, s, draft, now);
+        end_migration(t, s, draft, now, &ignored);
     draft->vm_state = VM_ERROR;
     draft->task_state = TASK_NONE;
     draft->power_state = POWER_NOSTATE;
