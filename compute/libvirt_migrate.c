@@ -201,6 +201,24 @@ static bool describe(struct outgoing *o, const struct migrate_spec *spec,
     return ok;
 }
 
+/* The call that moves the guest lasts for minutes; seen: others on the same
+ * connection then wait for it. */
+static bool own_connection(struct hypervisor *h, struct outgoing *o,
+                           struct error *err)
+{
+    struct libvirt_found own = { 0 };
+    own.conn = virConnectOpen(libvirt_settings(h)->uri);
+    own.dom = own.conn ? virDomainLookupByUUIDString(own.conn, o->id) : NULL;
+    if (!own.dom) {
+        libvirt_failed(err, NULL, o->id, "open a connection to move it");
+        libvirt_found_drop(&own);
+        return false;
+    }
+    libvirt_found_drop(&o->found);
+    o->found = own;
+    return true;
+}
+
 static bool begin(struct outgoing *o, struct error *err)
 {
     struct libvirt_moves *m = o->moves;
@@ -257,7 +275,7 @@ bool libvirt_migrate_out(struct hypervisor *h, const char *id,
     struct outgoing *o = new_outgoing(h, id, spec);
     bool ok = libvirt_find(h, id, true, &o->found, err) &&
               stand_still(h, o, err) && describe(o, spec, err) && begin(o, err);
-    if (!ok && o->stands)
+    if (!ok && o->stands && o->found.dom)
         virDomainResume(o->found.dom);
     if (!ok)
         free_outgoing(o);
