@@ -20,7 +20,8 @@ struct outgoing {
     char *copied[DOMAIN_DISKS_MAX]; /* targets of disks whose content goes */
     int n_copied;
     struct libvirt_found found;
-    bool stands; /* it was paused for this */
+    bool stands;     /* it was paused for this */
+    int64_t started; /* monotonic us */
     enum migrate_state state;
     struct error err;
 };
@@ -177,6 +178,7 @@ static struct outgoing *new_outgoing(struct hypervisor *h, const char *id,
     o->driver = h;
     o->moves = libvirt_moves(h);
     o->state = MIGRATE_RUNNING;
+    o->started = env_mono(&env_system);
     o->id = xstrdup(id);
     o->address = xstrdup(spec->address);
     o->uri = xasprintf("qemu+tls://%s/system?pkipath=%s", spec->address,
@@ -199,24 +201,6 @@ static bool describe(struct outgoing *o, const struct migrate_spec *spec,
     o->xml = ok ? buf_steal(&b) : NULL;
     buf_free(&b);
     return ok;
-}
-
-/* The call that moves the guest lasts for minutes; seen: others on the same
- * connection then wait for it. */
-static bool own_connection(struct hypervisor *h, struct outgoing *o,
-                           struct error *err)
-{
-    struct libvirt_found own = { 0 };
-    own.conn = virConnectOpen(libvirt_settings(h)->uri);
-    own.dom = own.conn ? virDomainLookupByUUIDString(own.conn, o->id) : NULL;
-    if (!own.dom) {
-        libvirt_failed(err, NULL, o->id, "open a connection to move it");
-        libvirt_found_drop(&own);
-        return false;
-    }
-    libvirt_found_drop(&o->found);
-    o->found = own;
-    return true;
 }
 
 static bool begin(struct outgoing *o, struct error *err)
@@ -321,6 +305,10 @@ static void read_job(virDomainPtr dom, struct migrate_info *info)
     virTypedParamsFree(params, n);
 }
 
+/* A question that libvirt is asked while a move begins waits until that is
+ * over (its job mask changes without a signal): none is asked so early. */
+#define QUIET_MS 2000
+
 bool libvirt_migrate_info(struct hypervisor *h, const char *id,
                           struct migrate_info *info, struct error *err)
 {
@@ -332,9 +320,10 @@ bool libvirt_migrate_info(struct hypervisor *h, const char *id,
     if (o) {
         info->state = o->state;
         info->err = o->err;
+        info->elapsed_ms = (env_mono(&env_system) - o->started) / 1000;
     }
     pthread_mutex_unlock(&m->lock);
-    if (info->state == MIGRATE_DONE || info->state == MIGRATE_FAILED)
+    if (o && (info->state != MIGRATE_RUNNING || info->elapsed_ms < QUIET_MS))
         return true;
     if (!libvirt_find(h, id, false, &f, err))
         return false;

@@ -91,6 +91,9 @@ static bool look(struct move_context *c, struct move_view *v)
     if (v->role == MOVE_SOURCE && v->migration->status >= MIGRATION_PREPARING &&
         !h->ops->migrate_info(h, id, &v->info, c->err))
         return false;
+    /* While it moves, questions about the guest may have to wait. */
+    if (v->info.state == MIGRATE_RUNNING && !v->migration->force_complete)
+        return true;
     return h->ops->info(h, id, &v->domain, c->err);
 }
 
