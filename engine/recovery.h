@@ -26,8 +26,8 @@
  * is the fence opened, and only then is it UP.
  *
  * Not every silence is a failure:
- *   - a node in maintenance or drained, with no guests, and for a while one
- * whose daemon was stopped on purpose, may be silent
+ *   - a node in maintenance or drained may be silent when it has no guests,
+ *     one whose daemon was stopped on purpose for a while
  *   - when most nodes fall silent at once, the fault is more likely with
  *     whoever listens: it waits longer
  *   - a node that loses its storage has failed only if most others see theirs
