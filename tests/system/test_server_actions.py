@@ -14,8 +14,14 @@ def act(demo, server, **body):
 
 
 def reach(demo, server, status):
-    return demo.compute.wait_for_server(
-        server, status=status, failures=["ERROR"], wait=180, interval=0.5)
+    """The server as it is when it has come to rest there.  Not by the SDK's
+    wait: that believes what the object said before the action."""
+    def there():
+        now = demo.compute.get_server(server.id)
+        assert now.status != "ERROR", now.fault
+        return now.status == status and now.task_state is None
+    wait_until(f"the server is {status}", there, 180)
+    return demo.compute.get_server(server.id)
 
 
 def memory_kib(ssh):
