@@ -35,8 +35,6 @@ static void ask(struct view *fork, const char *node, struct plan *out)
 /* Why the engine takes a server for one that cannot be moved. */
 static const char *why_fixed(const struct server *s)
 {
-    if (s->migration_id)
-        return "it is on its way already";
     if (s->vm_state == VM_ACTIVE || s->vm_state == VM_PAUSED)
         return "it has a disk or a device that only this node has";
     return "it does not run, and only what runs is moved";
@@ -48,6 +46,11 @@ static const char *why(const struct record *r, const struct stay *s)
         return why_fixed((const struct server *)r);
     return r->kind == &kind_volume ? "it is on the node's own disks"
                                    : stay_text(s->reason);
+}
+
+static bool is_leaving(const struct record *r)
+{
+    return r->kind == &kind_server && ((const struct server *)r)->migration_id;
 }
 
 typedef void stay_fn(void *arg, const struct record *r, const char *why);
@@ -63,7 +66,8 @@ static void each_stay(struct req *r, const char *node, stay_fn *fn, void *arg)
         const struct stay *s = &plan.stays.at[i];
         const struct record *of = view_record(v, s->guest);
         const struct fleet_guest *g = fleet_guest(view_fleet(v), s->guest);
-        if (of && of->kind != &kind_migration && s->reason != STAY_LATER &&
+        if (of && of->kind != &kind_migration && !is_leaving(of) &&
+            s->reason != STAY_LATER &&
             strcmp(view_fleet(v)->hosts[g->at.host].name, node) == 0)
             fn(arg, of, why(of, s));
     }

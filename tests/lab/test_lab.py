@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import openstack
 import pytest
+
+import live
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
@@ -182,6 +184,86 @@ def test_the_state_has_three_voters():
                 ":2379") == 3
         wait_until(f"{host} knows all", knows)
     assert leader("h2") == "h1", "who founded goes on leading"
+
+
+ENDED = ("completed", "error", "cancelled")
+
+
+@pytest.fixture(scope="module")
+def mover():
+    """A guest with a disk of its host's that it writes to all the time."""
+    return live.Mover(
+        cloud("h1"), "h1", lambda host, server: ROOT / "build/node"
+        f"/{NAME}-{host}/fs/var/lib/cairn/guests/{server}/console.log")
+
+
+def goes_on(mover):
+    before = mover.written()
+    wait_until("the guest writes", lambda: mover.written() > before, 120)
+    assert mover.is_whole(), mover.console()
+    # Whole, with what it had written before it came here.
+    return before
+
+
+def move_ends(mover, pinger=None):
+    wait_until("the move ends", lambda: mover.move()["status"] in ENDED, 180)
+    wait_until("the server rests", lambda: mover.get().status == "ACTIVE")
+    if pinger:
+        time.sleep(1)
+        gap, lost = pinger.end()
+        print(f"longest gap {gap:.3f} s, {lost} echoes lost")
+
+
+def test_a_guest_moves_there_and_back(mover):
+    goes_on(mover)
+    for to in ("h2", "h1"):
+        written, pinger = mover.written(), live.Pinger(mover.address)
+        mover.migrate(to)
+        move_ends(mover, pinger)
+        assert (mover.move()["status"], mover.host()) == ("completed", to)
+        goes_on(mover)
+        assert mover.written() > written, "it goes on where it was"
+
+
+def test_a_move_is_aborted(mover):
+    at = mover.host()
+    mover.migrate()
+    wait_until("it moves", lambda: mover.move()["status"] == "running")
+    assert mover.abort().status_code in (202, 400)
+    move_ends(mover)
+    if mover.move()["status"] == "cancelled":  # else it was too late
+        assert mover.host() == at
+    goes_on(mover)
+
+
+def test_cairnd_dies_while_a_guest_moves(mover):
+    at = mover.host()
+    mover.migrate("h2" if at == "h1" else "h1")
+    wait_until("it moves", lambda: mover.move()["status"] == "running")
+    on(at, "sh", "-c", "kill -KILL $(cat /run/node/cairnd.pid)")
+
+    def ended():
+        try:
+            return mover.move()["status"] in ENDED
+        except Exception:  # refused, reset: not yet
+            return False
+    wait_until("the move ends", ended, 180)
+    wait_until("the pool answers", lambda: answers("h1"))
+    move_ends(mover)
+    here = [h for h in ("h1", "h2", "h3")
+            if "running" in on(h, "virsh", "list", "--all").stdout]
+    assert here == [mover.host()], "it runs once, where the record says"
+    goes_on(mover)
+
+
+def test_a_drained_host_is_empty(mover):
+    at = mover.host()
+    cairn("node", "drain", at)
+    wait_until("the guest has left", lambda: mover.host() != at, 180)
+    move_ends(mover)
+    goes_on(mover)
+    cairn("node", "undrain", at)
+    mover.delete()
 
 
 def test_a_fourth_joins():
