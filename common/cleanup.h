@@ -35,12 +35,12 @@ static inline void cleanup_close(int *fd)
 DEFINE_CLEANUP(json_t *, cleanup_json, json_decref);
 DEFINE_CLEANUP(FILE *, cleanup_file, fclose);
 
-#define _cleanup_(f) __attribute__((cleanup(f), unused)) /* held for its end   \
-                                                          */
-#define _autofree_  _cleanup_(cleanup_free)
-#define _autoclose_ _cleanup_(cleanup_close)
-#define _autojson_  _cleanup_(cleanup_json)
-#define _autofile_  _cleanup_(cleanup_file)
+/* unused: some are held for their end alone. */
+#define _cleanup_(f) __attribute__((cleanup(f), unused))
+#define _autofree_   _cleanup_(cleanup_free)
+#define _autoclose_  _cleanup_(cleanup_close)
+#define _autojson_   _cleanup_(cleanup_json)
+#define _autofile_   _cleanup_(cleanup_file)
 
 /* Takes the value out of `*p`, which is left empty. */
 #define steal(p)                                                               \

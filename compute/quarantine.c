@@ -302,8 +302,8 @@ static void tell(struct quarantine *q, enum self_what what)
         [SELF_RUN] = "this node belongs to the pool",
         [SELF_HOLD] =
             "no server is touched for now: no lease, or not admitted yet",
-        [SELF_STOP] = "this node is cut off: its guests on shared storage are "
-                      "stopped",
+        [SELF_STOP] =
+            "this node is cut off: it stops what is in shared storage",
         [SELF_CLEAN] = "this node was fenced: stale guests are stopped",
     };
     if (what != q->told)

@@ -21,9 +21,9 @@
 #define OVN_NB_SOCKET "/run/ovn/ovnnb_db.sock"
 
 struct ovn_config {
-    const char *nb_socket;    /* OVN_NB_SOCKET; copied; NULL: others do that,
-                               * only the metadata legs are ours */
-    struct nb_config nb;      /* what it points to outlives the driver */
+    const char *nb_socket; /* OVN_NB_SOCKET; copied; NULL: others do that,
+                            * only the metadata legs are ours */
+    struct nb_config nb;   /* what it points to outlives the driver */
     /* The term in which we lead; 0: the database is not ours.  NULL: it is,
      * and nobody else's. */
     int64_t (*term)(void *arg);

@@ -158,8 +158,8 @@ static void ports_get_addresses_of_both_versions(void **state)
         "\"ipv6_ra_mode\":\"dhcpv6-stateful\","
         "\"ipv6_address_mode\":\"dhcpv6-stateful\"",
         "\"ip_version\":6,\"cidr\":\"fd00:b::/64\"",
-        "\"ip_version\":6,\"cidr\":\"fd00:c::/64\","
-        "\"ipv6_ra_mode\":\"slaac\",\"ipv6_address_mode\":\"slaac\"",
+        ("\"ip_version\":6,\"cidr\":\"fd00:c::/64\","
+         "\"ipv6_ra_mode\":\"slaac\",\"ipv6_address_mode\":\"slaac\""),
     };
     struct api_client *c = api_client_new();
     struct net n = make_net(c, "10.0.0.0/24");
