@@ -903,7 +903,10 @@ static int await_end(struct core *c, const sigset_t *set)
 
 int core_run_services(const struct config *config)
 {
-    struct core c = { .config = config, .env = &env_system, .lock = -1 };
+    /* Without a pool there are no certificates to wait for. */
+    struct config alone = *config;
+    alone.tls = false;
+    struct core c = { .config = &alone, .env = &env_system, .lock = -1 };
     struct error err = { 0 };
     sigset_t set;
     block_signals(&set);

@@ -337,7 +337,7 @@ static void refresh(struct view *v, const struct node *n, bool renamed)
     if (!same_facts(&facts, &f->hosts[host].facts))
         fleet_set_facts(f, host, &facts);
     int64_t death = n->seen + PLACEMENT_ALIVE_US;
-    if (facts.state == FLEET_UP && death < v->next_death)
+    if (facts.state != FLEET_DEAD && death < v->next_death)
         v->next_death = death;
     if (!renamed && !host_differs(f, host, &capacity))
         return;

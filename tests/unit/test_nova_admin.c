@@ -313,9 +313,13 @@ static void quotas(void **state)
 static void what_is_not_there_says_so(void **state)
 {
     static const char *const paths[] = {
-        "/os-simple-tenant-usage", "/os-migrations", "/os-hosts",
-        "/os-quota-class-sets/x",  "/os-cells",      "/os-networks",
-        "/os-floating-ips",        "/os-agents",
+        "/os-simple-tenant-usage",
+        "/os-hosts",
+        "/os-quota-class-sets/x",
+        "/os-cells",
+        "/os-networks",
+        "/os-floating-ips",
+        "/os-agents",
     };
     struct api_client *c = *state;
     char path[100];

@@ -227,13 +227,14 @@ static void same_host(struct view *a, struct view *b, const char *name)
         return;
     int custom_x = view_known(a, FLEET_NAME_RESOURCE, "CUSTOM_R");
     int custom_y = view_known(b, FLEET_NAME_RESOURCE, "CUSTOM_R");
-    for (int r = 0; r <= FLEET_CUSTOM; r++) {
+    for (int r = 0; r < FLEET_CUSTOM; r++) {
         assert_int_equal(f->capacity[r][x], g->capacity[r][y]);
-        if (r < FLEET_CUSTOM)
-            assert_int_equal(f->free[r][x], g->free[r][y]);
+        assert_int_equal(f->free[r][x], g->free[r][y]);
     }
-    if (custom_x >= 0 && custom_y >= 0)
+    if (custom_x >= 0 && custom_y >= 0) {
+        assert_int_equal(f->capacity[custom_x][x], g->capacity[custom_y][y]);
         assert_int_equal(f->free[custom_x][x], g->free[custom_y][y]);
+    }
     const struct fleet_facts *p = &f->hosts[x].facts, *q = &g->hosts[y].facts;
     assert_int_equal(p->state, q->state);
     assert_int_equal(p->largest_vcpu, q->largest_vcpu);
