@@ -89,9 +89,6 @@ def test_server_is_changed_and_remembers(demo, server):
     names = [a["action"] for a in actions["instanceActions"]]
     assert names[:2] == ["unlock", "lock"] and names[-1] == "create"
     with pytest.raises(exceptions.HttpException) as refused:
-        compute.create_server_image(server, "no")
-    assert refused.value.status_code == 501
-    with pytest.raises(exceptions.HttpException) as refused:
         compute.create_server_remote_console(
             server, protocol="vnc", type="novnc")
     assert refused.value.status_code == 501
