@@ -6,6 +6,7 @@ are told as they are; the deadlines are those of a machine under load.
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -162,9 +163,23 @@ def storage_address(host, of):
                 for m in nodes if m["name"] == of)
 
 
+def three_vote(host):
+    """Of two voters on the state none may die."""
+    pki = "/var/lib/cairn/pki"
+    net = (ROOT / f"build/lab/{NAME}/net").read_text()
+    address = re.search(r"net=([\d.]+)", net)[1]
+    members = on(host, "etcdctl", "--endpoints",
+                 f"https://{address}.{int(host[1:]) + 1}:2379", "--cacert",
+                 f"{pki}/ca.crt", "--cert", f"{pki}/server.crt", "--key",
+                 f"{pki}/server.key", "member", "list").splitlines()
+    return sum(", started, " in m and m.endswith(", false")
+               for m in members) == 3
+
+
 def main():
     api = cloud("h2")
     until("three monitors, three copies", lambda: has_grown("h1"), 120)
+    until("three vote on the state", lambda: three_vote("h2"), 120)
     net, public, group = make_network(api)
     server = boot(api, "web", "h1", net, group)
     address = float_to(api, server, public)
