@@ -15,6 +15,7 @@
 #include "openstack-compat/bootstrap.h"
 #include "rest-api/token.h"
 #include "sim_fence.h"
+#include "sim_hypervisor.h"
 #include "sim_store.h"
 #include "state/election.h"
 #include "storage/storage_reconcile.h"
@@ -389,7 +390,7 @@ struct core *core_start(struct sim_node *n)
     c->store = sim_end_store(c->end);
     c->cache = cache_new(model_kinds, N_KINDS);
     cache_set_manual(c->cache);
-    c->hypervisor = guests_open(n->guests);
+    c->hypervisor = sim_hypervisor_open(n->guests);
     c->volumes = files_open(w->files, n);
     c->net = nets_open(w->nets, n);
     make_parts(c);

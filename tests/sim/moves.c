@@ -1,6 +1,7 @@
 #include "moves.h"
 
 #include "common/alloc.h"
+#include "starts.h"
 
 #include <string.h>
 
@@ -100,7 +101,8 @@ bool moves_begin(struct sim_node *n, const char *id,
         return error_set(err, ERR_INVALID, "nobody is at %s", to->address);
     d->abort = false;
     come_in(d);
-    guests_move_later(n->guests, id, (int64_t)chance(n->w, MOVE_US));
+    guests_later(n->guests, TODO_MOVE, id, NULL,
+                 (int64_t)chance(n->w, MOVE_US));
     return effect_end(n, err);
 }
 
@@ -160,7 +162,7 @@ static void arrive(struct guests *g, struct guest *d, struct guest *in)
     struct sim_node *dest = d->to;
     node_event(guests_node(g), "guest %s has gone to %s", d->id, dest->name);
     note(g, d->id, true);
-    guests_started_at(dest, d->id);
+    starts_go_on(dest, d->id);
     d->to = NULL;
     in->info.incoming = false;
     guests_set_state(dest->guests, in, DOMAIN_PAUSED);

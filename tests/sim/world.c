@@ -9,6 +9,7 @@
 #include "model/pool.h"
 #include "nets.h"
 #include "sim_node.h"
+#include "starts.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -238,7 +239,7 @@ void world_free(struct world *w)
     files_free(w->files);
     for (unsigned i = 0; i < w->n_nodes; i++)
         guests_free(w->nodes[i].guests);
-    guests_forget_starts(w);
+    starts_forget(w);
     cache_unfollow(w->truth);
     cache_free(w->truth);
     store_close(w->store);

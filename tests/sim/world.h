@@ -59,7 +59,7 @@ struct world {
     struct clients *clients;
 
     int64_t checked;        /* revision that the invariants have seen */
-    struct start *starts;   /* of guests.c: the newest of each server */
+    struct start *starts;   /* of starts.c: the newest of each server */
     uint64_t guests_change; /* grows whenever a guest changes */
     uint64_t guests_seen;   /* what of that the invariants have seen */
     uint64_t hash;          /* of all events */

@@ -10,6 +10,7 @@
 #include "sim/invariants.h"
 #include "sim/run.h"
 #include "sim/sim_fence.h"
+#include "sim/sim_hypervisor.h"
 #include "sim/sim_store.h"
 
 #include "common/log.h"
@@ -145,7 +146,7 @@ static void active_without_domain(void **state)
 
 static void domain_without_server(void **state)
 {
-    struct hypervisor *h = guests_open(w->nodes[0].guests);
+    struct hypervisor *h = sim_hypervisor_open(w->nodes[0].guests);
     struct domain_spec spec = { .id = "55555555-0000-4000-8000-000000000001" };
     assert_true(h->ops->define_start(h, &spec, NULL));
     h->ops->close(h);
@@ -169,7 +170,7 @@ static void leaked_file(void **state)
 static void the_dead_do_nothing(void **state)
 {
     struct error err;
-    struct hypervisor *h = guests_open(w->nodes[0].guests);
+    struct hypervisor *h = sim_hypervisor_open(w->nodes[0].guests);
     struct domain_spec spec = { .id = "55555555-0000-4000-8000-000000000001" };
     struct sim_end *end = sim_end_open(&w->nodes[0], "test", true);
     struct claim *c = record_new(&kind_claim, "x");
@@ -234,7 +235,7 @@ static void put_server(const char *node)
 
 static void start_on(unsigned node)
 {
-    struct hypervisor *h = guests_open(w->nodes[node - 1].guests);
+    struct hypervisor *h = sim_hypervisor_open(w->nodes[node - 1].guests);
     struct domain_spec spec = { .id = SERVER };
     assert_true(h->ops->define_start(h, &spec, NULL));
     h->ops->close(h);
