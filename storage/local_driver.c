@@ -1,57 +1,41 @@
 #include "storage/local_driver.h"
 
 #include "common/alloc.h"
-#include "common/cleanup.h"
-#include "storage/digest.h"
 #include "storage/heads.h"
-#include "storage/image_check.h"
 #include "storage/inspect.h"
-#include "storage/layers.h"
-#include "storage/sparse.h"
+#include "storage/local_impl.h"
 #include "storage/swap.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define NOBODY  65534
-#define N_HEADS 16
-#define QCOW2   ".qcow2"
+#define NOBODY 65534
+#define QCOW2  ".qcow2"
 
-struct local {
-    struct volumes base;
-    struct layers layers;
-    struct image_checker checker;
-    char *root;
-    /* A volume's head is replaced and resized by one call at a time. */
-    pthread_mutex_t heads[N_HEADS];
-};
-
-static struct local *local_of(struct volumes *v)
+struct local *local_of(struct volumes *v)
 {
     return container_of(v, struct local, base);
 }
 
 /* The layers, entered until the scope is left. */
-static struct layers *enter(struct volumes *v)
+struct layers *local_enter(struct volumes *v)
 {
     struct layers *l = &local_of(v)->layers;
     layers_enter(l);
     return l;
 }
 
-static void leave(struct layers **l)
+void local_leave(struct layers **l)
 {
     layers_leave(*l);
 }
-#define _autoleave_ _cleanup_(leave)
 
 /* The mutex of a volume's head, locked until the scope is left; after
- * enter(). */
+ * local_enter(). */
 static pthread_mutex_t *lock_head(struct volumes *v, const char *volume_id)
 {
     unsigned h = 5381;
@@ -68,7 +52,7 @@ static void unlock_head(pthread_mutex_t **m)
 }
 #define _autohead_ __attribute__((cleanup(unlock_head), unused))
 
-static bool name_check(const char *what, const char *name, struct error *err)
+bool local_name_check(const char *what, const char *name, struct error *err)
 {
     return storage_name_ok(name) ||
            error_set(err, ERR_INVALID, "\"%.64s\" is no %s", name ? name : "",
@@ -92,38 +76,8 @@ static bool path_out(const char *path, char out[STORAGE_PATH_MAX],
     return true;
 }
 
-/* ---- images ------------------------------------------------------------ */
-
-static const struct {
-    const char *suffix;
-    enum image_format format;
-} blob_types[] = {
-    { ".qcow2", FORMAT_QCOW2 },
-    { ".raw", FORMAT_RAW },
-    { ".iso", FORMAT_ISO },
-};
-
-static bool blob_format(const char *blob, enum image_format *format)
-{
-    const char *dot = strrchr(blob, '.');
-    for (size_t i = 0; dot && i < ARRAY_SIZE(blob_types); i++)
-        if (strcmp(dot, blob_types[i].suffix) == 0) {
-            *format = blob_types[i].format;
-            return true;
-        }
-    return false;
-}
-
-static bool blob_check(const char *blob, enum image_format *format,
-                       struct error *err)
-{
-    return name_check("image", blob, err) &&
-           (blob_format(blob, format) ||
-            error_set(err, ERR_INVALID, "\"%s\" is no image", blob));
-}
-
-static int open_or(const char *path, int flags, const char *what,
-                   const char *name, struct error *err)
+int local_open(const char *path, int flags, const char *what, const char *name,
+               struct error *err)
 {
     int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
@@ -135,244 +89,23 @@ static int open_or(const char *path, int flags, const char *what,
     return fd;
 }
 
-static int local_image_open_write(struct volumes *v, const char *upload_id,
-                                  struct error *err)
-{
-    _autoleave_ struct layers *l = enter(v);
-    if (!name_check("upload", upload_id, err))
-        return -1;
-    _autofree_ char *path = layers_path(l, PLACE_UPLOADS, upload_id, "");
-    unlink(path); /* an earlier writer keeps a file that nobody sees */
-    return open_or(path, O_CREAT | O_EXCL | O_WRONLY, "upload", upload_id, err);
-}
-
-static bool local_image_discard(struct volumes *v, const char *upload_id,
-                                struct error *err)
-{
-    _autoleave_ struct layers *l = enter(v);
-    if (!name_check("upload", upload_id, err))
-        return false;
-    _autofree_ char *path = layers_path(l, PLACE_UPLOADS, upload_id, "");
-    if (!layers_drop(l, path, err))
-        return false;
-    for (size_t i = 0; i < ARRAY_SIZE(blob_types); i++) {
-        _autofree_ char *blob =
-            layers_path(l, PLACE_IMAGES, upload_id, blob_types[i].suffix);
-        if (!layers_drop(l, blob, err))
-            return false;
-    }
-    return true;
-}
-
-/* Fills `info` from a blob that is there; hashes it when it is not what was
- * uploaded. */
-static bool describe(struct layers *l, const char *upload_id, size_t type,
-                     bool changed, struct image_info *info, struct error *err)
-{
-    *info = (struct image_info){ 0 };
-    snprintf(info->blob, sizeof(info->blob), "%s%s", upload_id,
-             blob_types[type].suffix);
-    snprintf(info->format, sizeof(info->format), "%s",
-             format_name(blob_types[type].format));
-    _autofree_ char *path = layers_path(l, PLACE_IMAGES, info->blob, "");
-    _autoclose_ int fd = open_or(path, O_RDONLY, "image", info->blob, err);
-    struct stat st;
-    struct inspection found;
-    if (fd < 0 || !inspect_fd(fd, info->format, &found, err))
-        return false;
-    if (fstat(fd, &st) < 0)
-        return error_errno(err, ERR_INTERNAL, errno, "image %s", info->blob);
-    info->size = st.st_size;
-    info->virtual_size = found.virtual_size;
-    return !changed || digest_fd(fd, info->md5, info->sha512, err);
-}
-
-/* The type of the blob that an upload has become, if it has. */
-static bool blob_of(struct layers *l, const char *upload_id, size_t *type)
-{
-    for (*type = 0; *type < ARRAY_SIZE(blob_types); (*type)++) {
-        _autofree_ char *path =
-            layers_path(l, PLACE_IMAGES, upload_id, blob_types[*type].suffix);
-        if (layers_exists(path))
-            return true;
-    }
-    return false;
-}
-
-/* A read lease is granted only on a file nobody has open for writing: so it
- * cannot change under our eyes, nor after. */
-static bool no_writer(int fd, struct error *err)
-{
-    fcntl(fd, F_SETSIG, SIGURG); /* harmless, were it ever broken */
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
-        return errno == EAGAIN
-                   ? error_set(err, ERR_BUSY, "the upload is being written to")
-                   : error_errno(err, ERR_INTERNAL, errno,
-                                 "the storage's file system grants no leases, "
-                                 "so that nothing can be inspected safely");
-    fcntl(fd, F_SETLEASE, F_UNLCK);
-    return true;
-}
-
-/* The upload as a file that stays as it is, on disk. */
-static int settle(const char *path, const char *upload_id, struct error *err)
-{
-    _autoclose_ int fd = open_or(path, O_RDONLY, "upload", upload_id, err);
-    if (fd < 0 || !no_writer(fd, err))
-        return -1;
-    if (fchmod(fd, 0444) < 0 || fsync(fd) < 0) {
-        error_errno(err, errno == ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, errno,
-                    "upload %s", upload_id);
-        return -1;
-    }
-    return steal_fd(&fd);
-}
-
-/* Converts the upload to qcow2 as tmp/<upload id>. */
-static bool convert(struct local *d, const char *upload_id,
-                    const struct inspection *found, struct error *err)
-{
-    struct layers *l = &d->layers;
-    _autofree_ char *from = layers_path(l, PLACE_UPLOADS, upload_id, "");
-    _autofree_ char *to = layers_path(l, PLACE_TMP, upload_id, "");
-    unlink(to);
-    _autoclose_ int fd =
-        open_or(to, O_CREAT | O_EXCL | O_RDWR, "image", upload_id, err);
-    struct inspection made;
-    bool ok = fd >= 0;
-    if (ok && fchown(fd, d->checker.uid, d->checker.gid) < 0)
-        ok = error_errno(err, ERR_INTERNAL, errno, "image %s", upload_id);
-    ok = ok && image_convert(&d->checker, from, found, "qcow2", to, err) &&
-         layers_finish(l, to, true, err) && inspect_fd(fd, "qcow2", &made, err);
-    if (!ok)
-        layers_abandon(l, upload_id);
-    return ok;
-}
-
-/* Zeros that were uploaded take no space. */
-static bool thin_out(const char *path, const char *upload_id, struct error *err)
-{
-    _autoclose_ int fd = open_or(path, O_RDWR, "upload", upload_id, err);
-    return fd >= 0 && sparse_dig(fd, err);
-}
-
-/* Moves the upload, or what was made of it, to the images. */
-static bool publish_image(struct layers *l, const char *upload_id,
-                          bool converted, const char *suffix, struct error *err)
-{
-    _autofree_ char *from = layers_path(l, PLACE_UPLOADS, upload_id, "");
-    _autofree_ char *to = layers_path(l, PLACE_IMAGES, upload_id, suffix);
-    layers_point(l, "checked");
-    if (converted) {
-        if (!layers_publish(l, upload_id, PLACE_IMAGES, to, err))
-            return false;
-        layers_point(l, "published");
-        return layers_drop(l, from, err);
-    }
-    if (!layers_finish(l, from, true, err))
-        return false;
-    if (rename(from, to) < 0)
-        return error_errno(err, ERR_INTERNAL, errno, "cannot rename to %s", to);
-    layers_point(l, "published");
-    return layers_sync(l, PLACE_IMAGES, err);
-}
-
-/* Looks at the upload and makes it a blob; *type is the blob's. */
-static bool commit(struct local *d, const char *upload_id,
-                   const char *disk_format, size_t *type, struct error *err)
-{
-    struct layers *l = &d->layers;
-    struct inspection found;
-    _autofree_ char *path = layers_path(l, PLACE_UPLOADS, upload_id, "");
-    _autoclose_ int fd = settle(path, upload_id, err);
-    if (fd < 0 || !inspect_fd(fd, disk_format, &found, err))
-        return false;
-    for (*type = 0; *type < ARRAY_SIZE(blob_types); (*type)++)
-        if (blob_types[*type].format == found.format)
-            break;
-    bool converted = *type == ARRAY_SIZE(blob_types);
-    if (converted)
-        *type = 0; /* qcow2 */
-    if (converted && !convert(d, upload_id, &found, err))
-        return false;
-    if (found.format == FORMAT_QCOW2 &&
-        !image_check(&d->checker, path, &found, err))
-        return false;
-    if (found.format == FORMAT_RAW && !thin_out(path, upload_id, err))
-        return false;
-    return publish_image(l, upload_id, converted, blob_types[*type].suffix,
-                         err);
-}
-
-static bool local_image_commit(struct volumes *v, const char *upload_id,
-                               const char *disk_format, struct image_info *info,
-                               struct error *err)
-{
-    _autoleave_ struct layers *l = enter(v);
-    enum image_format declared;
-    size_t type;
-    if (!name_check("upload", upload_id, err))
-        return false;
-    if (!format_from_disk_format(disk_format, &declared))
-        return error_set(err, ERR_MEDIA_TYPE,
-                         "disk format \"%.32s\" is not taken",
-                         disk_format ? disk_format : "");
-    if (!blob_of(l, upload_id, &type) &&
-        !commit(local_of(v), upload_id, disk_format, &type, err))
-        return false;
-    _autofree_ char *upload = layers_path(l, PLACE_UPLOADS, upload_id, "");
-    return layers_drop(l, upload, err) &&
-           describe(l, upload_id, type, blob_types[type].format != declared,
-                    info, err);
-}
-
-static int local_image_open_read(struct volumes *v, const char *blob,
-                                 struct error *err)
-{
-    _autoleave_ struct layers *l = enter(v);
-    enum image_format format;
-    if (!blob_check(blob, &format, err))
-        return -1;
-    _autofree_ char *path = layers_path(l, PLACE_IMAGES, blob, "");
-    return open_or(path, O_RDONLY, "image", blob, err);
-}
-
-static bool local_image_delete(struct volumes *v, const char *blob,
-                               struct error *err)
-{
-    _autoleave_ struct layers *l = enter(v);
-    enum image_format format;
-    if (!blob_check(blob, &format, err))
-        return false;
-    _autofree_ char *path = layers_path(l, PLACE_IMAGES, blob, "");
-    return layers_drop(l, path, err);
-}
-
 /* ---- disks and volumes ------------------------------------------------- */
 
-/* What something is to be made on. */
-struct under {
-    char *path;
-    const char *driver;
-    int64_t size;
-};
-
-static void under_free(struct under *u)
+void local_under_free(struct under *u)
 {
     free(u->path);
 }
-#define _autounder_ _cleanup_(under_free)
 
 static bool under_image(struct layers *l, const char *blob, struct under *u,
                         struct error *err)
 {
     enum image_format format = FORMAT_RAW;
     struct inspection found;
-    if (!blob_check(blob, &format, err))
+    if (!local_blob_check(blob, &format, err))
         return false;
     u->path = layers_path(l, PLACE_IMAGES, blob, "");
     u->driver = format_driver(format);
-    _autoclose_ int fd = open_or(u->path, O_RDONLY, "image", blob, err);
+    _autoclose_ int fd = local_open(u->path, O_RDONLY, "image", blob, err);
     if (fd < 0 || !inspect_fd(fd, format_name(format), &found, err))
         return false;
     u->size = found.virtual_size;
@@ -389,11 +122,11 @@ static const struct {
 };
 
 /* SOURCE_SNAPSHOT, SOURCE_VOLUME or SOURCE_DISK. */
-static bool under_qcow2(struct layers *l, enum volume_source from,
-                        const char *id, struct under *u, struct error *err)
+bool local_under_qcow2(struct layers *l, enum volume_source from,
+                       const char *id, struct under *u, struct error *err)
 {
     const char *what = source_places[from].what;
-    if (!name_check(what, id, err))
+    if (!local_name_check(what, id, err))
         return false;
     u->path = heads_path(l, source_places[from].place, id);
     u->driver = "qcow2";
@@ -424,9 +157,9 @@ static bool local_disk_create(struct volumes *v, const char *server_id,
                               const char *blob, int64_t size,
                               char path[STORAGE_PATH_MAX], struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
+    _autoleave_ struct layers *l = local_enter(v);
     _autounder_ struct under u = { 0 };
-    if (!name_check("server", server_id, err))
+    if (!local_name_check("server", server_id, err))
         return false;
     _autofree_ char *to = heads_path(l, PLACE_DISKS, server_id);
     if (!layers_exists(to)) {
@@ -450,7 +183,7 @@ static bool write_swap(struct layers *l, int64_t size, const char *path,
     swap_header(page, size, uuid);
     unlink(path);
     _autoclose_ int fd =
-        open_or(path, O_CREAT | O_EXCL | O_WRONLY, "swap disk", path, err);
+        local_open(path, O_CREAT | O_EXCL | O_WRONLY, "swap disk", path, err);
     if (fd < 0)
         return false;
     if (write(fd, page, sizeof(page)) != sizeof(page))
@@ -467,7 +200,7 @@ static bool make_swap(struct layers *l, const char *disk_id, int64_t size,
     bool ok = write_swap(l, size, page.path, err) &&
               make(l, &page, size, PLACE_DISKS, to, err);
     unlink(page.path);
-    under_free(&page);
+    local_under_free(&page);
     return ok;
 }
 
@@ -476,8 +209,8 @@ static bool local_disk_blank(struct volumes *v, const char *disk_id,
                              char path[STORAGE_PATH_MAX], struct error *err)
 {
     static const struct under nothing;
-    _autoleave_ struct layers *l = enter(v);
-    if (!name_check("disk", disk_id, err) || !size_check(size, err))
+    _autoleave_ struct layers *l = local_enter(v);
+    if (!local_name_check("disk", disk_id, err) || !size_check(size, err))
         return false;
     _autofree_ char *to = heads_path(l, PLACE_DISKS, disk_id);
     if (!layers_exists(to) &&
@@ -490,8 +223,8 @@ static bool local_disk_blank(struct volumes *v, const char *disk_id,
 static bool local_disk_delete(struct volumes *v, const char *server_id,
                               struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
-    if (!name_check("server", server_id, err))
+    _autoleave_ struct layers *l = local_enter(v);
+    if (!local_name_check("server", server_id, err))
         return false;
     _autohead_ pthread_mutex_t *m = lock_head(v, server_id);
     return heads_drop(l, PLACE_DISKS, server_id, err);
@@ -519,13 +252,13 @@ static bool local_disk_clone(struct volumes *v, const char *disk_id,
                              const char *source_id, int64_t size,
                              char path[STORAGE_PATH_MAX], struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
+    _autoleave_ struct layers *l = local_enter(v);
     _autounder_ struct under u = { 0 };
-    if (!name_check("disk", disk_id, err))
+    if (!local_name_check("disk", disk_id, err))
         return false;
     _autofree_ char *to = heads_path(l, PLACE_DISKS, disk_id);
     if (!layers_exists(to)) {
-        if (!under_qcow2(l, SOURCE_DISK, source_id, &u, err))
+        if (!local_under_qcow2(l, SOURCE_DISK, source_id, &u, err))
             return false;
         size = size ? size : u.size;
         if (!size_check(size, err) || !fits(&u, size, err) ||
@@ -545,7 +278,7 @@ static bool find_source(struct layers *l, const struct volume_spec *spec,
         return under_image(l, spec->source, u, err);
     case SOURCE_SNAPSHOT:
     case SOURCE_VOLUME:
-        return under_qcow2(l, spec->from, spec->source, u, err);
+        return local_under_qcow2(l, spec->from, spec->source, u, err);
     case SOURCE_DISK:
         break;
     }
@@ -556,9 +289,10 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
                                 const struct volume_spec *spec,
                                 char path[STORAGE_PATH_MAX], struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
+    _autoleave_ struct layers *l = local_enter(v);
     _autounder_ struct under u = { 0 };
-    if (!name_check("volume", volume_id, err) || !size_check(spec->size, err))
+    if (!local_name_check("volume", volume_id, err) ||
+        !size_check(spec->size, err))
         return false;
     _autofree_ char *to = heads_path(l, PLACE_VOLUMES, volume_id);
     if (!layers_exists(to)) {
@@ -576,8 +310,8 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
 static bool local_volume_delete(struct volumes *v, const char *volume_id,
                                 struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
-    if (!name_check("volume", volume_id, err))
+    _autoleave_ struct layers *l = local_enter(v);
+    if (!local_name_check("volume", volume_id, err))
         return false;
     _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
     return heads_drop(l, PLACE_VOLUMES, volume_id, err);
@@ -586,12 +320,12 @@ static bool local_volume_delete(struct volumes *v, const char *volume_id,
 static bool local_volume_extend(struct volumes *v, const char *volume_id,
                                 int64_t size, struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
+    _autoleave_ struct layers *l = local_enter(v);
     _autounder_ struct under u = { 0 };
-    if (!size_check(size, err) || !name_check("volume", volume_id, err))
+    if (!size_check(size, err) || !local_name_check("volume", volume_id, err))
         return false;
     _autohead_ pthread_mutex_t *m = lock_head(v, volume_id);
-    if (!under_qcow2(l, SOURCE_VOLUME, volume_id, &u, err))
+    if (!local_under_qcow2(l, SOURCE_VOLUME, volume_id, &u, err))
         return false;
     if (u.size >= size)
         return true;
@@ -607,8 +341,8 @@ static bool snapshot_check(const char *snapshot_id, enum volume_source of,
 {
     if (of != SOURCE_VOLUME && of != SOURCE_DISK)
         return error_set(err, ERR_INTERNAL, "a snapshot of what?");
-    return name_check("snapshot", snapshot_id, err) &&
-           name_check(source_places[of].what, id, err);
+    return local_name_check("snapshot", snapshot_id, err) &&
+           local_name_check(source_places[of].what, id, err);
 }
 
 static bool local_snapshot_begin(struct volumes *v, const char *snapshot_id,
@@ -616,7 +350,7 @@ static bool local_snapshot_begin(struct volumes *v, const char *snapshot_id,
                                  bool in_use, char path[STORAGE_PATH_MAX],
                                  bool *moved, struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
+    _autoleave_ struct layers *l = local_enter(v);
     *moved = false;
     if (!snapshot_check(snapshot_id, of, id, err))
         return false;
@@ -646,7 +380,7 @@ static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
                                   char path[STORAGE_PATH_MAX],
                                   struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
+    _autoleave_ struct layers *l = local_enter(v);
     _autounder_ struct under u = { 0 };
     if (!snapshot_check(snapshot_id, of, id, err))
         return false;
@@ -654,7 +388,7 @@ static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
     _autohead_ pthread_mutex_t *m = lock_head(v, id);
     _autofree_ char *to = layers_path(l, PLACE_SNAPSHOTS, snapshot_id, QCOW2);
     bool ok = heads_settle(l, place, id, err) &&
-              (layers_exists(to) || (under_qcow2(l, of, id, &u, err) &&
+              (layers_exists(to) || (local_under_qcow2(l, of, id, &u, err) &&
                                      freeze_as(l, place, u.path, to, err)));
     return ok && path_out(to, path, err);
 }
@@ -662,57 +396,11 @@ static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
 static bool local_snapshot_delete(struct volumes *v, const char *snapshot_id,
                                   struct error *err)
 {
-    _autoleave_ struct layers *l = enter(v);
-    if (!name_check("snapshot", snapshot_id, err))
+    _autoleave_ struct layers *l = local_enter(v);
+    if (!local_name_check("snapshot", snapshot_id, err))
         return false;
     _autofree_ char *path = layers_path(l, PLACE_SNAPSHOTS, snapshot_id, QCOW2);
     return layers_drop(l, path, err);
-}
-
-/* Copies a volume's content to tmp/<upload id>; what the guest has written
- * must not pass for another format either. */
-static bool copy_out(struct layers *l, const char *from, const char *upload_id,
-                     const char *format, struct error *err)
-{
-    struct inspection found;
-    _autofree_ char *to = layers_path(l, PLACE_TMP, upload_id, "");
-    bool ok = layers_qemu_img(l, err, "convert", "-q", "-f", "qcow2", "-O",
-                              format, from, to, NULL) &&
-              layers_finish(l, to, true, err);
-    _autoclose_ int fd =
-        ok ? open_or(to, O_RDONLY, "image", upload_id, err) : -1;
-    if (fd >= 0 && inspect_fd(fd, format, &found, err))
-        return true;
-    layers_abandon(l, upload_id);
-    return false;
-}
-
-static bool local_volume_to_image(struct volumes *v, enum volume_source from,
-                                  const char *source, const char *upload_id,
-                                  const char *disk_format,
-                                  struct image_info *info, struct error *err)
-{
-    _autoleave_ struct layers *l = enter(v);
-    _autounder_ struct under u = { 0 };
-    size_t type;
-    if (!name_check("upload", upload_id, err))
-        return false;
-    if (!disk_format ||
-        (strcmp(disk_format, "qcow2") != 0 && strcmp(disk_format, "raw") != 0))
-        return error_set(err, ERR_MEDIA_TYPE,
-                         "volumes are uploaded as qcow2 or raw, not as "
-                         "\"%.32s\"",
-                         disk_format ? disk_format : "");
-    if (!blob_of(l, upload_id, &type)) {
-        type = strcmp(disk_format, "qcow2") == 0 ? 0 : 1;
-        _autofree_ char *to =
-            layers_path(l, PLACE_IMAGES, upload_id, blob_types[type].suffix);
-        if (!under_qcow2(l, from, source, &u, err) ||
-            !copy_out(l, u.path, upload_id, disk_format, err) ||
-            !layers_publish(l, upload_id, PLACE_IMAGES, to, err))
-            return false;
-    }
-    return describe(l, upload_id, type, true, info, err);
 }
 
 /* ---- the whole --------------------------------------------------------- */
@@ -754,7 +442,7 @@ static bool local_list(struct volumes *v, stored_fn *fn, void *arg,
         { PLACE_DISKS, STORED_DISK },         { PLACE_VOLUMES, STORED_VOLUME },
         { PLACE_SNAPSHOTS, STORED_SNAPSHOT },
     };
-    _autoleave_ struct layers *l = enter(v);
+    _autoleave_ struct layers *l = local_enter(v);
     for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
         struct listing list = { fn, arg, all[i].kind };
         if (!layers_each(l, all[i].place, list_one, &list, err))
