@@ -1,6 +1,7 @@
 #include "engine/housekeeping.h"
 
 #include "common/log.h"
+#include "model/migration.h"
 #include "model/pool.h"
 
 #include <stdlib.h>
@@ -135,7 +136,35 @@ static size_t sweep_usage(struct txn *txn, const struct snapshot *snap,
     return n;
 }
 
+static int by_end(const void *a, const void *b)
+{
+    const struct migration *const *x = a, *const *y = b;
+    return ((*x)->ended > (*y)->ended) - ((*x)->ended < (*y)->ended);
+}
+
+/* The oldest first: they are over their time, or too many. */
+static size_t sweep_migrations(struct txn *txn, const struct snapshot *snap,
+                               int64_t now, size_t n)
+{
+    size_t ended = 0, most = snap_count(snap, &kind_migration);
+    _autofree_ const struct migration **all = xcalloc(most + 1, sizeof(*all));
+    struct snap_iter it = snap_all(snap, &kind_migration);
+    for (const struct migration *m; (m = snap_next(&it));)
+        if (!migration_under_way(m))
+            all[ended++] = m;
+    qsort(all, ended, sizeof(const struct migration *), by_end);
+    for (size_t i = 0; i < ended && n < HOUSE_BATCH; i++, n++) {
+        if (ended - i <= HOUSE_MIGRATIONS &&
+            all[i]->ended + HOUSE_MIGRATION_US > now)
+            break;
+        txn_delete_record(txn, all[i]);
+    }
+    return n;
+}
+
 size_t house_sweep(struct txn *txn, const struct snapshot *snap, int64_t now)
 {
-    return sweep_usage(txn, snap, sweep_revocations(txn, snap, now, 0));
+    size_t n = sweep_revocations(txn, snap, now, 0);
+    n = sweep_usage(txn, snap, n);
+    return sweep_migrations(txn, snap, now, n);
 }

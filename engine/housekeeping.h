@@ -5,6 +5,8 @@
  *   token keys    a new one every HOUSE_KEY_US; one that no token can need
  *                 any more goes
  *   revocations   gone once the token could not even be shown any more
+ *   migrations    that have ended are history: it goes after
+ *                 HOUSE_MIGRATION_US, and the oldest beyond HOUSE_MIGRATIONS
  *   usage         records that say zero, of projects that are gone
  *   the store     forgets what changed before the last pass: events that no
  *                 watch will ask for, and secrets in them
@@ -30,6 +32,9 @@
 #define HOUSE_MORE_US (1 * SECOND_US)
 #define HOUSE_KEY_US  (24 * 3600 * SECOND_US)
 #define HOUSE_BATCH   256
+/* What is kept of migrations that have ended, also of servers that are gone. */
+#define HOUSE_MIGRATION_US (90 * 24 * 3600 * SECOND_US)
+#define HOUSE_MIGRATIONS   10000
 /* A key seals for one period.  What it sealed last may be shown for a token's
  * life and TOKEN_SHOWN_US more; the keys of those periods stand beside it. */
 #define HOUSE_KEYS_KEEP                                                        \

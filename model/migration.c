@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NUMBERS "migration/number" /* claim whose owner is the last one */
-
 const char *const migration_type_names[] = { "live-migration", "migration",
                                              "resize", "evacuation", NULL };
 const char *const migration_status_names[] = {
@@ -177,30 +175,6 @@ char *migration_disk_id(char out[STORE_KEY_MAX], const struct migration *m,
 
 /* ---- beginning ----------------------------------------------------------- */
 
-/* The last one, those in this transaction included. */
-static int64_t last_number(const struct txn *t, const struct claim *was)
-{
-    for (size_t i = 0; i < t->n_writes; i++)
-        if (strcmp(t->writes[i].key, "claim/" NUMBERS) == 0) {
-            _autorecord_ const struct claim *c =
-                record_decode(&kind_claim, NUMBERS, t->writes[i].value,
-                              t->writes[i].len, NULL);
-            return strtoll(c->owner, NULL, 10);
-        }
-    return was ? strtoll(was->owner, NULL, 10) : 0;
-}
-
-static int64_t next_number(struct txn *t, const struct snapshot *s)
-{
-    const struct claim *was = snap_get(s, &kind_claim, NUMBERS);
-    int64_t n = 1 + last_number(t, was);
-    _autorecord_ struct claim *c =
-        was ? record_copy(was) : record_new(&kind_claim, NUMBERS);
-    c->owner = rec_strf(c, "%lld", (long long)n);
-    txn_change_record(t, c);
-    return n;
-}
-
 static enum task_state first_task(enum migration_type type)
 {
     switch (type) {
@@ -232,7 +206,7 @@ struct migration *migration_begin(struct txn *t, const struct snapshot *s,
         return NULL;
     }
     struct migration *m = record_new(&kind_migration, id);
-    m->number = next_number(t, s);
+    m->number = counter_next(t, s, "migration");
     m->server_id = rec_str(m, server->rec.id);
     m->project_id = rec_str(m, server->project_id);
     m->user_id = rec_str(m, server->user_id);

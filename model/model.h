@@ -27,6 +27,7 @@
     X(KIND_MEMBER, kind_member)                                                \
     X(KIND_JOIN_SECRET, kind_join_secret)                                      \
     X(KIND_CLAIM, kind_claim)                                                  \
+    X(KIND_COUNTER, kind_counter)                                              \
     X(KIND_USAGE, kind_usage)                                                  \
     X(KIND_QUOTA, kind_quota)                                                  \
     X(KIND_TOKEN_KEY, kind_token_key)                                          \

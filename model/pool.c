@@ -158,6 +158,13 @@ static const struct field claim_fields[] = {
 KIND(kind_claim, KIND_CLAIM, "claim", struct claim, claim_fields,
      INDEXES({ "owner" }));
 
+static const struct field counter_fields[] = {
+    FIELD(struct counter, last, F_INT),
+    FIELD_END,
+};
+KIND(kind_counter, KIND_COUNTER, "counter", struct counter, counter_fields,
+     NO_INDEXES);
+
 static const struct field usage_fields[] = {
     FIELD_L(struct usage, amounts, amount_schema),
     FIELD_END,
@@ -193,6 +200,33 @@ void claim_release(struct txn *t, const char *id)
     char key[STORE_KEY_MAX];
     snprintf(key, sizeof(key), "claim/%s", id);
     txn_delete(t, key);
+}
+
+/* ---- counters ---------------------------------------------------------- */
+
+/* The last one that this transaction gives out already; 0: it gives none. */
+static int64_t given_out(const struct txn *t, const char *id)
+{
+    char key[STORE_KEY_MAX];
+    snprintf(key, sizeof(key), "counter/%s", id);
+    for (size_t i = t->n_writes; i-- > 0;)
+        if (strcmp(t->writes[i].key, key) == 0) {
+            _autorecord_ const struct counter *c = record_decode(
+                &kind_counter, id, t->writes[i].value, t->writes[i].len, NULL);
+            return c->last;
+        }
+    return 0;
+}
+
+int64_t counter_next(struct txn *t, const struct snapshot *s, const char *id)
+{
+    const struct counter *was = snap_get(s, &kind_counter, id);
+    _autorecord_ struct counter *c =
+        was ? record_copy(was) : record_new(&kind_counter, id);
+    int64_t given = given_out(t, id);
+    c->last = 1 + (given ? given : c->last);
+    txn_change_record(t, c);
+    return c->last;
 }
 
 /* ---- quota ------------------------------------------------------------- */

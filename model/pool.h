@@ -152,6 +152,16 @@ char *claim_id(char out[STORE_KEY_MAX], const char *fmt, ...)
 void claim_take(struct txn *t, const char *id, const char *owner_key);
 void claim_release(struct txn *t, const char *id);
 
+/* Numbers that are given out once, in order; id = what is numbered, e.g.
+ * "migration". */
+struct counter {
+    struct record rec;
+    int64_t last;
+};
+/* The next number; adds to `t` that it is given out.  Several in one
+ * transaction differ. */
+int64_t counter_next(struct txn *t, const struct snapshot *s, const char *id);
+
 struct amount {
     const char *name; /* "instances", "cores", "ram" ... */
     int64_t n;

@@ -8,6 +8,7 @@ const struct store_right face_rights[] = {
     { "node/", RIGHT_PUT },    /* disabled, and why; traits, ratios ... */
     { "claim/scheduler/", 0 }, /* the leader's guard */
     { "claim/", ALL },         /* names, addresses */
+    { "counter/", RIGHT_PUT },
     { "usage/", ALL },
     { "quota/", ALL },
     { "revocation/", RIGHT_PUT }, /* a token is never brought back */
@@ -29,7 +30,6 @@ const struct store_right face_rights[] = {
     { "server_group/", ALL },
     { "aggregate/", ALL },
     { "server/", ALL },
-    { "migration/", RIGHT_PUT },
     { "placement_decision/", RIGHT_DELETE }, /* with its server */
     { "migration/", RIGHT_PUT },
     { "disk/", ALL },

@@ -131,6 +131,7 @@ class Run:
     def judge_accounts(self, dump):
         self.judge("usage", checker.check_usage(dump))
         self.judge("claims", checker.check_claims(dump))
+        self.judge("migrations", checker.check_migrations(dump))
         self.judge("references", checker.check_references(dump))
         self.judge("domains", checker.check_domains(dump, state.domains(
             self.lab)))
@@ -153,7 +154,8 @@ class Run:
             time.sleep(1)
 
     def files_of_nobody(self, dump):
-        known = set(state.UUID.findall(json.dumps(dump)))
+        now = {k: v for k, v in dump.items() if k not in checker.HISTORY}
+        known = set(state.UUID.findall(json.dumps(now)))
         return [f"{host}: {f} is of nobody"
                 for host, found in state.files(self.lab).items()
                 for f in found if not known & set(state.UUID.findall(f))]
@@ -203,6 +205,7 @@ class Run:
             after = state.dump(self.api, "h1")
             bad = checker.check_leaks(self.before, after)
             bad += checker.check_usage(after)
+            bad += checker.check_migrations(after)
             bad += self.ovn_differs(after)
             bad += [f"domain {s} on {h}" for h, found in state.domains(
                 self.lab).items() for s in found]

@@ -281,14 +281,47 @@ def check_names(what, there, wanted):
         [f"{what}: {n} is missing" for n in sorted(wanted - there)]
 
 
-# What may go on changing, and what a pool may keep of what it did.
-KEPT = MOVING | {"placement_decision", "token_key", "revocation", "usage",
-                 "claim"}
+# What a pool keeps of what it did.
+HISTORY = {"placement_decision", "migration", "revocation"}
+# And what may go on changing.
+KEPT = MOVING | HISTORY | {"token_key", "usage", "claim", "counter"}
+
+# A migration that has ended is history and is kept so long, and so many
+# (engine/housekeeping.h).
+ENDED = {"completed", "cancelled", "error", "confirmed", "reverted", "done",
+         "failed"}
+KEPT_MIGRATIONS = 10000
+COUNTERS = {"migration"}
+
+
+def check_migrations(dump):
+    """Of what was deleted none is under way; what has ended is bounded, and
+    each has a number of its own that was given out."""
+    moves = dump.get("migration", {}).values()
+    last = {c["id"]: c["last"] for c in dump.get("counter", {}).values()}
+    bad = [f"counter {c} counts nothing" for c in sorted(last) if
+           c not in COUNTERS]
+    for m in moves:
+        if m["status"] not in ENDED and m["server_id"] not in dump["server"]:
+            bad.append(f"migration {m['id']} is {m['status']}, its server is "
+                       f"not there")
+        if not 1 <= m["number"] <= last.get("migration", 0):
+            bad.append(f"migration {m['id']}: its number {m['number']} was "
+                       f"not given out")
+    twice = [n for n, k in Counter(m["number"] for m in moves).items()
+             if k > 1]
+    if len([m for m in moves if m["status"] in ENDED]) > KEPT_MIGRATIONS:
+        bad.append(f"more than {KEPT_MIGRATIONS} ended migrations are kept")
+    return bad + [f"migrations: number {n} was given twice" for n in twice]
 
 
 def check_leaks(before, after):
-    """Everything was deleted: each kind has the records it had before."""
-    bad = []
+    """Everything was deleted: each kind has the records it had before, and
+    more of those that are history."""
+    bad = [f"migration {i} is left {m['status']}"
+           for i, m in sorted(after.get("migration", {}).items())
+           if m["status"] not in ENDED and
+           i not in before.get("migration", {})]
     for kind in sorted((before.keys() | after.keys()) - KEPT):
         more = after.get(kind, {}).keys() - before.get(kind, {}).keys()
         less = before.get(kind, {}).keys() - after.get(kind, {}).keys()

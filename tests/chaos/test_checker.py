@@ -143,6 +143,47 @@ def test_nothing_is_left():
     assert checker.check_leaks(before, {**before, "claim": {"ip/x": {}}})
 
 
+def moves(*statuses, last=9, first=1):
+    return {"server": {"s": SERVER},
+            "counter": {"migration": {"id": "migration", "last": last}},
+            "migration": {f"m{i}": {
+                "id": f"m{i}", "number": i, "status": status,
+                "server_id": "gone" if status != "running" else "s"}
+                for i, status in enumerate(statuses, first)}}
+
+
+def test_a_migration_that_has_ended_is_history():
+    none = {"server": {}, "migration": {}, "counter": {}}
+    after = moves("completed", "error", "cancelled", "confirmed", "done")
+    assert not checker.check_migrations(after)
+    assert not checker.check_leaks(none, {**after, "server": {}})
+    assert not checker.check_claims(after)
+
+
+def test_a_migration_that_has_not_ended_is_none():
+    none = {"server": {}, "migration": {}, "counter": {}}
+    for status in ("queued", "preparing", "running", "post-migrating",
+                   "finished", "reverting"):
+        after = {**moves(status), "server": {}}
+        assert checker.check_leaks(none, after)
+        assert checker.check_migrations(after)
+    assert not checker.check_migrations(moves("running"))
+
+
+def test_history_is_bounded_and_numbered():
+    n = checker.KEPT_MIGRATIONS
+    assert not checker.check_migrations(moves(*["done"] * n, last=n))
+    assert checker.check_migrations(moves(*["done"] * (n + 1), last=n + 1))
+    assert checker.check_migrations(moves("done", last=0))
+    twice = moves("done", "done")
+    twice["migration"]["m2"]["number"] = 1
+    assert checker.check_migrations(twice)
+    assert checker.check_migrations({
+        **moves("done"), "counter": {"x": {"id": "x", "last": 1}}})
+    assert checker.check_claims({"claim": {
+        "migration/number": {"id": "migration/number", "owner": "1"}}})
+
+
 def test_things_refer_to_things():
     dump = {"server": {"s": SERVER}, "port": {"q": {
         "id": "q", "network_id": "n"}}, "network": {"n": {}}}

@@ -8,7 +8,6 @@
 #include "model/resize.h"
 #include "model/volume.h"
 
-#define MIGRATION_COUNTER "migration/number"
 
 /* ---- references
  * ------------------------------------------------------------------ */
@@ -141,8 +140,6 @@ static void check_claims(struct look *l)
         const struct record *owner = owner_of(l, c);
         bool address = strncmp(c->rec.id, "ip/", 3) == 0 ||
                        strncmp(c->rec.id, "mac/", 4) == 0;
-        if (!owner && is(c->rec.id, MIGRATION_COUNTER))
-            continue; /* a counter */
         if (!owner)
             world_broken(l->w, "claims: %s is held by %s, which is gone",
                          c->rec.id, c->owner ? c->owner : "nobody");

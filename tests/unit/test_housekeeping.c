@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "engine/housekeeping.h"
+#include "model/migration.h"
 #include "model/pool.h"
 #include "rest-api/token.h"
 
@@ -195,6 +196,46 @@ static void empty_usage_ends(void **state)
     assert_true(has_usage(h, "volume/gone")); /* something still stands */
 }
 
+/* ---- migrations -------------------------------------------------------- */
+
+static void put_migration(struct house *h, int number,
+                          enum migration_status status, int64_t ended)
+{
+    char id[24];
+    snprintf(id, sizeof(id), "move-%d", number);
+    struct migration *m = record_new(&kind_migration, id);
+    m->status = (int)status;
+    m->ended = ended;
+    put(h, m);
+}
+
+static void history_of_moves_is_bounded_by_time(void **state)
+{
+    struct house *h = *state;
+    put_migration(h, 1, MIGRATION_COMPLETED, h->time);
+    put_migration(h, 2, MIGRATION_ERROR, h->time + 10 * DAY);
+    put_migration(h, 3, MIGRATION_FINISHED, 0); /* to be confirmed */
+    pass(h, HOUSE_MIGRATION_US - HOUR);
+    assert_int_equal(count(h, &kind_migration), 3);
+    pass(h, 2 * HOUR);
+    assert_int_equal(count(h, &kind_migration), 2);
+    pass(h, 10 * DAY);
+    assert_int_equal(count(h, &kind_migration), 1);
+}
+
+static void history_of_moves_is_bounded_by_number(void **state)
+{
+    struct house *h = *state;
+    for (int i = 0; i < HOUSE_MIGRATIONS + 3; i++)
+        put_migration(h, i, MIGRATION_CONFIRMED, h->time + i);
+    put_migration(h, HOUSE_MIGRATIONS + 3, MIGRATION_RUNNING, 0);
+    work(h);
+    assert_int_equal(count(h, &kind_migration), HOUSE_MIGRATIONS + 1);
+    _autosnap_ struct snapshot *s = cache_snapshot(h->cache);
+    assert_null(snap_get(s, &kind_migration, "move-2")); /* the oldest went */
+    assert_non_null(snap_get(s, &kind_migration, "move-3"));
+}
+
 /* ---- the store --------------------------------------------------------- */
 
 static void see(void *arg, enum watch_what what, int64_t revision,
@@ -229,8 +270,13 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_first_key),      T(keys_outlive_tokens),       T(revocations_end),
-        T(empty_usage_ends), T(old_changes_are_forgotten),
+        T(a_first_key),
+        T(keys_outlive_tokens),
+        T(revocations_end),
+        T(empty_usage_ends),
+        T(old_changes_are_forgotten),
+        T(history_of_moves_is_bounded_by_time),
+        T(history_of_moves_is_bounded_by_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
