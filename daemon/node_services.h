@@ -1,18 +1,10 @@
 /*
  * node_services - the daemons that a node runs, as a table.
  *
- *   ovsdb-server   Open vSwitch's database; made anew at each boot, because
- *                  what it knows (taps, tunnels) went with the last one
- *   ovs-vswitchd   the switch
- *   uplink         a task: br-ex owns the node's NIC and has its address,
- *                  and ovn-controller is told where to connect
- *   ovn-nb, ovn-sb, ovn-northd    on the first members of the pool: one
- *                  database alone, with a second member a cluster (RAFT) of
- *                  the same content; members speak TLS with each other
- *   ovn-controller
- *   libvirtd
- *   etcd           a voter on the pool's state (daemon/etcd_member.h); or one
- *                  alone, where the store is in it and no members are named
+ *   ovsdb-server, ovs-vswitchd, uplink           node_switch.h
+ *   ovn-nb, ovn-sb, ovn-northd, ovn-controller    node_ovn.h
+ *   libvirtd                                      node_libvirt.h
+ *   etcd                                          node_etcd.h
  *
  * Threads: those of supervisor.h.
  */
@@ -20,17 +12,9 @@
 #define CAIRN_DAEMON_NODE_SERVICES_H
 
 #include "common/env.h"
-#include "daemon/config.h"
+#include "daemon/node_setup.h"
 
 struct node_services;
-
-/* A member of the pool, in the order in which they joined. */
-struct service_member {
-    char name[64], address[64];
-};
-
-/* OVN's databases are on the first so many members. */
-#define NODE_SERVICES_CENTRAL 3
 
 /* Starts them and waits until the node has its address; what cannot start
  * before the node is in a pool goes on being tried.  NULL is an error of
