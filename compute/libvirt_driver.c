@@ -4,12 +4,10 @@
 #include "common/b64.h"
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "compute/emulator.h"
 #include "compute/inventory.h"
 #include "compute/libvirt_impl.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <pthread.h>
@@ -17,7 +15,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define LOG_NAME           "libvirt"
 #define KEEPALIVE_S        5
@@ -52,19 +49,6 @@ static struct driver *driver_of(struct hypervisor *h)
 {
     return container_of(h, struct driver, base);
 }
-
-static void conn_unref(virConnectPtr c)
-{
-    virConnectClose(c);
-}
-static void dom_unref(virDomainPtr d)
-{
-    virDomainFree(d);
-}
-DEFINE_CLEANUP(virConnectPtr, cleanup_conn, conn_unref);
-DEFINE_CLEANUP(virDomainPtr, cleanup_dom, dom_unref);
-#define _autoconn_ _cleanup_(cleanup_conn)
-#define _autodom_  _cleanup_(cleanup_dom)
 
 /* ---- errors ------------------------------------------------------------ */
 
@@ -115,8 +99,9 @@ static void keep_quiet(void *arg, virErrorPtr e)
 
 /* ---- the connection ---------------------------------------------------- */
 
-static virConnectPtr conn_get(struct driver *d, struct error *err)
+virConnectPtr libvirt_conn(struct hypervisor *h, struct error *err)
 {
+    struct driver *d = driver_of(h);
     pthread_mutex_lock(&d->lock);
     virConnectPtr c = d->conn;
     if (c)
@@ -125,6 +110,12 @@ static virConnectPtr conn_get(struct driver *d, struct error *err)
     if (!c)
         error_set(err, ERR_UNAVAILABLE, "libvirt: not connected to %s", d->uri);
     return c;
+}
+
+void libvirt_conn_drop(virConnectPtr *c)
+{
+    if (*c)
+        virConnectClose(*c);
 }
 
 static void tell(struct driver *d, virDomainPtr dom)
@@ -324,8 +315,7 @@ static void *loop_main(void *arg)
 
 /* ---- domains ----------------------------------------------------------- */
 
-/* 1: ours, 0: not there or not ours, -1: libvirt failed. */
-static int is_ours(virDomainPtr dom)
+int libvirt_is_ours(virDomainPtr dom)
 {
     _autofree_ char *xml =
         virDomainGetMetadata(dom, VIR_DOMAIN_METADATA_ELEMENT, DOMAIN_XMLNS, 0);
@@ -338,8 +328,9 @@ static int is_ours(virDomainPtr dom)
 
 void libvirt_found_drop(struct libvirt_found *f)
 {
-    cleanup_dom(&f->dom);
-    cleanup_conn(&f->conn);
+    if (f->dom)
+        virDomainFree(f->dom);
+    libvirt_conn_drop(&f->conn);
     *f = (struct libvirt_found){ 0 };
 }
 
@@ -347,14 +338,14 @@ void libvirt_found_drop(struct libvirt_found *f)
 static bool find(struct hypervisor *h, const char *id, struct libvirt_found *f,
                  struct error *err)
 {
-    f->conn = conn_get(driver_of(h), err);
+    f->conn = libvirt_conn(h, err);
     if (!f->conn)
         return false;
     f->dom = virDomainLookupByUUIDString(f->conn, id);
     if (!f->dom)
         return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
                failed(err, f->conn, id, "look it up");
-    int ours = is_ours(f->dom);
+    int ours = libvirt_is_ours(f->dom);
     if (ours < 0)
         return failed(err, f->conn, id, "read its metadata");
     return ours || error_set(err, ERR_CONFLICT,
@@ -368,433 +359,6 @@ static bool find_needed(struct hypervisor *h, const char *id,
         return false;
     return f->dom ||
            error_set(err, ERR_NOT_FOUND, "domain %s: is not defined", id);
-}
-
-static enum domain_state state_of(virDomainPtr dom)
-{
-    int state = VIR_DOMAIN_NOSTATE, reason = 0;
-    if (virDomainGetState(dom, &state, &reason, 0) < 0)
-        return DOMAIN_ABSENT;
-    switch (state) {
-    case VIR_DOMAIN_PAUSED:
-        return DOMAIN_PAUSED;
-    case VIR_DOMAIN_CRASHED:
-        return DOMAIN_CRASHED;
-    case VIR_DOMAIN_SHUTOFF:
-        if (virDomainHasManagedSaveImage(dom, 0) == 1)
-            return DOMAIN_SAVED;
-        return reason == VIR_DOMAIN_SHUTOFF_CRASHED ? DOMAIN_CRASHED
-                                                    : DOMAIN_OFF;
-    default:
-        return DOMAIN_RUNNING;
-    }
-}
-
-static bool is_because(virDomainPtr dom, int state, int reason)
-{
-    int is = VIR_DOMAIN_NOSTATE, why = 0;
-    return virDomainGetState(dom, &is, &why, 0) == 0 && is == state &&
-           why == reason;
-}
-
-static void read_reason(virDomainPtr dom, struct domain_info *info)
-{
-    if (info->state == DOMAIN_PAUSED) {
-        info->stalled =
-            is_because(dom, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_IOERROR);
-        info->incoming =
-            is_because(dom, VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION);
-    }
-    if (info->state == DOMAIN_OFF)
-        info->left =
-            is_because(dom, VIR_DOMAIN_SHUTOFF, VIR_DOMAIN_SHUTOFF_MIGRATED);
-}
-
-static bool drv_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
-                     struct error *err)
-{
-    _autoconn_ virConnectPtr c = conn_get(driver_of(h), err);
-    virDomainPtr *doms = NULL;
-    char id[VIR_UUID_STRING_BUFLEN];
-    if (!c)
-        return false;
-    int n = virConnectListAllDomains(c, &doms, 0);
-    if (n < 0)
-        return failed(err, c, "*", "list domains");
-    for (int i = 0; i < n; i++) {
-        if (is_ours(doms[i]) == 1 && virDomainGetUUIDString(doms[i], id) == 0)
-            fn(arg, id, state_of(doms[i]));
-        virDomainFree(doms[i]);
-    }
-    free(doms);
-    return true;
-}
-
-static bool drv_info(struct hypervisor *h, const char *id,
-                     struct domain_info *info, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    memset(info, 0, sizeof(*info));
-    if (!find(h, id, &f, err))
-        return false;
-    if (!f.dom)
-        return true;
-    info->state = state_of(f.dom);
-    read_reason(f.dom, info);
-    _autofree_ char *xml = virDomainGetXMLDesc(f.dom, 0);
-    if (xml && info->state != DOMAIN_ABSENT)
-        return domain_xml_read(xml, info) ||
-               error_set(err, ERR_INTERNAL,
-                         "domain %s: its description cannot be read", id);
-    info->state = DOMAIN_ABSENT;
-    return virGetLastErrorCode() == VIR_ERR_NO_DOMAIN ||
-           failed(err, f.conn, id, "describe it");
-}
-
-/* ---- files ------------------------------------------------------------- */
-
-static char *file_of(struct driver *d, const char *id, const char *name)
-{
-    return xasprintf("%s/%s/%s", d->dir, id, name);
-}
-
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool write_config_drive(const struct domain_spec *spec, const char *path,
-                               struct error *err)
-{
-    unlink(path); /* QEMU's user owns the old one */
-    _autoclose_ int fd =
-        open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || !write_all(fd, spec->config_drive, spec->config_drive_len)) {
-        int e = errno;
-        return error_errno(err, e == ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, e,
-                           "domain %s: cannot write its config drive",
-                           spec->id);
-    }
-    return true;
-}
-
-static bool make_dir(struct driver *d, const char *id, struct error *err)
-{
-    _autofree_ char *path = file_of(d, id, "");
-    if (mkdir(path, 0711) == 0 || errno == EEXIST)
-        return true;
-    return error_errno(err, ERR_INTERNAL, errno,
-                       "domain %s: cannot make its directory", id);
-}
-
-static void remove_files(struct driver *d, const char *id)
-{
-    static const char *const names[] = { "config.iso", "console.log" };
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        _autofree_ char *path = file_of(d, id, names[i]);
-        unlink(path);
-    }
-    _autofree_ char *dir = file_of(d, id, "");
-    rmdir(dir);
-}
-
-bool libvirt_make_files(struct hypervisor *h, const struct domain_spec *spec,
-                        char **drive, char **log, struct error *err)
-{
-    struct driver *d = driver_of(h);
-    *log = file_of(d, spec->id, "console.log");
-    *drive = spec->config_drive ? file_of(d, spec->id, "config.iso") : NULL;
-    return make_dir(d, spec->id, err) &&
-           (!*drive || write_config_drive(spec, *drive, err));
-}
-
-/* ---- life and death ---------------------------------------------------- */
-
-static bool create(struct libvirt_found *f, const char *id, unsigned flags,
-                   struct error *err)
-{
-    if (virDomainCreateWithFlags(f->dom, flags) == 0)
-        return true;
-    failed(err, f->conn, id, "start it");
-    return virDomainIsActive(f->dom) == 1; /* somebody was quicker */
-}
-
-/* Defines and starts; the log says how long libvirt took for it, which is not
- * our time (bench/page.py subtracts it). */
-static bool define_create(struct libvirt_found *f, const char *id,
-                          const char *xml, struct error *err)
-{
-    int64_t begun = env_mono(&env_system);
-    f->dom = virDomainDefineXML(f->conn, xml);
-    if (!f->dom)
-        return failed(err, f->conn, id, "define it");
-    int64_t defined = env_mono(&env_system);
-    if (!create(f, id, VIR_DOMAIN_START_FORCE_BOOT, err)) {
-        /* The definition says which reboot it carries out: it has not. */
-        virDomainUndefineFlags(f->dom, VIR_DOMAIN_UNDEFINE_KEEP_NVRAM);
-        return false;
-    }
-    log_info(LOG_NAME, "domain %s: defined in %lld us, started in %lld us", id,
-             (long long)(defined - begun),
-             (long long)(env_mono(&env_system) - defined));
-    return true;
-}
-
-static bool drv_define_start(struct hypervisor *h,
-                             const struct domain_spec *spec, struct error *err)
-{
-    struct driver *d = driver_of(h);
-    _autofound_ struct libvirt_found f = { 0 };
-    if (!find(h, spec->id, &f, err))
-        return false;
-    if (f.dom && virDomainIsActive(f.dom) == 1)
-        return true;
-    _autofree_ char *drive = NULL;
-    _autofree_ char *log = NULL;
-    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
-    if (!libvirt_make_files(h, spec, &drive, &log, err))
-        return false;
-    struct domain_files files = { drive, log };
-    bool ok = domain_xml_write(&xml, spec, &d->host, &files, err);
-    cleanup_dom(&f.dom);
-    f.dom = NULL;
-    ok = ok && define_create(&f, spec->id, buf_str(&xml), err);
-    buf_free(&xml);
-    return ok;
-}
-
-static bool drv_start(struct hypervisor *h, const char *id, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    return find_needed(h, id, &f, err) &&
-           (virDomainIsActive(f.dom) == 1 || create(&f, id, 0, err));
-}
-
-static bool drv_shutdown(struct hypervisor *h, const char *id,
-                         struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    if (!find(h, id, &f, err))
-        return false;
-    if (!f.dom || virDomainIsActive(f.dom) == 0 ||
-        virDomainShutdownFlags(f.dom, 0) == 0)
-        return true;
-    failed(err, f.conn, id, "shut it down");
-    return virDomainIsActive(f.dom) == 0;
-}
-
-static bool drv_destroy(struct hypervisor *h, const char *id, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    if (!find(h, id, &f, err))
-        return false;
-    if (!f.dom || virDomainIsActive(f.dom) == 0 || virDomainDestroy(f.dom) == 0)
-        return true;
-    failed(err, f.conn, id, "destroy it");
-    return virDomainIsActive(f.dom) == 0;
-}
-
-static bool drv_kill(struct hypervisor *h, const char *id, struct error *err)
-{
-    struct domain_info info;
-    if (!drv_info(h, id, &info, err))
-        return false;
-    if (domain_active(&info)) /* it is ours */
-        emulator_kill("/proc", id);
-    return drv_destroy(h, id, err);
-}
-
-static bool drv_undefine(struct hypervisor *h, const char *id,
-                         struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    if (!find(h, id, &f, err))
-        return false;
-    if (f.dom &&
-        virDomainUndefineFlags(f.dom,
-                               VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
-                                   VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-                                   VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA |
-                                   VIR_DOMAIN_UNDEFINE_NVRAM) < 0 &&
-        virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
-        return failed(err, f.conn, id, "undefine it");
-    remove_files(driver_of(h), id);
-    return true;
-}
-
-static bool drv_suspend(struct hypervisor *h, const char *id, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    return find_needed(h, id, &f, err) &&
-           (state_of(f.dom) == DOMAIN_PAUSED || virDomainSuspend(f.dom) == 0 ||
-            failed(err, f.conn, id, "pause it"));
-}
-
-static bool drv_resume(struct hypervisor *h, const char *id, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    return find_needed(h, id, &f, err) &&
-           (state_of(f.dom) == DOMAIN_RUNNING || virDomainResume(f.dom) == 0 ||
-            failed(err, f.conn, id, "resume it"));
-}
-
-static bool drv_managed_save(struct hypervisor *h, const char *id,
-                             struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    return find_needed(h, id, &f, err) &&
-           (state_of(f.dom) == DOMAIN_SAVED ||
-            virDomainManagedSave(f.dom, 0) == 0 ||
-            failed(err, f.conn, id, "save its memory"));
-}
-
-/* ---- devices ----------------------------------------------------------- */
-
-/* Only the running guest: a start defines the domain anew anyway. */
-#define LIVE VIR_DOMAIN_AFFECT_LIVE
-
-static bool attach(struct libvirt_found *f, const char *id, struct buf *xml,
-                   struct error *err)
-{
-    bool ok = virDomainAttachDeviceFlags(f->dom, buf_str(xml), LIVE) == 0 ||
-              failed(err, f->conn, id, "attach a device");
-    buf_free(xml);
-    return ok;
-}
-
-static bool drv_attach_disk(struct hypervisor *h, const char *id,
-                            const struct disk_spec *disk, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    struct domain_info info;
-    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
-    if (!drv_info(h, id, &info, err))
-        return false;
-    if (domain_active(&info) && domain_has_disk(&info, disk->device))
-        return true;
-    return find_needed(h, id, &f, err) &&
-           domain_xml_disk(&xml, disk, &driver_of(h)->host, err) &&
-           attach(&f, id, &xml, err);
-}
-
-static bool drv_attach_nic(struct hypervisor *h, const char *id,
-                           const struct nic_spec *nic, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    struct domain_info info;
-    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
-    if (!drv_info(h, id, &info, err))
-        return false;
-    if (domain_active(&info) && domain_has_nic(&info, nic->port_id))
-        return true;
-    return find_needed(h, id, &f, err) &&
-           domain_xml_nic(&xml, nic, &driver_of(h)->host, err) &&
-           attach(&f, id, &xml, err);
-}
-
-/* The guest was asked before and has not answered yet. */
-static bool asked_before(void)
-{
-    const virError *e = virGetLastError();
-    return e && e->message &&
-           strstr(e->message, "already in the process of unplug");
-}
-
-typedef bool find_device_fn(const char *xml, const char *name, struct buf *out);
-
-static bool detach(struct hypervisor *h, const char *id, find_device_fn *fn,
-                   const char *name, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    if (!find(h, id, &f, err))
-        return false;
-    if (!f.dom || virDomainIsActive(f.dom) == 0)
-        return true;
-    _autofree_ char *xml = virDomainGetXMLDesc(f.dom, 0);
-    if (!xml)
-        return failed(err, f.conn, id, "describe it");
-    struct buf device = BUF_INIT(DOMAIN_XML_MAX);
-    bool ok = !fn(xml, name, &device) ||
-              virDomainDetachDeviceFlags(f.dom, buf_str(&device), LIVE) == 0 ||
-              asked_before() || failed(err, f.conn, id, "detach a device");
-    buf_free(&device);
-    return ok;
-}
-
-static bool drv_detach_disk(struct hypervisor *h, const char *id,
-                            const char *device, struct error *err)
-{
-    return detach(h, id, domain_xml_find_disk, device, err);
-}
-
-static bool drv_detach_nic(struct hypervisor *h, const char *id,
-                           const char *port_id, struct error *err)
-{
-    return detach(h, id, domain_xml_find_nic, port_id, err);
-}
-
-static bool drv_resize_disk(struct hypervisor *h, const char *id,
-                            const char *device, int64_t bytes,
-                            struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    return find_needed(h, id, &f, err) &&
-           (virDomainBlockResize(f.dom, device, (unsigned long long)bytes,
-                                 VIR_DOMAIN_BLOCK_RESIZE_BYTES) == 0 ||
-            failed(err, f.conn, id, "resize a disk"));
-}
-
-/* Snapshots without metadata: libvirt keeps nothing of them.  A guest whose
- * agent does not manage to hold still in time gets a snapshot as after a
- * power cut. */
-static bool snapshot(struct libvirt_found *f, const char *xml, bool agent)
-{
-    const unsigned flags = VIR_DOMAIN_SNAPSHOT_CREATE_DISK_ONLY |
-                           VIR_DOMAIN_SNAPSHOT_CREATE_NO_METADATA |
-                           VIR_DOMAIN_SNAPSHOT_CREATE_REUSE_EXT |
-                           VIR_DOMAIN_SNAPSHOT_CREATE_ATOMIC;
-    virDomainSnapshotPtr s = NULL;
-    if (agent)
-        s = virDomainSnapshotCreateXML(
-            f->dom, xml, flags | VIR_DOMAIN_SNAPSHOT_CREATE_QUIESCE);
-    if (!s)
-        s = virDomainSnapshotCreateXML(f->dom, xml, flags);
-    if (s)
-        virDomainSnapshotFree(s);
-    return s != NULL;
-}
-
-/* A quiescing call that failed may have moved the disk all the same: to do it
- * twice would be wrong, and libvirt refuses it (the file is in use). */
-static bool drv_move_disk(struct hypervisor *h, const char *id,
-                          const char *device, const char *path,
-                          struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    struct domain_info info;
-    struct buf xml = BUF_INIT(DOMAIN_XML_MAX);
-    if (!drv_info(h, id, &info, err) || !find_needed(h, id, &f, err))
-        return false;
-    const char *now = domain_disk_path(&info, device);
-    if (!domain_active(&info) || !now)
-        return error_set(err, ERR_NOT_FOUND, "domain %s has no disk %s now", id,
-                         device);
-    if (strcmp(now, path) == 0)
-        return true;
-    bool ok = domain_xml_move(&xml, &info, device, path, err) &&
-              (snapshot(&f, buf_str(&xml), info.agent) ||
-               failed(err, f.conn, id, "move a disk"));
-    buf_free(&xml);
-    return ok;
 }
 
 /* ---- the rest ---------------------------------------------------------- */
@@ -851,7 +415,7 @@ static bool drv_stats(struct hypervisor *h, const char *id,
 bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
                    struct error *err)
 {
-    _autoconn_ virConnectPtr c = conn_get(driver_of(h), err);
+    _autoconn_ virConnectPtr c = libvirt_conn(h, err);
     virNodeInfo node;
     unsigned long version = 0;
     if (!c)
@@ -889,7 +453,7 @@ static bool add_devices(virConnectPtr c, const char *passthrough,
 bool libvirt_inventory(struct hypervisor *h, const char *passthrough,
                        struct node *draft, struct error *err)
 {
-    _autoconn_ virConnectPtr c = conn_get(driver_of(h), err);
+    _autoconn_ virConnectPtr c = libvirt_conn(h, err);
     if (!c)
         return false;
     _autofree_ char *xml = virConnectGetCapabilities(c);
@@ -950,23 +514,23 @@ static void drv_close(struct hypervisor *h)
 }
 
 static const struct hypervisor_ops ops = {
-    .list = drv_list,
-    .info = drv_info,
-    .define_start = drv_define_start,
-    .start = drv_start,
-    .shutdown = drv_shutdown,
-    .destroy = drv_destroy,
-    .kill = drv_kill,
-    .undefine = drv_undefine,
-    .suspend = drv_suspend,
-    .resume = drv_resume,
-    .managed_save = drv_managed_save,
-    .attach_disk = drv_attach_disk,
-    .detach_disk = drv_detach_disk,
-    .resize_disk = drv_resize_disk,
-    .move_disk = drv_move_disk,
-    .attach_nic = drv_attach_nic,
-    .detach_nic = drv_detach_nic,
+    .list = libvirt_list,
+    .info = libvirt_info,
+    .define_start = libvirt_define_start,
+    .start = libvirt_start,
+    .shutdown = libvirt_shutdown,
+    .destroy = libvirt_destroy,
+    .kill = libvirt_kill,
+    .undefine = libvirt_undefine,
+    .suspend = libvirt_suspend,
+    .resume = libvirt_resume,
+    .managed_save = libvirt_managed_save,
+    .attach_disk = libvirt_attach_disk,
+    .detach_disk = libvirt_detach_disk,
+    .resize_disk = libvirt_resize_disk,
+    .move_disk = libvirt_move_disk,
+    .attach_nic = libvirt_attach_nic,
+    .detach_nic = libvirt_detach_nic,
     .stats = drv_stats,
     .migrate_prepare = libvirt_migrate_prepare,
     .migrate_out = libvirt_migrate_out,

@@ -3,60 +3,33 @@
 #include "common/log.h"
 #include "compute/config_drive.h"
 #include "compute/move_reconcile.h"
-#include "compute/server_plan.h"
+#include "compute/server_run.h"
 #include "compute/server_spec.h"
-#include "model/pool.h"
-#include "model/release.h"
-#include "model/resize.h"
-#include "model/shelve.h"
 
 #include <pthread.h>
 #include <string.h>
 
-#define LOG_NAME     "compute"
-#define TRIES        3  /* of a step that fails */
-#define TRIES_BUSY   10 /* of one that may well work later */
-#define STEPS_MOST   16 /* in one run; then others get their turn */
-#define STALE_US     INT64_C(5000)
-#define CLOSED_US    SECOND_US
-#define RESYNC_US    (60 * SECOND_US)
-#define RESYNC_KEY   "resync"
-#define N_BUCKETS    256
-#define FAULT_STATUS 500
-
-/* What is remembered of a server between runs; never needed, only kind: a
- * restart forgets it. */
-struct memory {
-    struct memory *next;
-    char id[UUID_SIZE];
-    struct patience patience;
-    enum server_step failed_step;
-    unsigned failures; /* of that step, in a row */
-    int64_t revision;  /* of our newest commit: older snapshots are stale */
-};
+#define LOG_NAME   "compute"
+#define TRIES      3  /* of a step that fails */
+#define TRIES_BUSY 10 /* of one that may well work later */
+#define STEPS_MOST 16 /* in one run; then others get their turn */
+#define CLOSED_US  SECOND_US
+#define RESYNC_US  (60 * SECOND_US)
+#define RESYNC_KEY "resync"
+#define N_BUCKETS  256
 
 struct server_reconciler {
     struct server_reconciler_config config;
     char *node;
     struct reconciler *queue;
     pthread_mutex_t lock; /* for the table; an entry is its key's worker's */
-    struct memory *table[N_BUCKETS];
-};
-
-/* One run for one server. */
-struct run {
-    struct server_reconciler *r;
-    struct hypervisor *h;
-    struct memory *memory;
-    const struct snapshot *snap;
-    struct server_view view;
-    int64_t *delay_us;
-    struct error *err;
+    struct server_memory *table[N_BUCKETS];
 };
 
 /* ---- memory ------------------------------------------------------------ */
 
-static struct memory **bucket(struct server_reconciler *r, const char *id)
+static struct server_memory **bucket(struct server_reconciler *r,
+                                     const char *id)
 {
     uint32_t h = 2166136261u;
     for (const char *s = id; *s; s++)
@@ -64,10 +37,11 @@ static struct memory **bucket(struct server_reconciler *r, const char *id)
     return &r->table[h % N_BUCKETS];
 }
 
-static struct memory *remember(struct server_reconciler *r, const char *id)
+static struct server_memory *remember(struct server_reconciler *r,
+                                      const char *id)
 {
     pthread_mutex_lock(&r->lock);
-    struct memory **b = bucket(r, id), *m = *b;
+    struct server_memory **b = bucket(r, id), *m = *b;
     while (m && strcmp(m->id, id) != 0)
         m = m->next;
     if (!m) {
@@ -83,9 +57,9 @@ static struct memory *remember(struct server_reconciler *r, const char *id)
 static void forget(struct server_reconciler *r, const char *id)
 {
     pthread_mutex_lock(&r->lock);
-    for (struct memory **p = bucket(r, id); *p; p = &(*p)->next)
+    for (struct server_memory **p = bucket(r, id); *p; p = &(*p)->next)
         if (strcmp((*p)->id, id) == 0) {
-            struct memory *gone = *p;
+            struct server_memory *gone = *p;
             *p = gone->next;
             free(gone);
             break;
@@ -93,294 +67,9 @@ static void forget(struct server_reconciler *r, const char *id)
     pthread_mutex_unlock(&r->lock);
 }
 
-/* ---- commits ----------------------------------------------------------- */
-
-static enum reconcile_verdict commit(struct run *run, struct txn *t)
-{
-    struct txn_result result;
-    if (store_commit(run->r->config.store, t, &result)) {
-        run->memory->revision = result.revision;
-        run->memory->failures = 0;
-        return RECONCILE_DONE; /* the cache wakes us when it is there */
-    }
-    if (result.status == TXN_CONFLICT) {
-        *run->delay_us = STALE_US;
-        return RECONCILE_AGAIN;
-    }
-    error_copy(run->err, &result.err);
-    return RECONCILE_RETRY;
-}
-
-static int64_t wall(struct run *run)
-{
-    return env_now(run->r->config.env);
-}
-
-static struct server_volume *volume_in(const struct server *s, const char *id)
-{
-    for (size_t i = 0; i < s->volumes.n; i++) {
-        struct server_volume *sv = LIST_AT(s->volumes, struct server_volume, i);
-        if (strcmp(sv->volume_id, id) == 0)
-            return sv;
-    }
-    return NULL;
-}
-
-static struct server_port *port_in(const struct server *s, const char *id)
-{
-    for (size_t i = 0; i < s->ports.n; i++) {
-        struct server_port *sp = LIST_AT(s->ports, struct server_port, i);
-        if (strcmp(sp->port_id, id) == 0)
-            return sp;
-    }
-    return NULL;
-}
-
-/* The volume is now in use by the server. */
-static void put_attachment(struct txn *t, const struct volume *v,
-                           const struct server *s,
-                           const struct server_volume *sv, int64_t now)
-{
-    _autorecord_ struct volume *draft = record_copy(v);
-    struct volume_attachment *a = NULL;
-    for (size_t i = 0; i < draft->attachments.n && !a; i++) {
-        a = LIST_AT(draft->attachments, struct volume_attachment, i);
-        if (!a->server_id || strcmp(a->server_id, s->rec.id) != 0)
-            a = NULL;
-    }
-    if (!a) {
-        a = list_add(draft, &draft->attachments, sizeof(*a));
-        a->server_id = rec_str(draft, s->rec.id);
-        a->attachment_id = rec_str(draft, sv->attachment_id);
-    }
-    a->device = rec_str(draft, sv->device);
-    a->node = rec_str(draft, s->node);
-    if (!a->attached)
-        a->attached = now;
-    if (draft->status != VOLUME_EXTENDING && draft->status != VOLUME_UPLOADING)
-        draft->status = VOLUME_IN_USE;
-    draft->updated = now;
-    txn_change_record(t, draft);
-}
-
-/* What follows for the volumes from what changed in the server's list. */
-static void settle_volumes(struct run *run, struct txn *t,
-                           const struct server *draft, int64_t now)
-{
-    const struct server *was = run->view.server;
-    for (size_t i = 0; i < was->volumes.n; i++) {
-        const struct server_volume *old =
-            LIST_AT(was->volumes, struct server_volume, i);
-        const struct server_volume *sv = volume_in(draft, old->volume_id);
-        const struct volume *v =
-            snap_get(run->snap, &kind_volume, old->volume_id);
-        if (v && !sv)
-            volume_release(t, v, was->rec.id, false, now);
-        else if (v && sv->state == ATTACH_DONE && old->state != ATTACH_DONE)
-            put_attachment(t, v, draft, sv, now);
-    }
-}
-
-static bool settle_ports(struct run *run, struct txn *t,
-                         const struct server *draft, int64_t now)
-{
-    const struct port *gone[DOMAIN_NICS_MAX];
-    const struct server *was = run->view.server;
-    size_t n = 0;
-    for (size_t i = 0; i < was->ports.n; i++) {
-        const struct server_port *old =
-            LIST_AT(was->ports, struct server_port, i);
-        const struct port *p = snap_get(run->snap, &kind_port, old->port_id);
-        if (!p || port_in(draft, old->port_id))
-            continue;
-        if (old->delete_on_termination && n < ARRAY_SIZE(gone))
-            gone[n++] = p;
-        else
-            port_unbind(t, p, now);
-    }
-    return ports_release(t, run->snap, gone, n, now, run->err);
-}
-
-/* Writes a changed server and what follows from the change. */
-static enum reconcile_verdict put_server_in(struct run *run, struct txn *t,
-                                            const struct server *draft,
-                                            int64_t now)
-{
-    _autorecord_ struct server *next = record_copy(draft);
-    if (draft->vm_state == VM_ACTIVE) /* what it was shelved as */
-        shelve_drop_image(t, run->snap, next, now);
-    txn_change_record(t, next);
-    settle_volumes(run, t, draft, now);
-    if (!settle_ports(run, t, draft, now))
-        return RECONCILE_RETRY;
-    return commit(run, t);
-}
-
-static enum reconcile_verdict
-put_server(struct run *run, const struct server *draft, int64_t now)
-{
-    _autotxn_ struct txn t = TXN_INIT;
-    return put_server_in(run, &t, draft, now);
-}
-
-/* ---- steps that write -------------------------------------------------- */
-
-static enum reconcile_verdict do_record(struct run *run)
-{
-    int64_t now = wall(run);
-    _autorecord_ struct server *draft = record_copy(run->view.server);
-    server_observe(draft, &run->view, now);
-    enum reconcile_verdict verdict = put_server(run, draft, now);
-    if (verdict == RECONCILE_DONE &&
-        draft->vm_state != run->view.server->vm_state)
-        log_info(LOG_NAME, "server %s: %s -> %s", draft->rec.id,
-                 vm_state_names[run->view.server->vm_state],
-                 vm_state_names[draft->vm_state]);
-    return verdict;
-}
-
-static enum reconcile_verdict do_fail(struct run *run, const char *text)
-{
-    int64_t now = wall(run);
-    _autorecord_ struct server *draft = record_copy(run->view.server);
-    draft->vm_state = VM_ERROR;
-    draft->task_state = TASK_NONE;
-    draft->reboots_done = draft->reboot;
-    draft->fault = rec_str(draft, text);
-    draft->fault_code = FAULT_STATUS;
-    draft->fault_at = draft->updated = now;
-    log_warn(LOG_NAME, "server %s: %s", draft->rec.id, text);
-    if (!run->view.move)
-        return put_server(run, draft, now);
-    _autotxn_ struct txn t = TXN_INIT;
-    _autorecord_ struct migration *m = record_copy(run->view.move);
-    if (!resize_broken(&t, run->snap, m, draft, text, now, run->err))
-        return RECONCILE_RETRY;
-    txn_change_record(&t, m);
-    return put_server_in(run, &t, draft, now);
-}
-
-/* One device's state in the record becomes another; the rest follows. */
-static enum reconcile_verdict set_volume(struct run *run, size_t i, int state)
-{
-    _autorecord_ struct server *draft = record_copy(run->view.server);
-    LIST_AT(draft->volumes, struct server_volume, i)->state = state;
-    return put_server(run, draft, wall(run));
-}
-
-static enum reconcile_verdict set_port(struct run *run, size_t i, int state)
-{
-    _autorecord_ struct server *draft = record_copy(run->view.server);
-    LIST_AT(draft->ports, struct server_port, i)->state = state;
-    return put_server(run, draft, wall(run));
-}
-
-/* Extending is over; one that failed gives back what it was charged for. */
-static enum reconcile_verdict put_extended(struct run *run, size_t i, bool ok)
-{
-    const struct volume *v = run->view.volumes[i];
-    const struct amount less = { "gigabytes", v->real_size_gb - v->size_gb };
-    _autorecord_ struct volume *draft = record_copy(v);
-    _autotxn_ struct txn t = TXN_INIT;
-    draft->status = ok ? VOLUME_IN_USE : VOLUME_ERROR_EXTENDING;
-    if (ok)
-        draft->real_size_gb = draft->size_gb;
-    else
-        draft->size_gb = draft->real_size_gb;
-    draft->updated = wall(run);
-    txn_change_record(&t, draft);
-    if (!ok && !quota_charge(&t, run->snap, "volume", v->project_id, &less, 1,
-                             run->err))
-        return RECONCILE_RETRY;
-    return commit(run, &t);
-}
-
-static enum reconcile_verdict do_release(struct run *run)
-{
-    const struct server *s = run->view.server;
-    _autotxn_ struct txn t = TXN_INIT;
-    if (!run->h->ops->undefine(run->h, s->rec.id, run->err) ||
-        !server_release(&t, run->snap, s, wall(run), run->err))
-        return RECONCILE_RETRY;
-    enum reconcile_verdict verdict = commit(run, &t);
-    if (verdict == RECONCILE_DONE)
-        log_info(LOG_NAME, "server %s: deleted", s->rec.id);
-    return verdict;
-}
-
-static enum reconcile_verdict drop_disk(struct run *run, size_t i)
-{
-    _autotxn_ struct txn t = TXN_INIT;
-    txn_expect_record(&t, run->view.server);
-    disk_release(&t, run->view.others[i]);
-    return commit(run, &t);
-}
-
-static enum reconcile_verdict do_shelve(struct run *run, enum server_step step)
-{
-    int64_t now = wall(run);
-    const struct server *s = run->view.server;
-    _autotxn_ struct txn t = TXN_INIT;
-    _autorecord_ struct server *draft = record_copy(s);
-    if (step == STEP_SHELVE_IMAGE)
-        shelve_image(&t, draft, run->view.disk, run->view.shelved_image, now);
-    else if (step == STEP_SHELVE)
-        shelve_keep(draft, now);
-    else
-        shelve_offload(&t, run->snap, draft, now);
-    txn_change_record(&t, draft);
-    return commit(run, &t);
-}
-
-static const char *zone_of(struct run *run, const char *node)
-{
-    const struct node *n = snap_get(run->snap, &kind_node, node);
-    return n && n->availability_zone ? n->availability_zone : "nova";
-}
-
-static bool fill_move(struct run *run, enum server_step step, struct txn *t,
-                      struct migration *m, struct server *s, const char *text)
-{
-    int64_t now = wall(run);
-    switch (step) {
-    case STEP_MOVE_BEGIN:
-        resize_begin(t, run->snap, m, s, now);
-        return true;
-    case STEP_MOVE_ARRIVE:
-        resize_arrive(t, run->snap, m, s, zone_of(run, m->dest), now);
-        return true;
-    case STEP_MOVE_FINISH:
-        resize_finish(m, s, now);
-        return true;
-    case STEP_MOVE_REVERT:
-        return resize_revert(t, run->snap, m, s, zone_of(run, m->source), now,
-                             run->err);
-    default:
-        return resize_failed(t, run->snap, m, s, text, now, run->err);
-    }
-}
-
-static enum reconcile_verdict do_move(struct run *run,
-                                      const struct server_plan *p)
-{
-    _autotxn_ struct txn t = TXN_INIT;
-    _autorecord_ struct server *s = record_copy(run->view.server);
-    _autorecord_ struct migration *m = record_copy(run->view.move);
-    if (!fill_move(run, p->step, &t, m, s, p->text))
-        return RECONCILE_RETRY;
-    txn_change_record(&t, m);
-    txn_change_record(&t, s);
-    enum reconcile_verdict verdict = commit(run, &t);
-    if (verdict == RECONCILE_DONE)
-        log_info(LOG_NAME, "server %s: %s %s -> %s: %s", s->rec.id,
-                 migration_type_names[m->type], m->source, m->dest,
-                 migration_status_names[m->status]);
-    return verdict;
-}
-
 /* ---- steps that act ---------------------------------------------------- */
 
-static bool do_start(struct run *run)
+static bool do_start(struct server_run *run)
 {
     const struct server *s = run->view.server;
     struct arena arena = { 0 };
@@ -398,7 +87,7 @@ static bool do_start(struct run *run)
     return ok;
 }
 
-static const char *device_at(struct run *run, size_t i)
+static const char *device_at(struct server_run *run, size_t i)
 {
     const struct server *s = run->view.server;
     if (i == ROOT_DISK)
@@ -408,12 +97,12 @@ static const char *device_at(struct run *run, size_t i)
     return device_name(sv->device ? sv->device : server_root_device(s));
 }
 
-static const char *port_id_at(struct run *run, size_t i)
+static const char *port_id_at(struct server_run *run, size_t i)
 {
     return LIST_AT(run->view.server->ports, struct server_port, i)->port_id;
 }
 
-static bool attach_disk(struct run *run, size_t i)
+static bool attach_disk(struct server_run *run, size_t i)
 {
     const struct server *s = run->view.server;
     const struct volume *v = run->view.volumes[i];
@@ -423,14 +112,14 @@ static bool attach_disk(struct run *run, size_t i)
     return run->h->ops->attach_disk(run->h, s->rec.id, &disk, run->err);
 }
 
-static bool attach_nic(struct run *run, size_t i)
+static bool attach_nic(struct server_run *run, size_t i)
 {
     const struct server *s = run->view.server;
     struct nic_spec nic = server_nic_spec(run->snap, s, port_id_at(run, i));
     return run->h->ops->attach_nic(run->h, s->rec.id, &nic, run->err);
 }
 
-static bool act(struct run *run, const struct server_plan *p)
+static bool act(struct server_run *run, const struct server_plan *p)
 {
     const struct hypervisor_ops *ops = run->h->ops;
     struct hypervisor *h = run->h;
@@ -476,9 +165,9 @@ static bool act(struct run *run, const struct server_plan *p)
 
 /* ---- failures ---------------------------------------------------------- */
 
-static bool out_of_tries(struct run *run, enum server_step step)
+static bool out_of_tries(struct server_run *run, enum server_step step)
 {
-    struct memory *m = run->memory;
+    struct server_memory *m = run->memory;
     unsigned most = TRIES;
     switch (run->err->code) {
     case ERR_UNAVAILABLE:
@@ -499,7 +188,7 @@ static bool out_of_tries(struct run *run, enum server_step step)
 
 /* A step has failed: once more, or what is to be done when it fails for
  * good.  The tenant learns which step, the log why. */
-static enum reconcile_verdict step_failed(struct run *run,
+static enum reconcile_verdict step_failed(struct server_run *run,
                                           const struct server_plan *p)
 {
     char text[128];
@@ -514,26 +203,26 @@ static enum reconcile_verdict step_failed(struct run *run,
              run->err->text);
     switch (p->step) {
     case STEP_ATTACH_DISK:
-        return set_volume(run, p->i, ATTACH_LEAVING);
+        return server_run_set_volume(run, p->i, ATTACH_LEAVING);
     case STEP_DETACH_DISK:
-        return set_volume(run, p->i, ATTACH_DONE);
+        return server_run_set_volume(run, p->i, ATTACH_DONE);
     case STEP_RESIZE_DISK:
-        return put_extended(run, p->i, false);
+        return server_run_extended(run, p->i, false);
     case STEP_ATTACH_NIC:
-        return set_port(run, p->i, ATTACH_LEAVING);
+        return server_run_set_port(run, p->i, ATTACH_LEAVING);
     case STEP_DETACH_NIC:
-        return set_port(run, p->i, ATTACH_DONE);
+        return server_run_set_port(run, p->i, ATTACH_DONE);
     default:
         snprintf(text, sizeof(text), "could not %s: %s",
                  server_step_names[p->step], error_code_text(run->err->code));
-        return do_fail(run, text);
+        return server_run_fail(run, text);
     }
 }
 
 /* ---- one run ----------------------------------------------------------- */
 
 /* Remembers what the guest has been asked, and since when. */
-static void note_question(struct run *run, const struct server_plan *p)
+static void note_question(struct server_run *run, const struct server_plan *p)
 {
     struct patience *q = &run->memory->patience;
     const char *what = p->step == STEP_SHUTDOWN      ? "shutdown"
@@ -556,7 +245,7 @@ static void note_question(struct run *run, const struct server_plan *p)
 }
 
 /* True: go on planning.  False: *verdict ends the run. */
-static bool carry_out(struct run *run, const struct server_plan *p,
+static bool carry_out(struct server_run *run, const struct server_plan *p,
                       enum reconcile_verdict *verdict)
 {
     note_question(run, p);
@@ -569,34 +258,34 @@ static bool carry_out(struct run *run, const struct server_plan *p,
         *verdict = p->after_us ? RECONCILE_AGAIN : RECONCILE_DONE;
         return false;
     case STEP_RECORD:
-        *verdict = do_record(run);
+        *verdict = server_run_record(run);
         return false;
     case STEP_KEEP_DISK:
-        *verdict = set_volume(run, p->i, ATTACH_DONE);
+        *verdict = server_run_set_volume(run, p->i, ATTACH_DONE);
         return false;
     case STEP_KEEP_NIC:
-        *verdict = set_port(run, p->i, ATTACH_DONE);
+        *verdict = server_run_set_port(run, p->i, ATTACH_DONE);
         return false;
     case STEP_MOVE_BEGIN:
     case STEP_MOVE_ARRIVE:
     case STEP_MOVE_FINISH:
     case STEP_MOVE_REVERT:
     case STEP_MOVE_FAIL:
-        *verdict = do_move(run, p);
+        *verdict = server_run_move(run, p);
         return false;
     case STEP_SHELVE_IMAGE:
     case STEP_SHELVE:
     case STEP_OFFLOAD:
-        *verdict = do_shelve(run, p->step);
+        *verdict = server_run_shelve(run, p->step);
         return false;
     case STEP_DROP_DISK:
-        *verdict = drop_disk(run, p->i);
+        *verdict = server_run_drop_disk(run, p->i);
         return false;
     case STEP_RELEASE:
-        *verdict = do_release(run);
+        *verdict = server_run_release(run);
         return false;
     case STEP_FAIL:
-        *verdict = do_fail(run, p->text);
+        *verdict = server_run_fail(run, p->text);
         return false;
     default:
         break;
@@ -608,19 +297,19 @@ static bool carry_out(struct run *run, const struct server_plan *p,
     run->memory->failures = 0;
     if (p->step != STEP_RESIZE_DISK)
         return true;
-    *verdict = put_extended(run, p->i, true);
+    *verdict = server_run_extended(run, p->i, true);
     return false;
 }
 
-static bool look(struct run *run)
+static bool look(struct server_run *run)
 {
-    run->view.mono = env_mono(run->r->config.env);
+    run->view.mono = env_mono(run->env);
     run->view.patience = run->memory->patience;
     return run->h->ops->info(run->h, run->view.server->rec.id,
                              &run->view.domain, run->err);
 }
 
-static enum reconcile_verdict run_server(struct run *run,
+static enum reconcile_verdict run_server(struct server_run *run,
                                          const struct server *server)
 {
     enum reconcile_verdict verdict;
@@ -637,14 +326,14 @@ static enum reconcile_verdict run_server(struct run *run,
 }
 
 /* False: the ordinary plan goes on. */
-static bool run_move(struct run *run, const struct server *server,
+static bool run_move(struct server_run *run, const struct server *server,
                      enum reconcile_verdict *verdict)
 {
     struct move_context c = {
-        .store = run->r->config.store,
-        .env = run->r->config.env,
+        .store = run->store,
+        .env = run->env,
         .hypervisor = run->h,
-        .node = run->r->node,
+        .node = run->node,
         .snap = run->snap,
         .server = server,
         .revision = &run->memory->revision,
@@ -729,8 +418,10 @@ static enum reconcile_verdict see_to(struct server_reconciler *r,
         forget(r, id);
         return server ? RECONCILE_DONE : see_to_stray(r, id, err);
     }
-    struct run run = {
-        .r = r,
+    struct server_run run = {
+        .store = r->config.store,
+        .env = r->config.env,
+        .node = r->node,
         .h = r->config.hypervisor,
         .memory = remember(r, id),
         .snap = s,
@@ -738,7 +429,7 @@ static enum reconcile_verdict see_to(struct server_reconciler *r,
         .err = err,
     };
     if (snapshot_revision(s) < run.memory->revision) {
-        *delay_us = STALE_US;
+        *delay_us = SERVER_STALE_US;
         return RECONCILE_AGAIN;
     }
     enum reconcile_verdict verdict;
@@ -883,7 +574,7 @@ void server_reconciler_free(struct server_reconciler *r)
     reconciler_stop(r->queue);
     for (size_t i = 0; i < N_BUCKETS; i++)
         while (r->table[i]) {
-            struct memory *m = r->table[i];
+            struct server_memory *m = r->table[i];
             r->table[i] = m->next;
             free(m);
         }
