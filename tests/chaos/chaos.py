@@ -16,9 +16,10 @@ import checker
 import state
 from guests import Watch, Writers
 from history import History
+from moves import Moves
 from nemesis import Nemesis, heal_all, plan
 from pool import ROOT, Api, Lab, Lost, wait_until
-from workload import KINDS, Workload, World, value_of
+from workload import ASPECTS, KINDS, Workload, World, value_of
 
 QUIET_S = 240  # until a healed pool rests
 
@@ -57,6 +58,10 @@ class Run:
         self.world.network = made["network"]["id"]
         self.before = state.dump(self.api, "h1")
         self.files_before = state.files(self.lab)
+        self.images_before = self.images()
+
+    def images(self):
+        return state.images(self.lab) if self.o.ceph else set()
 
     def all_vote(self):
         """The founder's etcd has three members that have started."""
@@ -73,17 +78,21 @@ class Run:
         self.say(f"{len(writers.ids)} guests write")
         self.watch = Watch(self.lab, self.history, list(writers.ids))
         self.watch.start()
-        work = Workload(self.world, self.history, self.api.auth, self.o.seed)
+        work = Workload(self.world, self.history, self.api.auth, self.o.seed,
+                        self.o.without)
+        moves = Moves(self.world, self.history, self.api.auth, self.o.seed,
+                      list(writers.ids), self.o.without)
         acts = plan(self.o.seed, self.o.seconds, self.hosts, self.without())
         nemesis = Nemesis(self.lab, self.history, acts,
                           time.monotonic() + self.o.seconds)
         work.start()
+        moves.start()
         nemesis.start()
         self.follow(nemesis)
         self.judge("harness", [nemesis.failed] if nemesis.failed else [])
         heal_all(self.lab)
         self.say("healed")
-        self.judge("harness", work.end())
+        self.judge("harness", work.end() + moves.end())
 
     def without(self):
         return self.o.without + ([] if self.o.ceph else
@@ -106,6 +115,7 @@ class Run:
         self.judge("quiet", state.quiet(self.lab, self.api, self.hosts,
                                         QUIET_S))
         self.say("quiet")
+        self.judge("guests", self.writers.settle())
         checks = self.writers.check(self.watch)
         self.judge("quiet", state.quiet(self.lab, self.api, self.hosts,
                                         QUIET_S))
@@ -123,10 +133,20 @@ class Run:
         self.delete_all(dump)
 
     def final(self, dump):
-        return {kind: [{"id": r["id"], "name": r["name"],
-                        "value": value_of(kind, r)}
-                       for r in dump.get(kind, {}).values()]
-                for kind in KINDS}
+        """As the history has it: things, and what they are tied to."""
+        found = {kind: [{"id": r["id"], "name": r["name"],
+                         "value": value_of(kind, r)}
+                        for r in dump.get(kind, {}).values()]
+                 for kind in KINDS}
+        found["flavor"] = [
+            {"id": s["id"], "name": s["name"] + ASPECTS["flavor"],
+             "value": s["flavor_name"]} for s in dump["server"].values()]
+        found["attachment"] = [
+            {"id": v["id"], "name": v["name"] + ASPECTS["attachment"],
+             "value": next((a["server_id"] for a in v.get(
+                 "attachments", [])), None)}
+            for v in dump.get("volume", {}).values()]
+        return found
 
     def judge_accounts(self, dump):
         self.judge("usage", checker.check_usage(dump))
@@ -135,6 +155,9 @@ class Run:
         self.judge("references", checker.check_references(dump))
         self.judge("domains", checker.check_domains(dump, state.domains(
             self.lab)))
+        self.judge("volumes", checker.check_attached(dump, state.sources(
+            self.lab)))
+        self.judge("health", checker.check_well(dump))
         self.judge("OVN", self.ovn_differs(dump))
         self.judge("files", self.files_of_nobody(dump))
 
@@ -156,9 +179,11 @@ class Run:
     def files_of_nobody(self, dump):
         now = {k: v for k, v in dump.items() if k not in checker.HISTORY}
         known = set(state.UUID.findall(json.dumps(now)))
-        return [f"{host}: {f} is of nobody"
-                for host, found in state.files(self.lab).items()
-                for f in found if not known & set(state.UUID.findall(f))]
+        found = {**state.files(self.lab), "Ceph": self.images()}
+        return [f"{where}: {f} is of nobody"
+                for where, names in found.items() for f in sorted(names)
+                if state.UUID.search(f) and
+                not known & set(state.UUID.findall(f))]
 
     def count(self, rows):
         ops = [r for r in rows if r["what"] == "op"]
@@ -170,12 +195,13 @@ class Run:
                                      if r["out"] == "ok"), default=0),
             "staleness": checker.staleness(rows),
             "on_two_hosts_s": checker.overlaps(rows),
+            "asked": checker.count_asked(rows),
             "acts": [r["act"] + ": " + r["state"] for r in rows
                      if r["what"] == "nemesis" and r["state"] != "end"]}
 
     def delete_all(self, dump):
         """What the storm has left goes; then nothing may be left of it."""
-        for kind in ("server", "volume", "port", "network"):
+        for kind in ("server", "snapshot", "volume", "port", "network"):
             self.delete_kind(kind)
         self.judge("leaks", self.leaks())
 
@@ -212,6 +238,8 @@ class Run:
             for host, found in state.files(self.lab).items():
                 more = set(found) - set(self.files_before[host])
                 bad += [f"{host}: {f} is left" for f in sorted(more)]
+            bad += [f"Ceph: {f} is left" for f in sorted(
+                self.images() - self.images_before)]
             return bad
         end = time.monotonic() + 60
         while (bad := left()) and time.monotonic() < end:

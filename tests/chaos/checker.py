@@ -29,11 +29,12 @@ class Story:
         return None
 
     def possible(self):
-        """The last that was answered, and those whose answer got lost."""
+        """The last that was answered, and those whose answer got lost.  What
+        was only begun (`maybe`) is so or is not, until the next answer."""
         values = []
         for r in self.rows:
             if r["op"] in ("create", "change"):
-                if r["out"] == "ok":
+                if r["out"] == "ok" and not r.get("maybe"):
                     values = [v for v in values if v[1] == "unknown"]
                 if r["out"] != "refused":
                     values.append((r["value"], r["out"]))
@@ -74,7 +75,7 @@ def check_story(s, found):
         return [f"{who} was deleted, and is there"]
     if found[0]["value"] not in s.values:
         return [f"{who} is '{found[0]['value']}', not one of "
-                f"{sorted(s.values)}"]
+                f"{sorted(s.values, key=str)}"]
     if s.ids and found[0]["id"] not in s.ids:
         return [f"{who} is another one than was answered"]
     return []
@@ -97,6 +98,17 @@ def staleness(rows):
                 if r["begun"] - since > worst:
                     worst, example = round(r["begun"] - since, 3), r
     return {"stale_reads": count, "worst_s": worst, "example": example}
+
+
+def count_asked(rows):
+    """{"attachment change": {"ok": 3, ...}}: what the storm has tried."""
+    found = defaultdict(Counter)
+    for r in rows:
+        if r["what"] == "op" and r["op"] != "read":
+            found[f"{r['kind']} {r['op']}"][r["out"]] += 1
+        if r["what"] == "move":
+            found[f"writer {r['move']}"][r["out"]] += 1
+    return found
 
 
 # --- guests ------------------------------------------------------------------
@@ -178,12 +190,21 @@ def check_same(dumps):
 MOVING = {"node", "node_use"}
 
 
+def charge_of(dump, server):
+    """(vcpus, MiB); of both flavors the larger while it is resized."""
+    m = dump.get("migration", {}).get(server.get("migration_id") or "")
+    flavors = [server] if not m or m["type"] != "resize" else \
+        [m["old_flavor"], m["new_flavor"]]
+    return tuple(max(f[what] for f in flavors) for what in ("vcpus", "ram_mb"))
+
+
 def expected_usage(dump):
     """What each project holds, counted anew: {"compute/<id>": Counter}."""
     use = defaultdict(Counter)
     for s in dump["server"].values():
         c = use["compute/" + s["project_id"]]
-        c.update(instances=1, cores=s["vcpus"], ram=s["ram_mb"])
+        cores, ram = charge_of(dump, s)
+        c.update(instances=1, cores=cores, ram=ram)
     for g in dump.get("server_group", {}).values():
         use["compute/" + g["project_id"]].update(server_groups=1)
     for v in dump.get("volume", {}).values():
@@ -272,6 +293,44 @@ def check_domains(dump, domains):
                 bad.append(f"server {s['name']} of {s['node']} has a domain "
                            f"on {host}")
     return bad
+
+
+def check_attached(dump, sources):
+    """Volumes and servers tell the same, and a guest that runs has what its
+    record says; sources: {server: its domain's disks, one text}."""
+    bad = []
+    servers, volumes = dump["server"], dump.get("volume", {})
+    for v in volumes.values():
+        mine = [a["server_id"] for a in v.get("attachments", [])]
+        of = [s["id"] for s in servers.values() for x in s.get("volumes", [])
+              if x["volume_id"] == v["id"]]
+        if sorted(mine) != sorted(of):
+            bad.append(f"volume {v['id']} says it is of {mine}, the servers "
+                       f"say {of}")
+        if (v["status"] == "in-use") != bool(mine):
+            bad.append(f"volume {v['id']} is {v['status']}, and of {mine}")
+    for s in servers.values():
+        has = sources.get(s["id"])
+        if has is None or s["vm_state"] != "active":
+            continue
+        wanted = {x["volume_id"] for x in s.get("volumes", [])}
+        for v in volumes:
+            if (v in has) != (v in wanted):
+                bad.append(f"server {s['name']}: volume {v} is "
+                           f"{'wanted' if v in wanted else 'not wanted'}, "
+                           f"its guest has {has.split()}")
+    return bad
+
+
+def check_well(dump):
+    """All nodes belong to the pool; no server has failed."""
+    return [f"node {n['id']} is {n['health']}: {n.get('health_why')}"
+            for n in dump.get("node", {}).values()
+            if n.get("health", "up") != "up"] + \
+        [f"{kind} {r['name']} is in error: {r.get('fault')}"
+         for kind, field in (("server", "vm_state"), ("volume", "status"),
+                             ("snapshot", "status"))
+         for r in dump.get(kind, {}).values() if "error" in r[field]]
 
 
 def check_names(what, there, wanted):

@@ -6,6 +6,7 @@ import re
 import threading
 
 from pool import Lost, wait_until
+from workload import SMALL
 
 START = """#!/bin/sh
 printf '#!/bin/sh\\nwriter /dev/vda\\n' >/root/at-boot
@@ -26,7 +27,7 @@ class Writers:
             status, made = self.api.call(
                 self.world.hosts[0], "POST", "compute", "/servers", {
                     "server": {"name": f"writer-{n}", "user_data": data,
-                               "flavorRef": self.world.flavor,
+                               "flavorRef": self.world.flavors[SMALL],
                                "imageRef": self.world.image,
                                "networks": "none", "config_drive": True,
                                **self.world.where()}})
@@ -36,6 +37,32 @@ class Writers:
         for server in self.ids:
             wait_until(f"{self.ids[server]} writes",
                        lambda: consoles(self.world.lab, server), 180)
+
+    def settle(self):
+        """All run as at the beginning, whatever was asked of them."""
+        return [f"{name}: {why}" for server, name in self.ids.items()
+                if (why := self.settle_one(server, name))]
+
+    def settle_one(self, server, name):
+        actions = {"SHUTOFF": {"os-start": None},
+                   "VERIFY_RESIZE": {"confirmResize": None}}
+
+        def runs():
+            try:
+                shown = self.api.get(self.world.hosts[0], "compute",
+                                     f"/servers/{server}")["server"]
+            except Lost:
+                return False
+            runs.last = shown["status"], shown.get("fault")
+            if shown["status"] in actions:
+                self.act(server, actions[shown["status"]], (202, 204, 409))
+            return shown["status"] == "ACTIVE"
+        runs.last = "no answer"
+        try:
+            wait_until(f"{name} runs", runs, 180, pause=1)
+        except TimeoutError as e:
+            return f"{e}: {runs.last}"
+        return None
 
     def check(self, watch):
         """Each is started anew, and says what it found: once settled."""
@@ -51,12 +78,12 @@ class Writers:
                 found[name] = str(e)
         return found
 
-    def act(self, server, action):
+    def act(self, server, action, good=(202,)):
         def accepted():
             try:
                 return self.api.call(
                     self.world.hosts[0], "POST", "compute",
-                    f"/servers/{server}/action", action)[0] == 202
+                    f"/servers/{server}/action", action)[0] in good
             except Lost:  # twice does no harm
                 return False
         wait_until(f"{action} is accepted", accepted, 60)

@@ -39,6 +39,32 @@ def domains(lab):
     return found
 
 
+def sources(lab):
+    """What the disks of the guests that run stand on, {server: text}."""
+    found = {}
+    for host in lab.hosts():
+        for server in lab.on(host, "virsh", "-q", "list", "--uuid").split():
+            found[server] = lab.on(host, "virsh", "-q", "domblklist", server,
+                                   check=False)
+    return found
+
+
+def images(lab):
+    """What the block store has, by name; of pools that hold images."""
+    host = lab.hosts()[0]
+
+    def ceph(*words):
+        return lab.on(host, *words, "--conf=/etc/cairn/ceph.conf")
+    found = set()
+    for pool in ceph("rados", "lspools").split():
+        for name in ceph("rbd", "ls", "--pool", pool).split():
+            found.add(f"{pool}/{name}")
+        for line in ceph("rbd", "trash", "ls", "--all", "--pool",
+                         pool).splitlines():
+            found.add(f"{pool} (trash)/{line.split()[-1]}")
+    return found
+
+
 def files(lab):
     """Names under a node's storage, and of guests' directories."""
     found = {}
@@ -66,7 +92,8 @@ def settled(record):
     """Nothing is under way; records of kinds that have such a thing."""
     if "vm_state" in record:
         return record["vm_state"] != "building" and \
-            record.get("task_state") in (None, "", "none")
+            record.get("task_state") in (None, "", "none") and \
+            all(v["state"] == "attached" for v in record.get("volumes", []))
     return record.get("status", "available") not in (
         "creating", "deleting", "attaching", "detaching", "extending",
         "reserved", "uploading")
@@ -82,10 +109,12 @@ def quiet(lab, api, hosts, seconds):
             return False
         different = checker_differs(found)
         busy = [f"{k} {i}" for d in found.values()
-                for k in ("server", "volume") for i, r in d.get(
-                    k, {}).items() if not settled(r)]
-        is_quiet.why = (different or busy or [""])[0]
-        return not different and not busy
+                for k in ("server", "volume", "snapshot")
+                for i, r in d.get(k, {}).items() if not settled(r)]
+        ill = [f"node {n['id']} is {n['health']}" for d in found.values()
+               for n in d["node"].values() if n["health"] != "up"]
+        is_quiet.why = (different or busy or ill or [""])[0]
+        return not is_quiet.why
     is_quiet.why = ""
     try:
         wait_until("quiet", is_quiet, seconds, pause=1)

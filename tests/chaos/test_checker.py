@@ -192,3 +192,46 @@ def test_things_refer_to_things():
     assert checker.check_references({**dump, "disk": {"d": {"id": "d"}}})
     assert checker.check_names("port", {"a"}, {"b"}) == [
         "port: a is of nobody", "port: b is missing"]
+
+
+def test_what_was_only_begun_may_fail():
+    rows = [op("change", value="small"),
+            op("change", value="large", maybe=True)]
+    for value, good in (("small", True), ("large", True), ("x", False)):
+        assert (not answers(rows, final(("1", "a", value)))) == good
+    rows.append(op("change", value="large"))
+    assert answers(rows, final(("1", "a", "small")))
+
+
+def test_the_charge_of_a_resize_is_the_larger():
+    server = {**SERVER, "migration_id": "m"}
+    both = {"server": {"s": server}, "migration": {"m": {
+        "type": "resize", "old_flavor": {"vcpus": 1, "ram_mb": 128},
+        "new_flavor": {"vcpus": 1, "ram_mb": 160}}}}
+    assert checker.charge_of(both, server) == (1, 160)
+    assert checker.charge_of({}, server) == (1, 128)
+
+
+def test_volumes_are_attached_where_both_say():
+    def attached(volume, server, has="v"):
+        return checker.check_attached({
+            "volume": {"v": {"id": "v", "status": volume and "in-use" or
+                             "available", "attachments": [
+                                 {"server_id": volume}] if volume else []}},
+            "server": {"s": {**SERVER, "volumes": [
+                {"volume_id": "v", "state": "attached"}] if server else []}}},
+            {"s": has})
+    assert not attached("s", True)
+    assert not attached(None, False, "")
+    assert attached("s", False, "")
+    assert attached(None, True)
+    assert attached("s", True, "")
+    assert attached(None, False, "v")
+
+
+def test_nobody_is_ill():
+    node = {"n": {"id": "n", "health": "fenced"}}
+    assert not checker.check_well({"server": {"s": SERVER}})
+    assert checker.check_well({"node": node})
+    assert checker.check_well({"server": {"s": {**SERVER,
+                                                "vm_state": "error"}}})
