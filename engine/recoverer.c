@@ -3,48 +3,20 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "engine/evacuate.h"
-#include "engine/leases.h"
 #include "engine/placement.h"
+#include "engine/recoverer_impl.h"
 #include "engine/rescue.h"
-#include "model/pool.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LOG_NAME "recovery"
-#define KEY_PASS "pool/recovery"
-#define KEY_LIST "pool/fences"
-#define FENCE    "fence/" /* + node */
 #define STALE_US INT64_C(5000)
 /* How full a transaction may get before no further server joins it. */
 #define BATCH_OPS   (STORE_OPS_MAX / 2)
 #define BATCH_BYTES (STORE_TXN_MAX / 2)
 #define CHORES      64
-
-/* What is remembered of a node; never needed, only what the fence said. */
-struct watched {
-    char name[64];
-    enum recovery_fence closed;
-    int64_t asked;        /* when the fence was last told or asked */
-    int64_t storage_lost; /* since when its record says so, as seen here */
-    int64_t rest;         /* no room before: the next try */
-};
-
-struct recoverer {
-    struct recoverer_config c;
-    struct reconciler *queue;
-    struct leases *leases;
-    struct view *view; /* these two of KEY_PASS's worker */
-    struct chooser *chooser;
-    int64_t revision; /* of our newest commit: older snapshots are stale */
-    int64_t works;    /* since when most see their storage; 0: they do not */
-
-    pthread_mutex_t lock; /* all below */
-    struct watched *all;
-    size_t n;
-};
 
 /* One pass. */
 struct pass {
@@ -58,7 +30,7 @@ struct pass {
 /* ---- what is remembered -------------------------------------------------- */
 
 /* With the lock held. */
-static struct watched *watched_of(struct recoverer *r, const char *node)
+struct watched *recoverer_watched(struct recoverer *r, const char *node)
 {
     size_t from = 0, to = r->n;
     while (from < to) {
@@ -79,19 +51,19 @@ static struct watched *watched_of(struct recoverer *r, const char *node)
     return w;
 }
 
-static struct watched recall(struct recoverer *r, const char *node)
+struct watched recoverer_recall(struct recoverer *r, const char *node)
 {
     pthread_mutex_lock(&r->lock);
-    struct watched w = *watched_of(r, node);
+    struct watched w = *recoverer_watched(r, node);
     pthread_mutex_unlock(&r->lock);
     return w;
 }
 
-static void note_fence(struct recoverer *r, const char *node,
-                       enum recovery_fence closed)
+void recoverer_note_fence(struct recoverer *r, const char *node,
+                          enum recovery_fence closed)
 {
     pthread_mutex_lock(&r->lock);
-    struct watched *w = watched_of(r, node);
+    struct watched *w = recoverer_watched(r, node);
     w->closed = closed;
     w->asked = env_mono(r->c.env);
     pthread_mutex_unlock(&r->lock);
@@ -100,7 +72,7 @@ static void note_fence(struct recoverer *r, const char *node,
 static void note_rest(struct recoverer *r, const char *node, int64_t until)
 {
     pthread_mutex_lock(&r->lock);
-    watched_of(r, node)->rest = until;
+    recoverer_watched(r, node)->rest = until;
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -108,7 +80,7 @@ static void note_rest(struct recoverer *r, const char *node, int64_t until)
 static int64_t note_storage(struct recoverer *r, const struct node *n)
 {
     pthread_mutex_lock(&r->lock);
-    struct watched *w = watched_of(r, n->rec.id);
+    struct watched *w = recoverer_watched(r, n->rec.id);
     if (!n->storage_lost)
         w->storage_lost = 0;
     else if (!w->storage_lost)
@@ -146,11 +118,11 @@ static void count_guests(struct recoverer *r, const struct snapshot *snap,
     }
 }
 
-static struct recovery_node see(struct recoverer *r,
-                                const struct snapshot *snap,
-                                const struct node *n, const struct member *m)
+struct recovery_node recoverer_see(struct recoverer *r,
+                                   const struct snapshot *snap,
+                                   const struct node *n, const struct member *m)
 {
-    struct watched w = recall(r, n->rec.id);
+    struct watched w = recoverer_recall(r, n->rec.id);
     struct lease_view lease = leases_of(r->leases, m->node_id);
     struct recovery_node out = {
         .health = n->health,
@@ -216,7 +188,7 @@ static void condemn(struct pass *p, const struct node *n,
     if (silent)
         txn_absent(&t, lease_key(key, m->node_id));
     txn_change_record(&t, draft);
-    note_fence(p->r, n->rec.id, FENCE_UNKNOWN);
+    recoverer_note_fence(p->r, n->rec.id, FENCE_UNKNOWN);
     if (commit(p, &t))
         log_warn(LOG_NAME,
                  "node %s has failed: %s; its storage is taken "
@@ -337,7 +309,7 @@ static void do_evacuate(struct pass *p, const struct node *n)
 {
     size_t count;
     _autotxn_ struct txn t = TXN_INIT;
-    if (p->mono < recall(p->r, n->rec.id).rest)
+    if (p->mono < recoverer_recall(p->r, n->rec.id).rest)
         return;
     view_follow(p->r->view, p->snap, p->now);
     _autofree_ struct evacuee *all = list_evacuees(p, n, &count);
@@ -414,6 +386,7 @@ static void do_step(struct pass *p, const struct node *n,
         break;
     case RECOVERY_CONFIRM:
         become(p, n, HEALTH_FENCED, "none of its guests can write any more");
+        reconciler_add(p->r->queue, KEY_LIST); /* more often from now on */
         break;
     case RECOVERY_EVACUATE:
         do_evacuate(p, n);
@@ -463,7 +436,7 @@ static struct one *see_all(struct pass *p, size_t *n)
         if (!node)
             continue;
         struct one *one = &all[(*n)++];
-        *one = (struct one){ node, m, see(p->r, p->snap, node, m) };
+        *one = (struct one){ node, m, recoverer_see(p->r, p->snap, node, m) };
         recovery_count(&p->pool, &one->seen);
     }
     return all;
@@ -512,110 +485,7 @@ static enum reconcile_verdict pass(struct recoverer *r, int64_t *delay_us,
     return RECONCILE_AGAIN;
 }
 
-/* ---- the fence ----------------------------------------------------------- */
-
-struct listing {
-    struct recoverer *r;
-    int64_t begun;
-    char (*nodes)[64];
-    size_t n;
-};
-
-static void on_listed(void *arg, const char *node)
-{
-    struct listing *l = arg;
-    l->nodes = xrealloc(l->nodes, (l->n + 1) * sizeof(*l->nodes));
-    snprintf(l->nodes[l->n++], sizeof(*l->nodes), "%s", node);
-}
-
-static bool is_listed(const struct listing *l, const char *node)
-{
-    for (size_t i = 0; i < l->n; i++)
-        if (strcmp(l->nodes[i], node) == 0)
-            return true;
-    return false;
-}
-
-/* What was told to the fence since the list was begun is newer. */
-static void take_list(struct listing *l)
-{
-    struct recoverer *r = l->r;
-    pthread_mutex_lock(&r->lock);
-    for (size_t i = 0; i < l->n; i++)
-        watched_of(r, l->nodes[i]);
-    for (size_t i = 0; i < r->n; i++)
-        if (r->all[i].asked < l->begun)
-            r->all[i].closed =
-                is_listed(l, r->all[i].name) ? FENCE_CLOSED : FENCE_OPEN;
-    pthread_mutex_unlock(&r->lock);
-}
-
-/* Without a fence there is nothing to refuse: what the records say holds. */
-static void list_records(struct listing *l)
-{
-    _autosnap_ struct snapshot *snap = cache_snapshot(l->r->c.cache);
-    struct snap_iter it = snap_all(snap, &kind_node);
-    for (const struct node *n; (n = snap_next(&it));)
-        if (n->health != HEALTH_UP)
-            on_listed(l, n->rec.id);
-}
-
-static enum reconcile_verdict list_fences(struct recoverer *r,
-                                          int64_t *delay_us, struct error *err)
-{
-    struct listing l = { .r = r, .begun = env_mono(r->c.env) };
-    struct fence *f = r->c.fence;
-    bool ok = true;
-    if (!r->c.leads(r->c.arg))
-        return RECONCILE_DONE;
-    if (f)
-        ok = f->ops->list(f, on_listed, &l, err);
-    else
-        list_records(&l);
-    if (ok) {
-        take_list(&l);
-        reconciler_add(r->queue, KEY_PASS); /* which would ask at once */
-    } else {
-        log_limited(LOG_WARN, LOG_NAME, "fences: %s", err->text);
-    }
-    free(l.nodes);
-    *delay_us = ok ? RECOVERER_LIST_US : RECOVERER_FENCE_US;
-    return RECONCILE_AGAIN;
-}
-
-static bool call_fence(struct recoverer *r, const char *node, bool close,
-                       struct error *err)
-{
-    struct fence *f = r->c.fence;
-    if (!f)
-        return true;
-    return close ? f->ops->close(f, node, err) : f->ops->lift(f, node, err);
-}
-
-/* Does what the records ask for by now. */
-static enum reconcile_verdict work_fence(struct recoverer *r, const char *node,
-                                         int64_t *delay_us, struct error *err)
-{
-    _autosnap_ struct snapshot *snap = cache_snapshot(r->c.cache);
-    const struct node *n = snap_get(snap, &kind_node, node);
-    const struct member *m = snap_get(snap, &kind_member, node);
-    struct recovery_pool none = { 0 };
-    if (!n || !m || !r->c.leads(r->c.arg))
-        return RECONCILE_DONE;
-    struct recovery_node seen = see(r, snap, n, m);
-    enum recovery_what what =
-        recovery_next(&seen, &none, env_mono(r->c.env)).what;
-    if (what != RECOVERY_FENCE && what != RECOVERY_LIFT)
-        return RECONCILE_DONE;
-    if (!call_fence(r, node, what == RECOVERY_FENCE, err)) {
-        log_limited(LOG_WARN, LOG_NAME, "node %s: %s", node, err->text);
-        *delay_us = RECOVERER_FENCE_US;
-        return RECONCILE_AGAIN;
-    }
-    note_fence(r, node, what == RECOVERY_FENCE ? FENCE_CLOSED : FENCE_OPEN);
-    reconciler_add(r->queue, KEY_PASS);
-    return RECONCILE_DONE;
-}
+/* ---- public -------------------------------------------------------------- */
 
 static enum reconcile_verdict reconcile(void *self, const char *key,
                                         int64_t *delay_us, struct error *err)
@@ -623,11 +493,9 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     if (strcmp(key, KEY_PASS) == 0)
         return pass(self, delay_us, err);
     if (strcmp(key, KEY_LIST) == 0)
-        return list_fences(self, delay_us, err);
-    return work_fence(self, key + strlen(FENCE), delay_us, err);
+        return recoverer_list(self, delay_us, err);
+    return recoverer_work_fence(self, key + strlen(FENCE), delay_us, err);
 }
-
-/* ---- public -------------------------------------------------------------- */
 
 static void on_leases(void *arg)
 {

@@ -10,6 +10,10 @@
  * The fence is called by other workers, for it may take seconds; what it
  * answers is kept here in memory only, and asked anew by the next leader.
  *
+ * The fence knows no terms: who was paused in the middle of a lift may do it
+ * when another leads and has condemned the node anew.  So after each lift the
+ * store itself is asked, by whoever lifted, and the fence closed again.
+ *
  * Nodes that do not lead observe the leases, so that they know since when a
  * node is silent when they begin to lead.
  *
@@ -27,10 +31,11 @@
 
 #define RECOVERER_PASS_US SECOND_US       /* a look at everything */
 #define RECOVERER_ROOM_US (2 * SECOND_US) /* who found no room asks again */
-#define RECOVERER_FENCE_US                                                     \
-    (SECOND_US / 5)                        /* a fence that failed: once more   \
-                                            */
-#define RECOVERER_LIST_US (30 * SECOND_US) /* what is fenced is looked up */
+/* A fence that failed: once more. */
+#define RECOVERER_FENCE_US (SECOND_US / 5)
+/* What is fenced is looked up, while all nodes are up, and else. */
+#define RECOVERER_LIST_US        (30 * SECOND_US)
+#define RECOVERER_LIST_FENCED_US (3 * SECOND_US)
 
 struct recoverer;
 

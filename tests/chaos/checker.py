@@ -323,14 +323,16 @@ def check_attached(dump, sources):
 
 
 def check_well(dump):
-    """All nodes belong to the pool; no server has failed."""
+    """All nodes belong to the pool; nothing has failed, save that there was
+    no room for it."""
     return [f"node {n['id']} is {n['health']}: {n.get('health_why')}"
             for n in dump.get("node", {}).values()
             if n.get("health", "up") != "up"] + \
         [f"{kind} {r['name']} is in error: {r.get('fault')}"
          for kind, field in (("server", "vm_state"), ("volume", "status"),
                              ("snapshot", "status"))
-         for r in dump.get(kind, {}).values() if "error" in r[field]]
+         for r in dump.get(kind, {}).values() if "error" in r[field] and
+         not (r.get("fault") or "").startswith("No valid host")]
 
 
 def check_names(what, there, wanted):

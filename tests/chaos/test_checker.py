@@ -233,5 +233,7 @@ def test_nobody_is_ill():
     node = {"n": {"id": "n", "health": "fenced"}}
     assert not checker.check_well({"server": {"s": SERVER}})
     assert checker.check_well({"node": node})
-    assert checker.check_well({"server": {"s": {**SERVER,
-                                                "vm_state": "error"}}})
+    failed = {**SERVER, "vm_state": "error"}
+    assert checker.check_well({"server": {"s": failed}})
+    assert not checker.check_well({"server": {"s": {
+        **failed, "fault": "No valid host was found. 3 nodes are full."}}})

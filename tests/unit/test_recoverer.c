@@ -17,6 +17,7 @@ static struct {
     bool closed[N_NODES];
     bool down; /* the storage does not answer */
     unsigned closes, lifts;
+    void (*meanwhile)(void); /* happens while a lift is on its way, once */
 } storage;
 
 static int index_of(const char *node)
@@ -40,8 +41,12 @@ static bool fence_close(struct fence *f, const char *node, struct error *err)
 
 static bool fence_lift(struct fence *f, const char *node, struct error *err)
 {
+    void (*meanwhile)(void) = storage.meanwhile;
     if (!answers(err))
         return false;
+    storage.meanwhile = NULL;
+    if (meanwhile)
+        meanwhile();
     storage.closed[index_of(node)] = false;
     storage.lifts++;
     return true;
@@ -434,6 +439,58 @@ static void test_refused_though_well(void **state)
     assert_false(storage.closed[1]);
 }
 
+/* Another leader has let h2 in and condemned it anew. */
+static void fail_again(void)
+{
+    struct node *n = world_edit(&kind_node, "h2");
+    n->health = HEALTH_FENCED;
+    n->fence++;
+    world_put(n);
+    lease(1, false);
+    leading = false;
+    storage.closed[1] = true;
+}
+
+/* A leader that was paused while it lifted a fence: what it opens too late
+ * it closes itself, at once, although it leads no more. */
+static void test_late_lift(void **state)
+{
+    pass_time(1);
+    lease(1, false);
+    pass_time(4);
+    lease(1, true);
+    pass_time(0.1);
+    storage.meanwhile = fail_again;
+    clean("h2");
+    pass_time(0.1);
+    assert_int_equal(storage.lifts, 1);
+    assert_int_equal(health("h2"), HEALTH_FENCED);
+    assert_true(storage.closed[1]);
+}
+
+static void fail_again_unasked(void)
+{
+    fail_again();
+    storage.down = true;
+}
+
+/* ... as soon as it can. */
+static void test_late_lift_in_the_dark(void **state)
+{
+    pass_time(1);
+    lease(1, false);
+    pass_time(4);
+    lease(1, true);
+    pass_time(0.1);
+    storage.meanwhile = fail_again_unasked;
+    clean("h2");
+    pass_time(5);
+    assert_false(storage.closed[1]);
+    storage.down = false;
+    pass_time(1);
+    assert_true(storage.closed[1]);
+}
+
 static void test_fence_opened_by_others(void **state)
 {
     pass_time(1);
@@ -441,7 +498,7 @@ static void test_fence_opened_by_others(void **state)
     pass_time(4);
     assert_true(storage.closed[1]);
     storage.closed[1] = false;
-    pass_time(35);
+    pass_time(4);
     assert_true(storage.closed[1]);
     assert_int_equal(health("h2"), HEALTH_FENCED);
 }
@@ -588,6 +645,8 @@ int main(void)
         WORLD(test_not_leading),
         WORLD(test_stale_leader),
         WORLD(test_refused_though_well),
+        WORLD(test_late_lift),
+        WORLD(test_late_lift_in_the_dark),
         WORLD(test_fence_opened_by_others),
         WORLD(test_storage_network),
         WORLD(test_maintenance),
