@@ -13,8 +13,7 @@ from workload import BIGGER, SMALL
 # What, how often, and from which states.
 MOVES = {"migrate": (5, "ACTIVE"), "resize": (2, "ACTIVE"),
          "confirm": (4, "VERIFY_RESIZE"), "revert": (4, "VERIFY_RESIZE"),
-         "reboot": (1, "ACTIVE"), "stop": (1, "ACTIVE"),
-         "start": (9, "SHUTOFF")}
+         "reboot": (1, "ACTIVE")}
 
 
 class Moves(threading.Thread):
@@ -57,8 +56,7 @@ class Moves(threading.Thread):
             return {"resize": {"flavorRef": flavor}}
         return {"confirm": {"confirmResize": None},
                 "revert": {"revertResize": None},
-                "reboot": {"reboot": {"type": "HARD"}},
-                "stop": {"os-stop": None}, "start": {"os-start": None}}[move]
+                "reboot": {"reboot": {"type": "HARD"}}}[move]
 
     def ask(self, host, server, move, shown):
         out, why = "unknown", None
