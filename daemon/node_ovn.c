@@ -15,18 +15,20 @@
 #define SB_RAFT_PORT 6644
 
 struct database {
-    const char *name, *schema, *file, *tables;
+    const char *name, *schema, *global, *file, *tables;
     int port, raft_port;
 };
 
 static const struct database nb = { "nb",
                                     "OVN_Northbound",
+                                    "NB_Global",
                                     "/var/lib/ovn/nb.db",
                                     "/usr/share/ovn/ovn-nb.ovsschema",
                                     NODE_OVN_NB_PORT,
                                     NB_RAFT_PORT };
 static const struct database sb = { "sb",
                                     "OVN_Southbound",
+                                    "SB_Global",
                                     "/var/lib/ovn/sb.db",
                                     "/usr/share/ovn/ovn-sb.ovsschema",
                                     NODE_OVN_SB_PORT,
@@ -36,6 +38,23 @@ static bool ovsdb_tool(struct error *err, const char *verb,
                        const struct database *db)
 {
     return command_do(err, "ovsdb-tool", verb, db->file, NULL);
+}
+
+/* With the one row of its global table, which northd would make as well, but
+ * not before the controller connects: that one (23.03 and later) dies of
+ * signal 11 in a southbound database without it. */
+static bool create(const struct database *db, struct error *err)
+{
+    _autofree_ char *row =
+        xasprintf("[\"%s\",{\"op\":\"insert\",\"table\":\"%s\",\"row\":{}}]",
+                  db->schema, db->global);
+    _autofree_ char *new = xasprintf("%s.new", db->file);
+    unlink(new);
+    if (!command_do(err, "ovsdb-tool", "create", new, db->tables, NULL) ||
+        !command_do(err, "ovsdb-tool", "transact", new, row, NULL))
+        return false;
+    return rename(new, db->file) == 0 ||
+           error_errno(err, ERR_INTERNAL, errno, "%s", db->file);
 }
 
 /* The first member's content becomes the cluster's. */
@@ -78,8 +97,7 @@ static bool prepare_database(struct node_setup *n, const struct database *db,
     if (!node_setup_in_a_pool(n, err) || !node_make_dirs(err, dirs))
         return false;
     bool there = node_file_exists(db->file), first = node_setup_is_first(n);
-    if (!there && first &&
-        !command_do(err, "ovsdb-tool", "create", db->file, db->tables, NULL))
+    if (!there && first && !create(db, err))
         return false;
     if (!node_setup_is_clustered(n) ||
         (there && ovsdb_tool(&no, "db-is-clustered", db)))
@@ -131,14 +149,6 @@ bool node_ovn_probe_nb(void *arg)
 bool node_ovn_probe_sb(void *arg)
 {
     return service_listens(NODE_OVN_SB_SOCKET);
-}
-
-bool node_ovn_prepare_northd(void *arg, struct error *err)
-{
-    if (node_setup_is_clustered(arg))
-        return true; /* done when there was one */
-    return command_do(err, "ovn-nbctl", "--timeout=5", "init", NULL) &&
-           command_do(err, "ovn-sbctl", "--timeout=5", "init", NULL);
 }
 
 void node_ovn_command_northd(void *arg, struct words *w)

@@ -24,7 +24,6 @@ bool node_ovn_probe_nb(void *arg);
 bool node_ovn_prepare_sb(void *arg, struct error *err);
 void node_ovn_command_sb(void *arg, struct words *w);
 bool node_ovn_probe_sb(void *arg);
-bool node_ovn_prepare_northd(void *arg, struct error *err);
 void node_ovn_command_northd(void *arg, struct words *w);
 bool node_ovn_prepare_controller(void *arg, struct error *err);
 void node_ovn_command_controller(void *arg, struct words *w);

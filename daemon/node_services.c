@@ -56,7 +56,7 @@ static const struct service_spec table[] = {
       node_setup_is_central },
     { "ovn-northd",
       { "ovn-nb", "ovn-sb" },
-      node_ovn_prepare_northd,
+      NULL,
       node_ovn_command_northd,
       NULL,
       node_setup_is_central },
