@@ -24,6 +24,7 @@
 
 #include "common/env.h"
 #include "common/error.h"
+#include "compute/pressure.h"
 #include "model/cpus.h"
 
 #include <stdbool.h>
@@ -193,13 +194,19 @@ struct migrate_info {
     struct error err;    /* FAILED */
 };
 
+/* Counters are since the start; -1: not measured. */
 struct domain_stats {
-    int64_t cpu_ns;    /* used since the start */
+    int64_t cpu_ns;    /* used */
     int64_t memory_kb; /* given to the guest now */
     int64_t vcpus;
-    int64_t wait_ns; /* its vCPUs were ready and had no CPU, since the start */
-    int64_t used_kb; /* of the machine's memory */
-    int64_t disk_bytes, net_bytes; /* read and written, since the start */
+    int64_t wait_ns;    /* its vCPUs were ready and had no CPU */
+    int64_t used_kb;    /* of the machine's memory, now */
+    int64_t disk_bytes; /* read and written */
+    int64_t received_bytes, sent_bytes;
+    int64_t swap_kb; /* in and out, by the guest itself (its balloon tells) */
+    struct pressure_counters stalled;
+    int64_t dirty_mib_s; /* memory it wrote, by the last count_dirty */
+    int64_t dirty_at;    /* when that was: another number, another answer */
 };
 
 bool domain_has_disk(const struct domain_info *info, const char *device);
@@ -265,6 +272,9 @@ struct hypervisor_ops {
                        struct error *);
     bool (*stats)(struct hypervisor *, const char *id, struct domain_stats *,
                   struct error *);
+    /* Begins to find out, for a second, how fast a running guest writes its
+     * memory; stats tells.  NULL: this driver cannot. */
+    bool (*count_dirty)(struct hypervisor *, const char *id, struct error *);
     /* At the dest, before: the files that the guest will want. */
     bool (*migrate_prepare)(struct hypervisor *, const struct domain_spec *,
                             struct migrate_place *, struct error *);

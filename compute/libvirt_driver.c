@@ -363,55 +363,6 @@ static bool find_needed(struct hypervisor *h, const char *id,
 
 /* ---- the rest ---------------------------------------------------------- */
 
-/* Typed parameters by name; those of several devices ("net.0.rx.bytes",
- * "net.1...") are summed up by their ends. */
-static int64_t sum_of(const virDomainStatsRecordPtr r, const char *group,
-                      const char *end)
-{
-    int64_t sum = 0;
-    for (int i = 0; i < r->nparams; i++) {
-        const virTypedParameter *p = &r->params[i];
-        size_t n = strlen(p->field), tail = strlen(end);
-        if (p->type == VIR_TYPED_PARAM_ULLONG && n >= tail &&
-            strncmp(p->field, group, strlen(group)) == 0 &&
-            strcmp(p->field + n - tail, end) == 0)
-            sum += (int64_t)p->value.ul;
-    }
-    return sum;
-}
-
-static bool drv_stats(struct hypervisor *h, const char *id,
-                      struct domain_stats *stats, struct error *err)
-{
-    _autofound_ struct libvirt_found f = { 0 };
-    virDomainInfo info;
-    virDomainStatsRecordPtr *all = NULL;
-    if (!find_needed(h, id, &f, err))
-        return false;
-    if (virDomainGetInfo(f.dom, &info) < 0)
-        return failed(err, f.conn, id, "measure it");
-    *stats = (struct domain_stats){ .cpu_ns = (int64_t)info.cpuTime,
-                                    .memory_kb = (int64_t)info.memory,
-                                    .vcpus = info.nrVirtCpu };
-    const unsigned what = VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
-                          VIR_DOMAIN_STATS_INTERFACE | VIR_DOMAIN_STATS_BLOCK;
-    virDomainPtr one[] = { f.dom, NULL };
-    if (virDomainListGetStats(one, what, &all,
-                              VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT) < 0)
-        return failed(err, f.conn, id, "measure it");
-    if (all[0]) {
-        const virDomainStatsRecordPtr r = all[0];
-        stats->wait_ns = sum_of(r, "vcpu.", ".delay");
-        stats->used_kb = sum_of(r, "balloon.rss", "");
-        stats->net_bytes =
-            sum_of(r, "net.", ".rx.bytes") + sum_of(r, "net.", ".tx.bytes");
-        stats->disk_bytes =
-            sum_of(r, "block.", ".rd.bytes") + sum_of(r, "block.", ".wr.bytes");
-    }
-    virDomainStatsRecordListFree(all);
-    return true;
-}
-
 bool libvirt_facts(struct hypervisor *h, struct libvirt_facts *facts,
                    struct error *err)
 {
@@ -531,7 +482,8 @@ static const struct hypervisor_ops ops = {
     .move_disk = libvirt_move_disk,
     .attach_nic = libvirt_attach_nic,
     .detach_nic = libvirt_detach_nic,
-    .stats = drv_stats,
+    .stats = libvirt_stats,
+    .count_dirty = libvirt_count_dirty,
     .migrate_prepare = libvirt_migrate_prepare,
     .migrate_out = libvirt_migrate_out,
     .migrate_info = libvirt_migrate_info,

@@ -76,6 +76,13 @@ bool libvirt_resize_disk(struct hypervisor *h, const char *id,
 bool libvirt_move_disk(struct hypervisor *h, const char *id, const char *device,
                        const char *path, struct error *err);
 
+/* ---- libvirt_stats.c ----------------------------------------------------- */
+
+bool libvirt_stats(struct hypervisor *h, const char *id,
+                   struct domain_stats *stats, struct error *err);
+bool libvirt_count_dirty(struct hypervisor *h, const char *id,
+                         struct error *err);
+
 /* ---- libvirt_migrate.c --------------------------------------------------- */
 
 /* Guests that are being moved from here, a thread each. */

@@ -150,7 +150,8 @@ static bool start_node(struct core *c, struct error *err)
                                       .cache = c->cache,
                                       .hypervisor = c->drivers.hypervisor,
                                       .node = c->place.node,
-                                      .proc = "/proc" };
+                                      .proc = "/proc",
+                                      .sys = "/sys" };
     c->measure = measure_start(&measure, err);
     if (!c->measure)
         return false;

@@ -3,7 +3,9 @@
 #include "common/alloc.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "compute/host_counters.h"
 #include "engine/forecast.h"
+#include "model/pool.h"
 #include "model/use.h"
 #include "state/store.h"
 
@@ -21,22 +23,19 @@ struct guest {
     struct domain_stats last; /* counters */
     int64_t read;             /* when, microseconds */
     struct forecast_set use;
+    int64_t asked, dirty_at; /* count_dirty: when, and its last answer's */
 };
-
-/* Counters of the machine. */
-struct machine {
-    int64_t read, busy, steal, all; /* of /proc/stat, ticks */
-    int64_t stalled[3];             /* microseconds: cpu, memory, io */
-};
-enum { STALL_CPU, STALL_MEMORY, STALL_IO };
 
 struct measure {
     struct measure_config c;
-    char *node, *proc;
-    struct guest *guests; /* ascending by id */
+    char *node, *proc, *sys;
+    char uplink[UPLINK_NAME]; /* "": not known yet */
+    struct guest *guests;     /* ascending by id */
     size_t n, size;
-    struct machine last;
-    struct forecast cpu, steal, memory, stalled[3];
+    struct host_counters last;
+    int64_t read; /* when */
+    struct forecast_set machine;
+    int64_t link;    /* KiB/s; USE_UNKNOWN */
     int64_t written; /* when */
 
     pthread_t thread;
@@ -45,79 +44,86 @@ struct measure {
     bool stop;
 };
 
+/* ---- rates --------------------------------------------------------------- */
+
+static void nothing(int64_t values[FORECAST_METRICS_N])
+{
+    for (int i = 0; i < FORECAST_METRICS_N; i++)
+        values[i] = USE_UNKNOWN;
+}
+
+/* A counter that is not there, or went back, tells nothing. */
+static int64_t per_second(int64_t was, int64_t is, int64_t us)
+{
+    return was < 0 || is < was || us <= 0 ? USE_UNKNOWN
+                                          : (is - was) * SECOND_US / us;
+}
+
+static int64_t bytes_to_kib(int64_t rate)
+{
+    return rate < 0 ? rate : rate / 1024;
+}
+
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Stalled microseconds of a microsecond, thousandths. */
+static int64_t stalled(const struct pressure_counters *was,
+                       const struct pressure_counters *is, enum pressure what,
+                       int64_t us)
+{
+    int64_t rate = per_second(was->us[what], is->us[what], us);
+    return rate < 0 ? rate : rate / 1000;
+}
+
 /* ---- the machine --------------------------------------------------------- */
 
-static FILE *open_proc(const struct measure *m, const char *name)
+static void find_uplink(struct measure *m)
 {
-    _autofree_ char *path = xasprintf("%s/%s", m->proc, name);
-    return fopen(path, "re");
+    _autosnap_ struct snapshot *snap = cache_snapshot(m->c.cache);
+    const struct node *n = snap_get(snap, &kind_node, m->node);
+    if (n && !*m->uplink)
+        host_uplink(m->sys, n->address, m->uplink);
 }
 
-/* user nice system idle iowait irq softirq steal */
-static void read_stat(const struct measure *m, struct machine *out)
+static void machine_values(const struct host_counters *was,
+                           const struct host_counters *is, int64_t us,
+                           int64_t values[FORECAST_METRICS_N])
 {
-    long long t[8] = { 0 };
-    _autofile_ FILE *f = open_proc(m, "stat");
-    if (!f || fscanf(f, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &t[0],
-                     &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7]) != 8)
-        return;
-    out->steal = t[7];
-    out->busy = t[0] + t[1] + t[2] + t[5] + t[6];
-    out->all = out->busy + out->steal + t[3] + t[4];
-}
-
-/* "some avg10=0.00 ... total=N"; a kernel without PSI has none. */
-static int64_t read_stalled(const struct measure *m, const char *what)
-{
-    char name[32];
-    long long total = 0;
-    snprintf(name, sizeof(name), "pressure/%s", what);
-    _autofile_ FILE *f = open_proc(m, name);
-    if (!f || fscanf(f, "some avg10=%*f avg60=%*f avg300=%*f total=%lld",
-                     &total) != 1)
-        return 0;
-    return total;
-}
-
-/* MiB that are not available; below 0: not known. */
-static int64_t read_memory(const struct measure *m)
-{
-    char line[128];
-    long long total = -1, available = -1;
-    _autofile_ FILE *f = open_proc(m, "meminfo");
-    while (f && fgets(line, sizeof(line), f)) {
-        sscanf(line, "MemTotal: %lld", &total);
-        sscanf(line, "MemAvailable: %lld", &available);
+    int64_t ticks = is->all - was->all;
+    if (ticks > 0) {
+        values[FORECAST_VCPU] = (is->busy - was->busy) * 1000 / ticks;
+        values[FORECAST_STEAL] = (is->steal - was->steal) * 1000 / ticks;
     }
-    return total < 0 || available < 0 ? -1 : (total - available) / 1024;
-}
-
-static void add(struct forecast *f, int64_t now, int64_t value)
-{
-    if (value >= 0)
-        forecast_add(f, &forecast_usual, now / 1000, value);
+    values[FORECAST_CPU_PRESSURE] =
+        stalled(&was->stalled, &is->stalled, PRESSURE_CPU, us);
+    values[FORECAST_MEMORY_PRESSURE] =
+        stalled(&was->stalled, &is->stalled, PRESSURE_MEMORY, us);
+    values[FORECAST_IO_PRESSURE] =
+        stalled(&was->stalled, &is->stalled, PRESSURE_IO, us);
+    values[FORECAST_SWAP] = per_second(was->swap_kib, is->swap_kib, us);
+    values[FORECAST_DISK] = per_second(was->disk_kib, is->disk_kib, us);
+    values[FORECAST_NETWORK] =
+        larger(per_second(was->received_kib, is->received_kib, us),
+               per_second(was->sent_kib, is->sent_kib, us));
 }
 
 static void read_machine(struct measure *m, int64_t now)
 {
-    static const char *const files[] = { "cpu", "memory", "io" };
-    struct machine is = { .read = now };
-    const struct machine *was = &m->last;
-    read_stat(m, &is);
-    for (int i = 0; i < 3; i++)
-        is.stalled[i] = read_stalled(m, files[i]);
-    add(&m->memory, now, read_memory(m));
-    if (was->read && now > was->read) {
-        int64_t ticks = is.all - was->all;
-        if (ticks > 0) {
-            add(&m->cpu, now, (is.busy - was->busy) * 1000 / ticks);
-            add(&m->steal, now, (is.steal - was->steal) * 1000 / ticks);
-        }
-        for (int i = 0; i < 3; i++)
-            add(&m->stalled[i], now,
-                (is.stalled[i] - was->stalled[i]) * 1000 / (now - was->read));
-    }
+    int64_t values[FORECAST_METRICS_N];
+    struct host_counters is;
+    nothing(values);
+    find_uplink(m);
+    host_counters_read(m->proc, m->sys, m->uplink, &is);
+    values[FORECAST_MEMORY] = is.memory_mb;
+    if (m->read && now > m->read)
+        machine_values(&m->last, &is, now - m->read, values);
+    forecast_read(&m->machine, &forecast_usual, now / 1000, values);
+    m->link = is.link_kib_s;
     m->last = is;
+    m->read = now;
 }
 
 /* ---- guests -------------------------------------------------------------- */
@@ -152,41 +158,74 @@ static struct guest *add_guest(struct measure *m, const char *id)
     return &m->guests[at];
 }
 
-/* Per second, in thousandths of a billionth: ns into thousandths. */
-static int64_t thousandths(int64_t ns, int64_t us)
+/* Its vCPUs' own waiting; where that is not told, its group's. */
+static int64_t steal_of(const struct domain_stats *was,
+                        const struct domain_stats *is, int64_t us)
 {
-    return us > 0 ? ns / us : 0;
+    int64_t ran = is->cpu_ns - was->cpu_ns;
+    int64_t waited = is->wait_ns - was->wait_ns;
+    if (was->wait_ns < 0 || is->wait_ns < 0)
+        return stalled(&was->stalled, &is->stalled, PRESSURE_CPU, us);
+    return waited < 0         ? USE_UNKNOWN
+           : ran + waited > 0 ? waited * 1000 / (ran + waited)
+                              : 0;
 }
 
-static int64_t kib_a_second(int64_t bytes, int64_t us)
+static void guest_values(const struct domain_stats *was,
+                         const struct domain_stats *is, int64_t us,
+                         int64_t values[FORECAST_METRICS_N])
 {
-    return us > 0 ? bytes / 1024 * SECOND_US / us : 0;
+    values[FORECAST_VCPU] = (is->cpu_ns - was->cpu_ns) / us;
+    values[FORECAST_STEAL] = steal_of(was, is, us);
+    values[FORECAST_MEMORY_PRESSURE] =
+        stalled(&was->stalled, &is->stalled, PRESSURE_MEMORY, us);
+    values[FORECAST_IO_PRESSURE] =
+        stalled(&was->stalled, &is->stalled, PRESSURE_IO, us);
+    values[FORECAST_SWAP] = per_second(was->swap_kb, is->swap_kb, us);
+    values[FORECAST_DISK] =
+        bytes_to_kib(per_second(was->disk_bytes, is->disk_bytes, us));
+    values[FORECAST_NETWORK] = bytes_to_kib(
+        larger(per_second(was->received_bytes, is->received_bytes, us),
+               per_second(was->sent_bytes, is->sent_bytes, us)));
 }
 
 /* Counters that went back are those of a guest that was started anew. */
 static void read_guest(struct guest *g, const struct domain_stats *is,
                        int64_t now)
 {
-    const struct domain_stats *was = &g->last;
     int64_t us = now - g->read;
-    int64_t ran = is->cpu_ns - was->cpu_ns;
-    int64_t waited = is->wait_ns - was->wait_ns;
     int64_t values[FORECAST_METRICS_N];
-    for (int i = 0; i < FORECAST_METRICS_N; i++)
-        values[i] = -1;
+    nothing(values);
     values[FORECAST_MEMORY] = is->used_kb / 1024;
-    if (g->read && us > 0 && ran >= 0 && waited >= 0) {
-        values[FORECAST_VCPU] = thousandths(ran, us);
-        values[FORECAST_STEAL] =
-            ran + waited > 0 ? waited * 1000 / (ran + waited) : 0;
-        values[FORECAST_DISK] =
-            kib_a_second(is->disk_bytes - was->disk_bytes, us);
-        values[FORECAST_NETWORK] =
-            kib_a_second(is->net_bytes - was->net_bytes, us);
-    }
+    if (g->read && us > 0 && is->cpu_ns >= g->last.cpu_ns)
+        guest_values(&g->last, is, us, values);
+    if (is->dirty_at != g->dirty_at)
+        values[FORECAST_DIRTY] = is->dirty_mib_s;
+    g->dirty_at = is->dirty_at;
     forecast_read(&g->use, &forecast_usual, now / 1000, values);
     g->last = *is;
     g->read = now;
+}
+
+/* Those whose last time is longest ago; one that cannot be asked now (it
+ * moves) waits for its next turn. */
+static void count_dirty(struct measure *m, int64_t now)
+{
+    struct hypervisor *h = m->c.hypervisor;
+    for (int n = 0; h->ops->count_dirty && n < MEASURE_DIRTY_MOST; n++) {
+        struct error err = { 0 };
+        struct guest *oldest = NULL;
+        for (size_t i = 0; i < m->n; i++)
+            if (m->guests[i].read == now &&
+                (!oldest || m->guests[i].asked < oldest->asked))
+                oldest = &m->guests[i];
+        if (!oldest ||
+            (oldest->asked && now - oldest->asked < MEASURE_DIRTY_US))
+            return;
+        oldest->asked = now;
+        if (!h->ops->count_dirty(h, oldest->id, &err))
+            log_limited(LOG_DEBUG, LOG_NAME, "%s", err.text);
+    }
 }
 
 struct pass {
@@ -221,13 +260,22 @@ static void read_guests(struct measure *m, int64_t now)
         if (now - m->guests[i].read <= MEASURE_GONE_US)
             m->guests[kept++] = m->guests[i];
     m->n = kept;
+    count_dirty(m, now);
 }
 
 /* ---- the record ---------------------------------------------------------- */
 
-static int64_t smoothed(const struct forecast *f)
+static int64_t smoothed(const struct forecast_set *s, enum forecast_metric i)
 {
-    return forecast_peak(f, &forecast_usual, MEASURE_AHEAD_MS);
+    return s->of[i].samples
+               ? forecast_peak(&s->of[i], &forecast_usual, MEASURE_AHEAD_MS)
+               : USE_UNKNOWN;
+}
+
+/* Of what is always measured, sooner or later. */
+static int64_t amount(const struct forecast_set *s, enum forecast_metric i)
+{
+    return larger(smoothed(s, i), 0);
 }
 
 /* The busiest USE_GUESTS come into the record: what they use must exceed
@@ -246,58 +294,91 @@ static int64_t least_told(const struct measure *m)
         return -1;
     _autofree_ int64_t *all = xcalloc(m->n, sizeof(*all));
     for (size_t i = 0; i < m->n; i++)
-        all[i] = smoothed(&m->guests[i].use.of[FORECAST_VCPU]);
+        all[i] = amount(&m->guests[i].use, FORECAST_VCPU);
     qsort(all, m->n, sizeof(*all), busier);
     return all[USE_GUESTS - 1];
 }
 
-static void fill(const struct measure *m, struct node_use *u, int64_t now)
+static void fill_guest(struct node_use *u, const struct guest *from)
 {
-    int64_t least = least_told(m);
-    u->measured = now;
-    u->cpu = smoothed(&m->cpu);
-    u->steal = smoothed(&m->steal);
-    u->memory = smoothed(&m->memory);
-    u->cpu_pressure = smoothed(&m->stalled[STALL_CPU]);
-    u->memory_pressure = smoothed(&m->stalled[STALL_MEMORY]);
-    u->io_pressure = smoothed(&m->stalled[STALL_IO]);
-    for (size_t i = 0; i < m->n && u->guests.n < USE_GUESTS; i++) {
-        const struct forecast *of = m->guests[i].use.of;
-        if (!of[FORECAST_VCPU].samples || smoothed(&of[FORECAST_VCPU]) < least)
-            continue;
-        struct guest_use *g = list_add(u, &u->guests, sizeof(*g));
-        g->id = rec_str(u, m->guests[i].id);
-        g->vcpu = smoothed(&of[FORECAST_VCPU]);
-        g->steal = smoothed(&of[FORECAST_STEAL]);
-        g->memory = smoothed(&of[FORECAST_MEMORY]);
-        g->disk = smoothed(&of[FORECAST_DISK]);
-        g->net = smoothed(&of[FORECAST_NETWORK]);
-    }
+    const struct forecast_set *of = &from->use;
+    struct guest_use *g = list_add(u, &u->guests, sizeof(*g));
+    g->id = rec_str(u, from->id);
+    g->vcpu = amount(of, FORECAST_VCPU);
+    g->steal = amount(of, FORECAST_STEAL);
+    g->memory = amount(of, FORECAST_MEMORY);
+    g->disk = amount(of, FORECAST_DISK);
+    g->net = amount(of, FORECAST_NETWORK);
+    g->mem_stall = smoothed(of, FORECAST_MEMORY_PRESSURE);
+    g->io_stall = smoothed(of, FORECAST_IO_PRESSURE);
+    g->swap = smoothed(of, FORECAST_SWAP);
+    g->dirty = smoothed(of, FORECAST_DIRTY);
 }
 
-/* By more than a fifth, and by more than what does not matter. */
+static void fill(const struct measure *m, struct node_use *u, int64_t now)
+{
+    const struct forecast_set *of = &m->machine;
+    int64_t least = least_told(m);
+    u->measured = now;
+    u->cpu = amount(of, FORECAST_VCPU);
+    u->steal = amount(of, FORECAST_STEAL);
+    u->memory = amount(of, FORECAST_MEMORY);
+    u->cpu_pressure = smoothed(of, FORECAST_CPU_PRESSURE);
+    u->memory_pressure = smoothed(of, FORECAST_MEMORY_PRESSURE);
+    u->io_pressure = smoothed(of, FORECAST_IO_PRESSURE);
+    u->swap = smoothed(of, FORECAST_SWAP);
+    u->disk = smoothed(of, FORECAST_DISK);
+    u->net = smoothed(of, FORECAST_NETWORK);
+    u->link = m->link;
+    for (size_t i = 0; i < m->n && u->guests.n < USE_GUESTS; i++)
+        if (m->guests[i].use.of[FORECAST_VCPU].samples &&
+            amount(&m->guests[i].use, FORECAST_VCPU) >= least)
+            fill_guest(u, &m->guests[i]);
+}
+
+/* By more than a fifth, and by more than what does not matter; or it is
+ * measured now and was not, or the other way. */
 static bool differs(int64_t was, int64_t is, int64_t trifle)
 {
     int64_t d = llabs(is - was);
-    return d > trifle && d * 5 > (was > is ? was : is);
+    return (was < 0) != (is < 0) ||
+           (d > trifle && d * 5 > (was > is ? was : is));
 }
+
+#define TRIFLE_PRESSURE 20   /* thousandths */
+#define TRIFLE_RATE     1024 /* KiB/s */
+#define TRIFLE_DIRTY    16   /* MiB/s */
 
 static bool guest_differs(const struct guest_use *a, const struct guest_use *b)
 {
     return strcmp(a->id, b->id) != 0 || differs(a->vcpu, b->vcpu, 100) ||
-           differs(a->steal, b->steal, 20) ||
+           differs(a->steal, b->steal, TRIFLE_PRESSURE) ||
            differs(a->memory, b->memory, 64) ||
-           differs(a->disk, b->disk, 1024) || differs(a->net, b->net, 1024);
+           differs(a->disk, b->disk, TRIFLE_RATE) ||
+           differs(a->net, b->net, TRIFLE_RATE) ||
+           differs(a->mem_stall, b->mem_stall, TRIFLE_PRESSURE) ||
+           differs(a->io_stall, b->io_stall, TRIFLE_PRESSURE) ||
+           differs(a->swap, b->swap, TRIFLE_RATE) ||
+           differs(a->dirty, b->dirty, TRIFLE_DIRTY);
+}
+
+static bool machine_differs(const struct node_use *a, const struct node_use *b)
+{
+    return differs(a->cpu, b->cpu, 50) ||
+           differs(a->steal, b->steal, TRIFLE_PRESSURE) ||
+           differs(a->memory, b->memory, 256) ||
+           differs(a->cpu_pressure, b->cpu_pressure, 50) ||
+           differs(a->memory_pressure, b->memory_pressure, TRIFLE_PRESSURE) ||
+           differs(a->io_pressure, b->io_pressure, 50) ||
+           differs(a->swap, b->swap, TRIFLE_RATE) ||
+           differs(a->disk, b->disk, 16L * TRIFLE_RATE) ||
+           differs(a->net, b->net, 16L * TRIFLE_RATE) ||
+           differs(a->link, b->link, 0);
 }
 
 static bool is_news(const struct node_use *was, const struct node_use *is)
 {
-    if (!was || was->guests.n != is->guests.n ||
-        differs(was->cpu, is->cpu, 50) || differs(was->steal, is->steal, 20) ||
-        differs(was->memory, is->memory, 256) ||
-        differs(was->cpu_pressure, is->cpu_pressure, 50) ||
-        differs(was->memory_pressure, is->memory_pressure, 20) ||
-        differs(was->io_pressure, is->io_pressure, 50))
+    if (!was || was->guests.n != is->guests.n || machine_differs(was, is))
         return true;
     for (size_t i = 0; i < is->guests.n; i++)
         if (guest_differs(LIST_AT(was->guests, struct guest_use, i),
@@ -331,7 +412,7 @@ static bool put_record(struct measure *m, int64_t now, struct error *err)
 bool measure_pass(struct measure *m, struct error *err)
 {
     int64_t now = env_now(m->c.env);
-    bool counted = m->last.read != 0;
+    bool counted = m->read != 0;
     read_machine(m, now);
     read_guests(m, now);
     if (!counted || now - m->written < MEASURE_WRITE_US)
@@ -374,6 +455,7 @@ struct measure *measure_new(const struct measure_config *config)
     m->c = *config;
     m->node = xstrdup(config->node);
     m->proc = xstrdup(config->proc);
+    m->sys = xstrdup(config->sys);
     pthread_mutex_init(&m->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -391,6 +473,7 @@ void measure_free(struct measure *m)
     free(m->guests);
     free(m->node);
     free(m->proc);
+    free(m->sys);
     free(m);
 }
 

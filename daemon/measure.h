@@ -2,12 +2,15 @@
  * measure - what this node and its guests really use, for the engine.
  *
  * Every MEASURE_US the running guests are read through the hypervisor's table
- * (CPU time, time they waited for a CPU, memory, disk and network) and the
- * machine through /proc (stat, meminfo, pressure).  Readings are smoothed,
- * with a short forecast (engine/forecast.h), in memory: some 450 bytes a
- * guest.  What goes into the store is one record a node (model/use.h), some
- * 100 bytes a guest, at most every MEASURE_WRITE_US and only if a figure has
- * changed noticeably, so a pool at rest writes nothing.
+ * (CPU time, time they waited for a CPU, memory, disk, network, pressure) and
+ * the machine by its own counters (compute/host_counters.h).  Readings are
+ * smoothed, with a short forecast (engine/forecast.h), in memory: some 550
+ * bytes a guest.  What goes into the store is one record a node (model/use.h),
+ * some 130 bytes a guest, at most every MEASURE_WRITE_US and only if a figure
+ * has changed noticeably, so a pool at rest writes nothing.
+ *
+ * How fast a guest writes its memory costs more to find out: each is asked
+ * every MEASURE_DIRTY_US, and no more than MEASURE_DIRTY_MOST at a time.
  *
  * The first reading of a guest only starts its counters.  A guest that
  * cannot be read this time keeps what it had for MEASURE_GONE_US.
@@ -26,6 +29,9 @@
 #define MEASURE_GONE_US  (60 * SECOND_US)
 #define MEASURE_AHEAD_MS 300000 /* of the forecast that is written */
 
+#define MEASURE_DIRTY_US   (300 * SECOND_US)
+#define MEASURE_DIRTY_MOST 4
+
 struct measure_config {
     const struct env *env;
     struct store *store;
@@ -33,6 +39,7 @@ struct measure_config {
     struct hypervisor *hypervisor;
     const char *node; /* name; copied */
     const char *proc; /* "/proc"; copied */
+    const char *sys;  /* "/sys"; copied */
 };
 
 struct measure;

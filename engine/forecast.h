@@ -47,14 +47,16 @@ int64_t forecast_deviation(const struct forecast *f);
 
 /* What is watched of a guest, or of a host. */
 #define FORECAST_METRICS(X)                                                    \
-    X(VCPU, "vCPU, thousandths")                                               \
+    X(VCPU, "vCPU, or the machine's CPUs, thousandths")                        \
     X(STEAL, "time lost to others, thousandths")                               \
     X(CPU_PRESSURE, "tasks that wait for a CPU (PSI some), thousandths")       \
     X(MEMORY, "memory, MiB")                                                   \
     X(MEMORY_PRESSURE, "tasks that wait for memory (PSI some), thousandths")   \
+    X(SWAP, "swapped in and out, KiB/s")                                       \
     X(DIRTY, "memory written, MiB/s")                                          \
     X(DISK, "disk, KiB/s")                                                     \
-    X(NETWORK, "network, KiB/s")
+    X(IO_PRESSURE, "tasks that wait for a disk (PSI some), thousandths")       \
+    X(NETWORK, "network, the busier direction, KiB/s")
 
 enum forecast_metric {
 #define X(name, text) FORECAST_##name,

@@ -13,6 +13,10 @@ static const struct field guest_fields[] = {
     FIELD(T, memory, F_INT),
     FIELD(T, disk, F_INT),
     FIELD(T, net, F_INT),
+    FIELD(T, mem_stall, F_INT),
+    FIELD(T, io_stall, F_INT),
+    FIELD(T, swap, F_INT),
+    FIELD(T, dirty, F_INT),
     FIELD_END,
 };
 #undef T
@@ -28,6 +32,10 @@ static const struct field use_fields[] = {
     FIELD(T, cpu_pressure, F_INT),
     FIELD(T, memory_pressure, F_INT),
     FIELD(T, io_pressure, F_INT),
+    FIELD(T, swap, F_INT),
+    FIELD(T, disk, F_INT),
+    FIELD(T, net, F_INT),
+    FIELD(T, link, F_INT),
     FIELD_L(T, guests, guest_schema),
     FIELD_END,
 };

@@ -12,14 +12,21 @@
 
 #define USE_GUESTS 512
 
-/* Short names: there are many of them.  Ascending by id. */
+#define USE_UNKNOWN INT64_C(-1) /* not measured */
+
+/* Short names: there are many of them.  Ascending by id.  Pressure is the
+ * kernel's (PSI, "some"): thousandths of the time in which something waited. */
 struct guest_use {
-    const char *id; /* of the server */
-    int64_t vcpu;   /* thousandths of a vCPU */
-    int64_t steal;  /* thousandths of the time it wanted to run */
-    int64_t memory; /* MiB of the machine's */
-    int64_t disk;   /* KiB/s */
-    int64_t net;    /* KiB/s */
+    const char *id;    /* of the server */
+    int64_t vcpu;      /* thousandths of a vCPU */
+    int64_t steal;     /* thousandths of the time it wanted to run */
+    int64_t memory;    /* MiB of the machine's */
+    int64_t disk;      /* KiB/s */
+    int64_t net;       /* KiB/s, of the busier direction */
+    int64_t mem_stall; /* pressure of memory; USE_UNKNOWN, as all below */
+    int64_t io_stall;  /* ... of its disks */
+    int64_t swap;      /* KiB/s that the guest itself swaps */
+    int64_t dirty;     /* MiB/s of memory that it writes */
 };
 
 /* id = node name */
@@ -29,9 +36,12 @@ struct node_use {
     int64_t cpu;    /* thousandths of the machine's CPUs */
     int64_t steal;  /* thousandths of them: taken by a hypervisor below */
     int64_t memory; /* MiB that are not available */
-    int64_t cpu_pressure, memory_pressure, io_pressure; /* thousandths: PSI's
-                                                           some */
-    struct list guests;                                 /* struct guest_use */
+    /* Pressure of the machine; USE_UNKNOWN, as all below. */
+    int64_t cpu_pressure, memory_pressure, io_pressure;
+    int64_t swap;       /* KiB/s */
+    int64_t disk;       /* KiB/s */
+    int64_t net, link;  /* KiB/s of the busier direction, and what it carries */
+    struct list guests; /* struct guest_use */
 };
 
 /* NULL: it was not measured. */

@@ -54,7 +54,37 @@ static int64_t percent(int64_t thousandths)
     return (thousandths + 5) / 10;
 }
 
-/* Measured and smoothed; nothing before there are figures. */
+static void write_known(struct jw *w, const char *key, int64_t value)
+{
+    if (value < 0)
+        jw_null(w, key);
+    else
+        jw_int(w, key, value);
+}
+
+static void write_percent(struct jw *w, const char *key, int64_t thousandths)
+{
+    write_known(w, key, thousandths < 0 ? thousandths : percent(thousandths));
+}
+
+static void write_guest_use(struct jw *w, const struct guest_use *g)
+{
+    jw_obj(w, NULL);
+    jw_str(w, "id", g->id);
+    jw_int(w, "vcpu_thousandths", g->vcpu);
+    jw_int(w, "steal_percent", percent(g->steal));
+    jw_int(w, "ram_mb", g->memory);
+    jw_int(w, "disk_kib_s", g->disk);
+    jw_int(w, "net_kib_s", g->net);
+    write_percent(w, "memory_pressure_percent", g->mem_stall);
+    write_percent(w, "io_pressure_percent", g->io_stall);
+    write_known(w, "swap_kib_s", g->swap);
+    write_known(w, "dirty_mib_s", g->dirty);
+    jw_obj_end(w);
+}
+
+/* Measured and smoothed; nothing before there are figures, null what is not
+ * measured there. */
 static void write_use(struct jw *w, const struct node_use *u)
 {
     char when[TIME_TEXT_MAX];
@@ -67,21 +97,16 @@ static void write_use(struct jw *w, const struct node_use *u)
     jw_int(w, "cpu_percent", percent(u->cpu));
     jw_int(w, "steal_percent", percent(u->steal));
     jw_int(w, "ram_mb", u->memory);
-    jw_int(w, "cpu_pressure_percent", percent(u->cpu_pressure));
-    jw_int(w, "memory_pressure_percent", percent(u->memory_pressure));
-    jw_int(w, "io_pressure_percent", percent(u->io_pressure));
+    write_percent(w, "cpu_pressure_percent", u->cpu_pressure);
+    write_percent(w, "memory_pressure_percent", u->memory_pressure);
+    write_percent(w, "io_pressure_percent", u->io_pressure);
+    write_known(w, "swap_kib_s", u->swap);
+    write_known(w, "disk_kib_s", u->disk);
+    write_known(w, "net_kib_s", u->net);
+    write_known(w, "link_kib_s", u->link);
     jw_arr(w, "servers");
-    for (size_t i = 0; i < u->guests.n; i++) {
-        const struct guest_use *g = LIST_AT(u->guests, struct guest_use, i);
-        jw_obj(w, NULL);
-        jw_str(w, "id", g->id);
-        jw_int(w, "vcpu_thousandths", g->vcpu);
-        jw_int(w, "steal_percent", percent(g->steal));
-        jw_int(w, "ram_mb", g->memory);
-        jw_int(w, "disk_kib_s", g->disk);
-        jw_int(w, "net_kib_s", g->net);
-        jw_obj_end(w);
-    }
+    for (size_t i = 0; i < u->guests.n; i++)
+        write_guest_use(w, LIST_AT(u->guests, struct guest_use, i));
     jw_arr_end(w);
     jw_obj_end(w);
 }

@@ -239,6 +239,20 @@ static void is_measured(void **state)
     assert_int_equal(stats.vcpus, 1);
     assert_int_equal(stats.memory_kb, 256 * 1024);
     assert_true(stats.cpu_ns > 0);
+    assert_true(stats.wait_ns >= 0);
+    assert_int_equal(stats.dirty_mib_s, -1); /* nobody has asked */
+    OK(h->ops->count_dirty(h, ID, &err));
+    for (int i = 0; i < PATIENCE_S * 5 && stats.dirty_mib_s < 0; i++) {
+        usleep(200000);
+        OK(h->ops->stats(h, ID, &stats, &err));
+    }
+    assert_true(stats.dirty_mib_s >= 0 && stats.dirty_at > 0);
+    print_message("it writes %lld MiB/s of its memory; swap %lld KiB; "
+                  "stalled %lld %lld %lld us\n",
+                  (long long)stats.dirty_mib_s, (long long)stats.swap_kb,
+                  (long long)stats.stalled.us[0],
+                  (long long)stats.stalled.us[1],
+                  (long long)stats.stalled.us[2]);
     OK(libvirt_facts(h, &facts, &err));
     assert_true(facts.vcpus > 0 && facts.ram_mb > 0);
     assert_true(facts.version >= 7000000);

@@ -42,7 +42,9 @@ static bool hv_info(struct hypervisor *h, const char *id,
 static bool hv_stats(struct hypervisor *h, const char *id,
                      struct domain_stats *stats, struct error *err)
 {
-    *stats = (struct domain_stats){ .vcpus = 1 };
+    *stats = (struct domain_stats){ .vcpus = 1,
+                                    .swap_kb = -1,
+                                    .stalled = { { -1, -1, -1 } } };
     return true;
 }
 

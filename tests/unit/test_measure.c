@@ -21,6 +21,7 @@ static struct {
     int n;
     struct domain_stats stats[GUESTS_MAX];
     enum domain_state state[GUESTS_MAX];
+    int asked[GUESTS_MAX];
 } machine;
 static long long busy, idle, stalled;
 static struct measure *measure;
@@ -51,8 +52,21 @@ static bool say_stats(struct hypervisor *h, const char *id,
     return error_set(err, ERR_NOT_FOUND, "no domain %s", id);
 }
 
+/* The answer is there at once. */
+static bool say_dirty(struct hypervisor *h, const char *id, struct error *err)
+{
+    for (int i = 0; i < machine.n && i < GUESTS_MAX; i++)
+        if (strcmp(id_of(i), id) == 0) {
+            machine.stats[i].dirty_mib_s = 100 * (i + 1);
+            machine.stats[i].dirty_at = world_time / SECOND_US;
+            machine.asked[i]++;
+        }
+    return true;
+}
+
 static const struct hypervisor_ops ops = { .list = say_list,
-                                           .stats = say_stats };
+                                           .stats = say_stats,
+                                           .count_dirty = say_dirty };
 
 static void put_file(const char *name, const char *text)
 {
@@ -72,7 +86,9 @@ static void tick(const int *ran, const int *waited, int percent)
     for (int i = 0; i < machine.n && i < GUESTS_MAX; i++) {
         machine.stats[i].cpu_ns += ran[i] * INT64_C(10000000);
         machine.stats[i].wait_ns += waited[i] * INT64_C(10000000);
-        machine.stats[i].net_bytes += 10 * 1024 * 2048;
+        machine.stats[i].received_bytes += 10 * 1024 * 2048;
+        machine.stats[i].sent_bytes += 10 * 1024 * 100;
+        machine.stats[i].stalled.us[PRESSURE_MEMORY] += 70 * 10000;
     }
     busy += percent * 10;
     idle += (100 - percent) * 10;
@@ -105,13 +121,17 @@ static int setup(void **state)
     machine.n = 2;
     machine.state[0] = machine.state[1] = DOMAIN_RUNNING;
     machine.stats[0].used_kb = 512 * 1024;
+    for (int i = 0; i < GUESTS_MAX; i++)
+        machine.stats[i].stalled.us[PRESSURE_IO] = PRESSURE_NONE;
+    machine.stats[1].swap_kb = -1;
     busy = idle = stalled = 1000;
     struct measure_config config = { .env = &world_env,
                                      .store = world_store,
                                      .cache = world_cache,
                                      .hypervisor = &machine.hv,
                                      .node = "a",
-                                     .proc = proc };
+                                     .proc = proc,
+                                     .sys = proc };
     measure = measure_new(&config);
     return 0;
 }
@@ -147,7 +167,9 @@ static void test_figures(void **state)
     assert_int_equal(u->steal, 0);
     assert_int_equal(u->memory, 3000);
     assert_in_range(u->cpu_pressure, 295, 305);
-    assert_int_equal(u->io_pressure, 0);
+    assert_int_equal(u->io_pressure, USE_UNKNOWN); /* the file is absent */
+    assert_int_equal(u->disk, USE_UNKNOWN);
+    assert_int_equal(u->link, USE_UNKNOWN);
     assert_int_equal(u->guests.n, 2);
     const struct guest_use *g = node_use_guest(u, id_of(0));
     assert_non_null(g);
@@ -155,10 +177,30 @@ static void test_figures(void **state)
     assert_in_range(g->steal, 245, 255);
     assert_int_equal(g->memory, 512);
     assert_in_range(g->net, 2030, 2060);
+    assert_in_range(g->mem_stall, 68, 72);
+    assert_int_equal(g->io_stall, USE_UNKNOWN);
+    assert_int_equal(g->swap, 0);
+    assert_in_range(g->dirty, 95, 105);
     g = node_use_guest(u, id_of(1));
     assert_in_range(g->vcpu, 245, 255);
     assert_int_equal(g->steal, 0);
+    assert_int_equal(g->swap, USE_UNKNOWN);
     assert_null(node_use_guest(u, "other"));
+    assert_int_equal(machine.asked[0], 1); /* five minutes */
+}
+
+/* Its vCPUs' waiting is not told: its group's is. */
+static void test_steal_of_the_group(void **state)
+{
+    const int ran[GUESTS_MAX] = { 1000, 1000 }, none[GUESTS_MAX] = { 0, 0 };
+    for (int i = 0; i < 30; i++) {
+        machine.stats[0].wait_ns = -1;
+        machine.stats[0].stalled.us[PRESSURE_CPU] += 2 * SECOND_US;
+        tick(ran, none, 60);
+    }
+    _autorecord_ const struct node_use *u = get();
+    assert_in_range(node_use_guest(u, id_of(0))->steal, 195, 205);
+    assert_int_equal(node_use_guest(u, id_of(1))->steal, 0);
 }
 
 /* What stays as it is is not written again; what changes is, but not more
@@ -255,9 +297,8 @@ static void test_the_plan_relieves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_figures),
-        CASE(test_writes_seldom),
-        CASE(test_guests_come_and_go),
+        CASE(test_figures),           CASE(test_steal_of_the_group),
+        CASE(test_writes_seldom),     CASE(test_guests_come_and_go),
         CASE(test_the_plan_relieves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
