@@ -1,7 +1,8 @@
 /*
  * What the parts of the libvirt driver have of each other: the driver itself,
  * which is the connection (libvirt_driver.c), domains (libvirt_domain.c), their
- * devices (libvirt_devices.c) and the moving of guests (libvirt_migrate.c).
+ * devices (libvirt_devices.c), what guests use (libvirt_stats.c) and the moving
+ * of guests (libvirt_migrate.c).
  * What is in the table of calls is said there (hypervisor.h).
  */
 #ifndef CAIRN_COMPUTE_LIBVIRT_IMPL_H
