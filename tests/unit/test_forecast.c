@@ -102,7 +102,9 @@ static void test_a_reading_with_holes(void **state)
 {
     (void)state;
     struct forecast_set s = { 0 };
-    int64_t values[FORECAST_METRICS_N] = { 10, -1, 30, -1, 50, 60, 70, 80 };
+    int64_t values[FORECAST_METRICS_N] = {
+        [FORECAST_VCPU] = 10, [FORECAST_STEAL] = -1, [FORECAST_NETWORK] = 80
+    };
     forecast_read(&s, &forecast_usual, 1000, values);
     assert_int_equal(s.of[FORECAST_VCPU].samples, 1);
     assert_int_equal(s.of[FORECAST_STEAL].samples, 0);
