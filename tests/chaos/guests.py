@@ -8,6 +8,8 @@ import threading
 from pool import Lost, wait_until
 from workload import SMALL
 
+# A guest that is emulated, on a machine that has other things to do.
+BOOT_S = 400
 START = """#!/bin/sh
 printf '#!/bin/sh\\nwriter /dev/vda\\n' >/root/at-boot
 chmod 755 /root/at-boot
@@ -36,7 +38,7 @@ class Writers:
             self.ids[made["server"]["id"]] = f"writer-{n}"
         for server in self.ids:
             wait_until(f"{self.ids[server]} writes",
-                       lambda: consoles(self.world.lab, server), 180)
+                       lambda: consoles(self.world.lab, server), BOOT_S)
 
     def settle(self):
         """All run as at the beginning, whatever was asked of them."""
@@ -59,7 +61,7 @@ class Writers:
             return shown["status"] == "ACTIVE"
         runs.last = "no answer"
         try:
-            wait_until(f"{name} runs", runs, 180, pause=1)
+            wait_until(f"{name} runs", runs, BOOT_S, pause=1)
         except TimeoutError as e:
             return f"{e}: {runs.last}"
         return None
@@ -72,7 +74,7 @@ class Writers:
             self.act(server, {"reboot": {"type": "HARD"}})
             try:
                 wait_until(f"{name} checks",
-                           lambda: len(watch.checks(server)) > before, 180)
+                           lambda: len(watch.checks(server)) > before, BOOT_S)
                 found[name] = watch.checks(server)[-1]
             except TimeoutError as e:
                 found[name] = str(e)
@@ -86,7 +88,7 @@ class Writers:
                     f"/servers/{server}/action", action)[0] in good
             except Lost:  # twice does no harm
                 return False
-        wait_until(f"{action} is accepted", accepted, 60)
+        wait_until(f"{action} is accepted", accepted, BOOT_S)
 
 
 def consoles(lab, server):

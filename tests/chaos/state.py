@@ -81,7 +81,7 @@ def ovn(lab):
     found = {}
     for table in ("logical_switch", "logical_switch_port"):
         text = lab.on(lab.hosts()[0], "ovn-nbctl", "--no-leader-only",
-                      "--timeout=10", "--bare", "--columns=name", "list",
+                      "--timeout=60", "--bare", "--columns=name", "list",
                       table)
         found[table] = {line.removeprefix("cairn-")
                         for line in text.split() if line}
