@@ -130,7 +130,7 @@ def check_writers(rows, names, asked):
     """`asked`: {name: its check after all was made, or why not}."""
     bad = [f"{who} does not answer after all: {said}"
            for who, said in asked.items() if not said.startswith("check ")]
-    synced, boots = defaultdict(int), {}
+    synced, boots = defaultdict(Counter), {}  # by generation
     for r in rows:
         if r["what"] != "writer" or not WHOLE.fullmatch(r["line"]):
             continue
@@ -138,13 +138,17 @@ def check_writers(rows, names, asked):
         if line.startswith("DOUBLE"):
             bad.append(f"{who} ran twice: {line}")
         elif line.startswith("check "):
-            bad += check_disk(who, numbers(line), synced[who])
+            seen = numbers(line)
+            before = [n for gen, n in synced[who].items()
+                      if gen <= seen["gens"]]
+            bad += check_disk(who, seen, max(before, default=0))
         elif line.startswith("gen="):
             seen = numbers(line)
             boot = next(w for w in line.split() if w.startswith("boot="))
             if boots.setdefault((who, seen["gen"]), boot) != boot:
                 bad.append(f"{who}: generation {seen['gen']} started twice")
-            synced[who] = max(synced[who], seen["synced"])
+            synced[who][seen["gen"]] = max(synced[who][seen["gen"]],
+                                           seen["synced"])
     return sorted(set(bad))
 
 

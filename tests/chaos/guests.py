@@ -5,6 +5,7 @@ import pathlib
 import re
 import threading
 
+from checker import WHOLE, numbers
 from pool import Lost, wait_until
 from workload import SMALL
 
@@ -70,12 +71,12 @@ class Writers:
         """Each is started anew, and says what it found: once settled."""
         found = {}
         for server, name in self.ids.items():
-            before = len(watch.checks(server))
+            now = watch.generation(server)
             self.act(server, {"reboot": {"type": "HARD"}})
             try:
-                wait_until(f"{name} checks",
-                           lambda: len(watch.checks(server)) > before, BOOT_S)
-                found[name] = watch.checks(server)[-1]
+                found[name] = wait_until(
+                    f"{name} checks what generation {now} wrote",
+                    lambda: watch.check_of(server, now), BOOT_S)
             except TimeoutError as e:
                 found[name] = str(e)
         return found
@@ -167,10 +168,22 @@ class Watch(threading.Thread):
             if len(found) > 1:
                 self.history.add("twice", server=server, where=found)
 
-    def checks(self, server):
+    def lines(self, server):
         self.look()
-        return [line for line in self.said[server]
-                if line.startswith("check ")]
+        return [line for line in self.said[server] if WHOLE.fullmatch(line)]
+
+    def generation(self, server):
+        """The newest that was seen; each says what it found of those
+        before (`gens`)."""
+        seen = [numbers(line) for line in self.lines(server)]
+        return max((n.get("gen", n.get("gens", 0)) for n in seen), default=0)
+
+    def check_of(self, server, generation):
+        """What a later start than that found, as it said last; or None."""
+        found = [line for line in self.lines(server) if
+                 line.startswith("check ") and
+                 numbers(line)["gens"] >= generation]
+        return found[-1] if found else None
 
     def end(self):
         self.stop.set()

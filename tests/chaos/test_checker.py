@@ -79,6 +79,8 @@ def test_blocks_are_as_written():
     assert writers(last="check gens=1 last=9 blocks=9 bad=1 strange=0")
     assert writers(last="check gens=1 last=9 blocks=9 bad=0 strange=1")
     assert checker.check_writers([], NAMES, {"w": "not after 180 s"})
+    # A check is said again while the same start goes on writing.
+    assert not writers("gen=2 boot=ab at=5 synced=30 worst=3")
     assert not writers("gen=1 boot=ab at=5 [ 12.3] random: crng init done")
 
 

@@ -34,6 +34,7 @@
 #define BASE   (INT64_C(512) << 20)   /* behind the guest's partitions */
 #define LOG    256                    /* generations */
 #define RING   4096                   /* blocks: 16 MiB */
+#define RETELL 5                      /* lines until it says the check again */
 #define PACE   50                     /* ms between two blocks */
 #define MAGIC  UINT64_C(0x4e52494143) /* "CAIRN" */
 #define SECOND INT64_C(1000000)
@@ -152,6 +153,11 @@ static bool find_last(struct state *s)
     return true;
 }
 
+static uint64_t oldest(const struct state *s)
+{
+    return s->last >= RING ? s->last - RING + 2 : 1;
+}
+
 /* Every number that the ring still holds, up to the newest.  The block that
  * comes after it may have been torn by the end of its writer. */
 static bool check(struct state *s)
@@ -159,8 +165,7 @@ static bool check(struct state *s)
     s->bad = s->strange = 0;
     if (!read_log(s) || !find_last(s))
         return false;
-    uint64_t first = s->last >= RING ? s->last - RING + 2 : 1;
-    for (uint64_t seq = first; seq <= s->last; seq++) {
+    for (uint64_t seq = oldest(s); seq <= s->last; seq++) {
         if (!read_block(s->fd, ring_place(seq)))
             return false;
         if (!is_whole(buffer) || buffer->seq != seq)
@@ -168,11 +173,15 @@ static bool check(struct state *s)
         else if (!is_of_its_owner(s))
             s->strange++;
     }
+    return true;
+}
+
+static void tell_check(const struct state *s)
+{
     printf("writer: check gens=%" PRIu64 " last=%" PRIu64 " blocks=%" PRIu64
            " bad=%" PRIu64 " strange=%" PRIu64 "\n",
-           s->gens, s->last, s->last ? s->last - first + 1 : 0, s->bad,
+           s->gens, s->last, s->last ? s->last - oldest(s) + 1 : 0, s->bad,
            s->strange);
-    return true;
 }
 
 /* ---- writing ------------------------------------------------------------- */
@@ -217,7 +226,7 @@ static int write_for_ever(struct state *s)
         return 1;
     }
     uint64_t first = head.seq;
-    int64_t said = 0, worst = 0;
+    int64_t said = 0, worst = 0, lines = 0;
     for (;;) {
         int64_t t0 = now_us(CLOCK_MONOTONIC);
         if (!write_block(s->fd, ring_place(head.seq), &head)) {
@@ -237,6 +246,9 @@ static int write_for_ever(struct state *s)
                    " synced=%" PRIu64 " worst=%" PRId64 "\n",
                    head.gen, head.boot, now_us(CLOCK_REALTIME) / 1000,
                    head.seq - 1, worst);
+            /* Once more now and then: the kernel may write into a line. */
+            if (++lines % RETELL == 0)
+                tell_check(s);
             said = t1;
             worst = 0;
         }
@@ -285,6 +297,7 @@ int main(int argc, char **argv)
         printf("writer: %s: %s\n", argv[1], strerror(errno));
         return 1;
     }
+    tell_check(&s);
     if (strcmp(verb, "check") == 0)
         return s.bad + s.strange ? 1 : 0;
     if (strcmp(verb, "time") == 0)
