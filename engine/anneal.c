@@ -55,7 +55,7 @@ static bool matters(const struct search *s, const struct board_guest *g)
     if (goals->on[GOAL_EVEN] || goals->on[GOAL_FILL] ||
         !goals->on[GOAL_DEFRAGMENT])
         return true;
-    int32_t vcpu = k->cells ? k->cell_vcpu : k->need[0];
+    int32_t vcpu = k->cells ? k->cell.vcpu : k->need[0];
     return goals->policy.memory || vcpu % goals->policy.vcpu != 0;
 }
 

@@ -33,8 +33,10 @@ static void add_class(struct board *b, const struct demand *d)
         k->need[i] = d->need[b->dim[i]];
     k->cells = (uint8_t)d->cells;
     if (d->cells) {
-        k->cell_vcpu = demand_per_cell(d, FLEET_VCPU);
-        k->cell_memory = demand_per_cell(d, FLEET_MEMORY);
+        k->cell.vcpu = demand_per_cell(d, FLEET_VCPU);
+        k->cell.memory = demand_per_cell(d, FLEET_MEMORY);
+        for (int m = 0; m < CELL_MORE; m++)
+            k->cell.more[m] = demand_per_cell(d, fleet_cell_more[m]);
     }
     k->hosts = xcalloc((b->n_hosts + 63) / 64, sizeof(uint64_t));
     for (uint32_t h = 0; h < b->n_hosts; h++)
@@ -54,9 +56,12 @@ static void add_hosts(struct board *b)
         to->cpus = from->facts.largest_vcpu ? from->facts.largest_vcpu
                                             : f->capacity[FLEET_VCPU][h];
         to->n_cells = from->n_cells;
-        for (int i = 0; i < from->n_cells; i++)
-            to->cells[i] = (struct board_cell){ from->cells[i].free_vcpu,
-                                                from->cells[i].free_memory };
+        for (int i = 0; i < from->n_cells; i++) {
+            to->cells[i].vcpu = from->cells[i].free_vcpu;
+            to->cells[i].memory = from->cells[i].free_memory;
+            memcpy(to->cells[i].more, from->cells[i].free_more,
+                   sizeof(to->cells[i].more));
+        }
         for (uint32_t i = 0; i < b->dims; i++)
             b->room[h * b->dims + i] = f->free[b->dim[i]][h];
     }
@@ -293,9 +298,24 @@ bool board_roomy(const struct board *b, uint32_t guest, uint32_t host)
     return has_room(b, &b->classes[b->guests[guest].class_], host);
 }
 
+/* What is not asked for may be overdrawn, as in fit.c. */
+static bool has(int32_t free, int32_t part)
+{
+    return !part || free >= part;
+}
+
 static bool cell_takes(const struct board_cell *c, const struct board_class *k)
 {
-    return c->vcpu >= k->cell_vcpu && c->memory >= k->cell_memory;
+    for (int m = 0; m < CELL_MORE; m++)
+        if (!has(c->more[m], k->cell.more[m]))
+            return false;
+    return has(c->vcpu, k->cell.vcpu) && has(c->memory, k->cell.memory);
+}
+
+static int32_t cell_room(const struct board_cell *c,
+                         const struct board_class *k)
+{
+    return k->cell.more[CELL_PCPU] ? c->more[CELL_PCPU] : c->vcpu;
 }
 
 bool board_allows(const struct board *b, uint32_t guest, uint32_t host,
@@ -322,7 +342,8 @@ bool board_cells(const struct board *b, uint32_t guest, uint32_t host,
         int best = -1;
         for (int i = 0; i < h->n_cells; i++)
             if (!(*cells >> i & 1) && cell_takes(&h->cells[i], k) &&
-                (best < 0 || h->cells[i].vcpu < h->cells[best].vcpu))
+                (best < 0 ||
+                 cell_room(&h->cells[i], k) < cell_room(&h->cells[best], k)))
                 best = i;
         if (best < 0)
             return false;
@@ -354,11 +375,17 @@ static void account(struct board *b, uint32_t guest, int sign)
     int32_t *room = &b->room[g->host * b->dims];
     for (uint32_t i = 0; i < b->dims; i++)
         room[i] -= sign * k->need[i];
-    for (unsigned left = g->cells; left; left &= left - 1) {
-        struct board_cell *c = &h->cells[__builtin_ctz(left)];
-        c->vcpu -= sign * k->cell_vcpu;
-        c->memory -= sign * k->cell_memory;
-    }
+    for (unsigned left = g->cells; left; left &= left - 1)
+        board_take_cell(&h->cells[__builtin_ctz(left)], k, sign);
+}
+
+void board_take_cell(struct board_cell *c, const struct board_class *k,
+                     int sign)
+{
+    c->vcpu -= sign * k->cell.vcpu;
+    c->memory -= sign * k->cell.memory;
+    for (int m = 0; m < CELL_MORE; m++)
+        c->more[m] -= sign * k->cell.more[m];
 }
 
 void board_move(struct board *b, uint32_t guest, uint32_t host, uint8_t cells)

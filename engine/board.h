@@ -37,15 +37,15 @@ struct board_guest {
     uint32_t next, prev;       /* on the host; BOARD_NONE */
 };
 
-struct board_class {
-    int32_t need[FLEET_RESOURCES]; /* in the board's dimensions */
-    int32_t cell_vcpu, cell_memory;
-    uint8_t cells;
-    uint64_t *hosts; /* bits: those whose facts admit it */
+struct board_cell { /* of a host: free; of a class: taken of each */
+    int32_t vcpu, memory, more[CELL_MORE];
 };
 
-struct board_cell {
-    int32_t vcpu, memory; /* free */
+struct board_class {
+    int32_t need[FLEET_RESOURCES]; /* in the board's dimensions */
+    struct board_cell cell;
+    uint8_t cells;
+    uint64_t *hosts; /* bits: those whose facts admit it */
 };
 
 struct board_host {
@@ -88,6 +88,9 @@ bool board_roomy(const struct board *b, uint32_t guest, uint32_t host);
 /* The tightest cells that take it, on a host that has room: false: none. */
 bool board_cells(const struct board *b, uint32_t guest, uint32_t host,
                  uint8_t *cells);
+/* From (`sign` 1) or back to (-1) a cell. */
+void board_take_cell(struct board_cell *c, const struct board_class *k,
+                     int sign);
 void board_move(struct board *b, uint32_t guest, uint32_t host, uint8_t cells);
 /* Members of the guest's group on a host, without itself. */
 uint32_t board_mates(const struct board *b, uint32_t guest, uint32_t host);

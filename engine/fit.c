@@ -3,6 +3,7 @@
 #include "engine/score.h"
 
 #include <limits.h>
+#include <string.h>
 
 static const char *const texts[FIT_REASONS_N] = {
 #define X(reason, text) text,
@@ -184,18 +185,60 @@ static bool like_an_earlier(const struct fleet_host *h, int device)
     return false;
 }
 
-/* A share of one device: tries each, for scores that see a difference.
- * `at` is a placing that fits already. */
+/* Of the guest's own cells, or do these not count? */
+static bool is_near(const struct fleet_host *h, const struct placing *at,
+                    unsigned device)
+{
+    return !at->cells || (at->cells >> h->devices[device].cell & 1);
+}
+
+/* A share of one device: tries each, for scores that see a difference; none
+ * of another cell if the guest's own has one.  `at` is a placing that fits
+ * already, `best` its score. */
 static int32_t best_device(const struct fleet *f, const struct demand *d,
-                           struct placing *at)
+                           int32_t best, struct placing *at)
 {
     const struct fleet_host *h = &f->hosts[at->host];
     struct placing trial = *at;
-    int32_t best = score_placing(f, d, at);
+    bool near = is_near(h, at, (unsigned)__builtin_ctz(at->devices[0]));
     for (int i = 0; i < h->n_devices; i++) {
         trial.devices[0] = (uint16_t)(1U << i);
         if (!device_fits(&h->devices[i], &d->devices[0]) ||
-            trial.devices[0] == at->devices[0] || like_an_earlier(h, i))
+            trial.devices[0] == at->devices[0] ||
+            (near ? !is_near(h, at, (unsigned)i) : like_an_earlier(h, i)))
+            continue;
+        int32_t score = score_placing(f, d, &trial);
+        if (score > best) {
+            best = score;
+            *at = trial;
+        }
+    }
+    return best;
+}
+
+static bool cell_like_an_earlier(const struct fleet_host *h, int cell)
+{
+    const struct fleet_cell *a = &h->cells[cell];
+    for (int i = 0; i < cell && !h->n_devices; i++) {
+        const struct fleet_cell *b = &h->cells[i];
+        if (a->free_vcpu == b->free_vcpu && a->free_memory == b->free_memory &&
+            memcmp(a->free_more, b->free_more, sizeof(a->free_more)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The same for a guest in one cell. */
+static int32_t best_cell(const struct fleet *f, const struct demand *d,
+                         int32_t best, struct placing *at)
+{
+    const struct fleet_host *h = &f->hosts[at->host];
+    uint8_t first = at->cells;
+    for (int i = 0; i < h->n_cells; i++) {
+        struct placing trial = { .host = at->host,
+                                 .cells = (uint8_t)(1U << i) };
+        if (trial.cells == first || !cell_fits(&h->cells[i], d) ||
+            cell_like_an_earlier(h, i) || fit_devices(f, d, &trial) != FIT_OK)
             continue;
         int32_t score = score_placing(f, d, &trial);
         if (score > best) {
@@ -217,9 +260,13 @@ enum fit fit_parts(const struct fleet *f, const struct demand *d, uint32_t host,
         reason = fit_devices(f, d, at);
     if (reason != FIT_OK)
         return reason;
-    bool one = d->devices[0].count == 1 && !d->devices[1].count;
-    *score = one && score_sees_parts(f, d) ? best_device(f, d, at)
-                                           : score_placing(f, d, at);
+    *score = score_placing(f, d, at);
+    if (!score_sees_parts(f, d))
+        return FIT_OK;
+    if (d->cells == 1)
+        *score = best_cell(f, d, *score, at);
+    if (d->devices[0].count == 1 && !d->devices[1].count)
+        *score = best_device(f, d, *score, at);
     return FIT_OK;
 }
 

@@ -411,6 +411,7 @@ void fleet_set_cells(struct fleet *f, uint32_t host, unsigned n, int32_t vcpu,
             .free_vcpu = vcpu,
             .free_memory = memory,
         };
+    relayout(f);
     describe(f, host);
 }
 
@@ -422,6 +423,7 @@ void fleet_set_cell(struct fleet *f, uint32_t host, unsigned i,
     c->free_vcpu = c->vcpu;
     c->free_memory = c->memory;
     memcpy(c->free_more, c->more, sizeof(c->more));
+    relayout(f);
     describe(f, host);
 }
 

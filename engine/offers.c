@@ -39,7 +39,20 @@ static uint64_t blend_sets(uint64_t key, const struct fleet_facts *facts)
     return key;
 }
 
-static uint64_t shape_key(const struct fleet *f, uint32_t host, int bits)
+static uint64_t blend_cells(uint64_t key, const struct fleet_host *h, int bits)
+{
+    for (int i = 0; i < h->n_cells; i++) {
+        const struct fleet_cell *c = &h->cells[i];
+        key = blend(key, (uint32_t)coarse(c->vcpu, bits));
+        key = blend(key, (uint32_t)coarse(c->memory, bits));
+        for (int m = 0; m < CELL_MORE; m++)
+            key = blend(key, (uint32_t)coarse(c->more[m], bits));
+    }
+    return key;
+}
+
+static uint64_t shape_key(const struct offers *o, const struct fleet *f,
+                          uint32_t host, int bits)
 {
     const struct fleet_host *h = &f->hosts[host];
     uint64_t key = blend(h->n_devices, h->facts.zone);
@@ -48,7 +61,7 @@ static uint64_t shape_key(const struct fleet *f, uint32_t host, int bits)
         key = blend(key, (uint32_t)coarse(f->capacity[r][host], bits));
     for (int i = 0; i < h->n_devices; i++)
         key = blend(key, h->devices[i].kind * 256U + h->devices[i].model);
-    return key | 1;
+    return (o->cells ? blend_cells(key, h, bits) : key) | 1;
 }
 
 static void new_shape(struct offers *o, const struct fleet *f, uint32_t host,
@@ -74,7 +87,7 @@ static bool sort_hosts(struct offers *o, const struct fleet *f, int bits)
         o->shape_of[h] = MAP64_NONE;
         if (f->hosts[h].facts.state == FLEET_VACANT)
             continue;
-        uint64_t key = shape_key(f, h, bits);
+        uint64_t key = shape_key(o, f, h, bits);
         uint32_t i = map64_get(&keys, key);
         if (i == MAP64_NONE) {
             i = o->n_shapes;
@@ -108,6 +121,31 @@ static int32_t devices_hold(const struct fleet_host *h,
     return devices / want->count * (1000 / want->thousandths);
 }
 
+/* How many of a demand the empty cells take: so many that each finds its
+ * number of different cells. */
+static int32_t cells_hold(const struct fleet_host *h, const struct demand *d)
+{
+    int32_t of[FLEET_CELLS], part[OFFER_AMOUNTS], n = ANY_NUMBER, was;
+    offers_of_cell(d, part);
+    for (int i = 0; i < h->n_cells; i++) {
+        const struct fleet_cell *c = &h->cells[i];
+        int32_t has[OFFER_AMOUNTS] = { c->vcpu, c->memory };
+        memcpy(has + 2, c->more, sizeof(c->more));
+        of[i] = ANY_NUMBER;
+        for (int k = 0; k < OFFER_AMOUNTS; k++)
+            if (part[k] && has[k] / part[k] < of[i])
+                of[i] = has[k] > 0 ? has[k] / part[k] : 0;
+    }
+    do {
+        int64_t sum = 0;
+        was = n;
+        for (int i = 0; i < h->n_cells; i++)
+            sum += of[i] < n ? of[i] : n;
+        n = (int32_t)(sum / d->cells < n ? sum / d->cells : n);
+    } while (n < was);
+    return n;
+}
+
 static int32_t holds(const struct fleet *f, const struct shape *s,
                      const struct demand *d)
 {
@@ -122,7 +160,8 @@ static int32_t holds(const struct fleet *f, const struct shape *s,
         int32_t m = devices_hold(h, &d->devices[k]);
         n = m < n ? m : n;
     }
-    return n;
+    int32_t m = d->cells ? cells_hold(h, d) : n;
+    return m < n ? m : n;
 }
 
 /* ---- weights ------------------------------------------------------------- */
@@ -206,21 +245,34 @@ static void price(struct offers *o, const struct pool *p)
 
 int32_t offers_rough(int32_t v)
 {
-    int drop = v > 0 ? 32 - __builtin_clz((unsigned)v) - ROUGH_BITS : 0;
-    return drop > 0 ? v >> drop << drop : v;
+    return coarse(v, ROUGH_BITS);
 }
 
-/* What a host has free is rough.  Where no devices count, needs are as rough,
- * or what fits exactly would not: 8 vCPUs into the 7.9 that 8 become. */
+void offers_cell(const struct fleet_cell *c, int32_t out[OFFER_AMOUNTS])
+{
+    out[0] = c->free_vcpu;
+    out[1] = c->free_memory;
+    memcpy(out + 2, c->free_more, sizeof(c->free_more));
+}
+
+void offers_of_cell(const struct demand *d, int32_t out[OFFER_AMOUNTS])
+{
+    out[0] = demand_per_cell(d, FLEET_VCPU);
+    out[1] = demand_per_cell(d, FLEET_MEMORY);
+    for (int m = 0; m < CELL_MORE; m++)
+        out[2 + m] = demand_per_cell(d, fleet_cell_more[m]);
+}
+
 static void translate(const struct offers *o, const struct fleet *f,
                       struct shape *s, const struct demand *d)
 {
     struct offer *to = &s->offers[s->n_offers++];
-    bool devices = f->hosts[s->first].n_devices > 0;
-    for (int i = 0; i < o->n_resources; i++) {
-        int32_t need = d->need[o->resources[i]];
-        to->need[i] = devices ? need : offers_rough(need);
-    }
+    for (int i = 0; i < o->n_resources; i++)
+        to->need[i] = d->need[o->resources[i]];
+    to->cells = (uint8_t)d->cells;
+    s->cells |= d->cells > 0;
+    if (d->cells)
+        offers_of_cell(d, to->of_cell);
     for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++) {
         const struct request_device *want = &d->devices[k];
         to->parts[k] = (struct offer_part){
@@ -352,6 +404,8 @@ void offers_make(struct offers *o, const struct fleet *f)
     offers_clear(o);
     o->n_classes = mix_classes(f->mix, &o->classes);
     o->shape_of = xcalloc(f->n + 1, sizeof(*o->shape_of));
+    for (uint32_t i = 0; i < o->n_classes; i++)
+        o->cells |= o->classes[i].demand.cells > 0;
     for (int bits = FINE_BITS; !sort_hosts(o, f, bits);)
         bits -= 2;
     weigh(o, f, &p);

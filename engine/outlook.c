@@ -12,12 +12,14 @@
 #define TOLL_PART 16         /* of a device's worth, at the mean pressure */
 #define NOTHING   UINT64_MAX /* no version */
 
-/* What counts of a host's state; devices alike are in falling order. */
+/* What counts of a host's state; devices alike, and cells, are in falling
+ * order. */
 struct state {
     const struct shape *shape;
     int32_t free[FLEET_RESOURCES]; /* in the order of offers.resources */
     int32_t device[FLEET_DEVICES];
-    int n_devices;
+    int n_devices, n_cells; /* 0 cells: nobody asks for them */
+    int32_t cell[FLEET_CELLS][OFFER_AMOUNTS];
 };
 
 struct memo {
@@ -123,6 +125,52 @@ static bool take_devices(int32_t *device, const struct offer *offer)
     return true;
 }
 
+static bool cell_fits(const int32_t cell[OFFER_AMOUNTS],
+                      const struct offer *offer)
+{
+    for (int k = 0; k < OFFER_AMOUNTS; k++)
+        if (offer->of_cell[k] && offer->of_cell[k] > cell[k])
+            return false;
+    return true;
+}
+
+/* By which cells are compared, as fit.c does: the CPUs that are asked for. */
+static int room_of(const struct offer *offer)
+{
+    return offer->of_cell[2 + CELL_PCPU] ? 2 + CELL_PCPU : 0;
+}
+
+/* Takes the tightest cells; the state has them.  False: too few fit, and
+ * nothing is taken. */
+static bool take_cells(struct state *s, const struct offer *offer)
+{
+    unsigned taken = 0;
+    int by = room_of(offer);
+    for (int n = 0; n < offer->cells; n++) {
+        int best = -1;
+        for (int i = 0; i < s->n_cells; i++)
+            if (!(taken >> i & 1) && cell_fits(s->cell[i], offer) &&
+                (best < 0 || s->cell[i][by] < s->cell[best][by]))
+                best = i;
+        if (best < 0)
+            return false;
+        taken |= 1U << best;
+    }
+    for (; taken; taken &= taken - 1)
+        for (int k = 0; k < OFFER_AMOUNTS; k++)
+            s->cell[__builtin_ctz(taken)][k] -= offer->of_cell[k];
+    return true;
+}
+
+/* Are there cells for it? */
+static bool has_cells(const struct state *s, const struct offer *offer)
+{
+    int n = 0;
+    for (int i = 0; i < s->n_cells; i++)
+        n += cell_fits(s->cell[i], offer);
+    return n >= offer->cells;
+}
+
 static bool has_room(const struct state *s, const struct offer *offer, int n)
 {
     for (int i = 0; i < n; i++)
@@ -142,9 +190,11 @@ static int32_t largest_device(const struct state *s)
 /* Takes what an offer asks for.  False: it does not fit. */
 static bool take(struct state *s, const struct offer *offer, int n)
 {
-    if (!has_room(s, offer, n) ||
+    if (!has_room(s, offer, n) || (offer->cells && !has_cells(s, offer)) ||
         (offer->parts[0].count && !take_devices(s->device, offer)))
         return false;
+    if (offer->cells)
+        take_cells(s, offer);
     for (int i = 0; i < n; i++)
         s->free[i] -= offer->need[i];
     return true;
@@ -153,7 +203,7 @@ static bool take(struct state *s, const struct offer *offer, int n)
 static bool fits(const struct state *s, const struct offer *offer, int n)
 {
     int32_t left[FLEET_DEVICES];
-    if (!has_room(s, offer, n))
+    if (!has_room(s, offer, n) || (offer->cells && !has_cells(s, offer)))
         return false;
     if (!offer->parts[0].count)
         return true;
@@ -274,25 +324,30 @@ static int32_t stranded_by_filling(const struct offers *o,
 /* ---- remembering --------------------------------------------------------- */
 
 /* Two chains: with the second as a check, states are not mistaken. */
+struct chains {
+    uint64_t a, b;
+};
+
+static void chain(struct chains *c, uint32_t word)
+{
+    c->a = (c->a ^ word) * 0x9E3779B97F4A7C15ULL;
+    c->a ^= c->a >> 29;
+    c->b = (c->b + word) * 0xBF58476D1CE4E5B9ULL;
+    c->b ^= c->b >> 31;
+}
+
 static struct memo key_of(const struct state *s, int n_resources)
 {
-    uint64_t a = s->shape->key, b = ~a;
-    for (int i = 0; i < n_resources; i++) {
-        a = (a ^ (uint32_t)s->free[i]) * 0x9E3779B97F4A7C15ULL;
-        a ^= a >> 29;
-        b = (b + (uint32_t)s->free[i]) * 0xBF58476D1CE4E5B9ULL;
-        b ^= b >> 31;
-    }
-    for (int i = 0; i + 1 < FLEET_DEVICES; i += 2) {
-        uint32_t two =
-            (uint32_t)s->device[i] << 16 | (uint32_t)s->device[i + 1];
-        a = (a ^ two) * 0x9E3779B97F4A7C15ULL;
-        a ^= a >> 29;
-        b = (b + two) * 0xBF58476D1CE4E5B9ULL;
-        b ^= b >> 31;
-    }
-    return (struct memo){ .hash = a | 1ULL << 63,
-                          .check = (uint32_t)(b >> 32) };
+    struct chains c = { s->shape->key, ~s->shape->key };
+    for (int i = 0; i < n_resources; i++)
+        chain(&c, (uint32_t)s->free[i]);
+    for (int i = 0; i + 1 < FLEET_DEVICES; i += 2)
+        chain(&c, (uint32_t)s->device[i] << 16 | (uint32_t)s->device[i + 1]);
+    for (int i = 0; i < s->n_cells; i++)
+        for (int k = 0; k < OFFER_AMOUNTS; k++)
+            chain(&c, (uint32_t)s->cell[i][k]);
+    return (struct memo){ .hash = c.a | 1ULL << 63,
+                          .check = (uint32_t)(c.b >> 32) };
 }
 
 static int32_t stranded(struct outlook *o, const struct state *s)
@@ -329,6 +384,40 @@ static void sort_devices(struct state *s, const struct fleet_host *h)
         }
 }
 
+/* In falling order: cells are told apart by what is free there alone. */
+static void sort_cells(struct state *s)
+{
+    for (int i = 1; i < s->n_cells; i++)
+        for (int j = i; j > 0; j--) {
+            int32_t t[OFFER_AMOUNTS], k = 0;
+            while (k < OFFER_AMOUNTS - 1 && s->cell[j][k] == s->cell[j - 1][k])
+                k++;
+            if (s->cell[j][k] <= s->cell[j - 1][k])
+                break;
+            memcpy(t, s->cell[j], sizeof(t));
+            memcpy(s->cell[j], s->cell[j - 1], sizeof(t));
+            memcpy(s->cell[j - 1], t, sizeof(t));
+        }
+}
+
+static void look_at_cells(const struct fleet_host *h, const struct demand *d,
+                          const struct placing *at, struct state *s)
+{
+    int32_t part[OFFER_AMOUNTS] = { 0 };
+    if (!s->shape->cells)
+        return;
+    s->n_cells = h->n_cells;
+    if (d && d->cells)
+        offers_of_cell(d, part);
+    for (int i = 0; i < h->n_cells; i++) {
+        bool there = d && d->cells && (at->cells >> i & 1);
+        offers_cell(&h->cells[i], s->cell[i]);
+        for (int k = 0; k < OFFER_AMOUNTS; k++)
+            s->cell[i][k] = offers_rough(s->cell[i][k] - (there ? part[k] : 0));
+    }
+    sort_cells(s);
+}
+
 /* The host as it is (`d` NULL), or with a guest in this place. */
 static void look(struct outlook *o, const struct fleet *f, uint32_t host,
                  const struct demand *d, const struct placing *at,
@@ -351,6 +440,7 @@ static void look(struct outlook *o, const struct fleet *f, uint32_t host,
             s->device[i] = 0; /* the pool is overfull */
     }
     sort_devices(s, h);
+    look_at_cells(h, d, at, s);
 }
 
 static int32_t stranded_as_is(struct outlook *o, const struct fleet *f,

@@ -24,7 +24,9 @@
  * reasons and the figures.
  *
  * Filling takes microseconds, so answers are remembered by state: hosts in
- * equal states share them.  NUMA cells are not looked at.
+ * equal states share them.  Where somebody asks for NUMA cells they are filled
+ * too, each request into the tightest that fit it; which of them its devices
+ * are attached to does not count.
  *
  * A function of the mix's version, what the hosts are, and the one host's
  * state.  It follows the one fleet that owns it; one thread.

@@ -21,11 +21,9 @@ static void hold(struct board *b, uint32_t guest, const struct placing *at,
     const struct board_class *k = &b->classes[b->guests[guest].class_];
     for (uint32_t i = 0; i < b->dims; i++)
         b->room[at->host * b->dims + i] -= sign * k->need[i];
-    for (unsigned left = at->cells; left; left &= left - 1) {
-        struct board_cell *c = &b->hosts[at->host].cells[__builtin_ctz(left)];
-        c->vcpu -= sign * k->cell_vcpu;
-        c->memory -= sign * k->cell_memory;
-    }
+    for (unsigned left = at->cells; left; left &= left - 1)
+        board_take_cell(&b->hosts[at->host].cells[__builtin_ctz(left)], k,
+                        sign);
 }
 
 static void end_wave(struct waving *w, uint32_t end)

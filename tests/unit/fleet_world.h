@@ -64,6 +64,23 @@ static inline void world_facts(struct world_random *r, struct fleet *f,
     fleet_set_facts(f, host, &facts);
 }
 
+/* Huge pages and CPUs of guests' own, more in some cells than in others. */
+static inline void world_pages(struct world_random *r, struct fleet *f,
+                               uint32_t host)
+{
+    int32_t pages = 0, cpus = 0;
+    for (unsigned i = 0; i < f->hosts[host].n_cells; i++) {
+        struct fleet_cell c = f->hosts[host].cells[i];
+        c.more[CELL_HUGEPAGES] = (int32_t)world_draw(r, 5) * 4096;
+        c.more[CELL_PCPU] = (int32_t)world_draw(r, 3) * 4;
+        pages += c.more[CELL_HUGEPAGES];
+        cpus += c.more[CELL_PCPU];
+        fleet_set_cell(f, host, i, &c);
+    }
+    fleet_set_capacity(f, host, FLEET_HUGEPAGES, pages);
+    fleet_set_capacity(f, host, FLEET_PCPU, cpus);
+}
+
 /* Few sizes, so that there are ties. */
 static inline uint32_t world_host(struct world_random *r, struct fleet *f,
                                   unsigned number)
@@ -82,6 +99,8 @@ static inline uint32_t world_host(struct world_random *r, struct fleet *f,
     if (world_chance(r, 70))
         fleet_set_cells(f, h, cells, n * 1000 / (int32_t)cells,
                         n * 4096 / (int32_t)cells);
+    if (f->hosts[h].n_cells && world_chance(r, 40))
+        world_pages(r, f, h);
     if (world_chance(r, 40))
         for (uint32_t i = 1 + world_draw(r, 8); i; i--) {
             /* One a statement: else compilers draw in other orders. */
@@ -118,6 +137,14 @@ static inline void world_demand(struct world_random *r, struct demand *d)
         d->need[FLEET_CUSTOM] = 1;
     if (world_chance(r, 20))
         d->cells = (uint16_t)(1 + world_draw(r, 2));
+    if (d->cells && world_chance(r, 30)) {
+        d->need[FLEET_PCPU] = (n + 1) / 2;
+        d->need[FLEET_VCPU] = 0;
+    }
+    if (d->cells && world_chance(r, 30)) {
+        d->need[FLEET_HUGEPAGES] = n * 1024;
+        d->need[FLEET_MEMORY] = 0;
+    }
     if (world_chance(r, 25))
         world_devices(r, d);
     if (world_chance(r, 20))

@@ -135,8 +135,9 @@ static struct fleet *retell(const struct fleet *f)
         fleet_set_facts(to, h, &old->facts);
         for (int r = 0; r < FLEET_RESOURCES; r++)
             fleet_set_capacity(to, h, r, f->capacity[r][from]);
-        fleet_set_cells(to, h, old->n_cells, old->cells[0].vcpu,
-                        old->cells[0].memory);
+        fleet_set_cells(to, h, old->n_cells, 0, 0);
+        for (unsigned k = 0; k < old->n_cells; k++)
+            fleet_set_cell(to, h, k, &old->cells[k]);
         for (int d = 0; d < old->n_devices; d++)
             fleet_add_device(to, h, old->devices[d].kind, old->devices[d].model,
                              old->devices[d].cell);

@@ -264,6 +264,100 @@ static void test_what_fits_exactly(void **state)
     end_world(&w);
 }
 
+/* Two cells of 16 CPUs that are guests' own. */
+static uint32_t add_cells(struct world *w)
+{
+    uint32_t h = add_host(w, 4, 64, 0, 0);
+    struct fleet_cell cell = { .more[CELL_PCPU] = 16 };
+    fleet_set_capacity(w->f, h, FLEET_PCPU, 32);
+    fleet_set_cells(w->f, h, 2, 0, 0);
+    fleet_set_cell(w->f, h, 0, &cell);
+    fleet_set_cell(w->f, h, 1, &cell);
+    return h;
+}
+
+static struct request pinned(int cpus)
+{
+    struct request r = { .demand.policy = POLICY };
+    r.demand.need[FLEET_PCPU] = cpus;
+    r.demand.cells = 1;
+    return r;
+}
+
+static void put_in_cell(struct world *w, const struct request *r, uint32_t host,
+                        uint8_t cell)
+{
+    struct placing at = { .host = host, .cells = (uint8_t)(1U << cell) };
+    assert_true(fleet_put(w->f, ++w->guests, r, &at));
+}
+
+/* As many CPUs are free on both: on one of them they are all of a cell, which
+ * is left to who needs a whole one. */
+static void test_keeps_cells_whole(void **state)
+{
+    (void)state;
+    struct world w = new_world();
+    struct request all = pinned(16), half = pinned(8);
+    uint32_t whole = add_cells(&w), halves = add_cells(&w);
+    learn(&w, &all, 200);
+    learn(&w, &half, 1);
+    put_in_cell(&w, &all, whole, 0);
+    put_in_cell(&w, &half, halves, 0);
+    put_in_cell(&w, &half, halves, 1);
+    assert_int_equal(w.f->free[FLEET_PCPU][whole],
+                     w.f->free[FLEET_PCPU][halves]);
+    assert_int_equal(place(&w, &half).host, halves);
+    end_world(&w);
+}
+
+/* The tightest cell is not always the best: 12 are asked for, and 12 are
+ * there twice if the 4 go where 16 are. */
+static void test_chooses_the_cell(void **state)
+{
+    (void)state;
+    struct world w = new_world();
+    struct request most = pinned(12), few = pinned(4);
+    uint32_t h = add_cells(&w);
+    learn(&w, &most, 60);
+    learn(&w, &few, 4);
+    put_in_cell(&w, &few, h, 0);
+    assert_int_equal(place(&w, &few).cells, 1U << 1);
+    end_world(&w);
+}
+
+/* Three thirds of a device and of the CPUs come out even: nothing is lost by
+ * rounding, coming or going. */
+static void test_devices_come_out_even(void **state)
+{
+    (void)state;
+    struct world w = new_world();
+    struct request third = asks(7, 4, 1, 333), rest = asks(7, 4, 1, 334);
+    struct request other = asks(9, 4, 1, 500);
+    struct request plain = asks(2, 4, 0, 0);
+    uint32_t even = add_host(&w, 21, 64, 1, MODEL_A);
+    uint32_t ample = add_host(&w, 48, 64, 1, MODEL_A);
+    for (int i = 0; i < 100; i++) {
+        learn(&w, &third, 2);
+        learn(&w, &rest, 1);
+        learn(&w, &other, 1);
+    }
+    put(&w, &third, even, 1);
+    put(&w, &third, even, 1);
+    put(&w, &other, ample, 1);
+    /* 7 CPUs are left with 334 of the device: not to be broken into. */
+    assert_int_equal(place(&w, &plain).host, ample);
+    struct placing at = place(&w, &rest);
+    assert_int_equal(at.host, even);
+    put(&w, &rest, even, 1);
+    assert_int_equal(w.f->hosts[even].devices[0].free, 0);
+    assert_int_equal(w.f->free[FLEET_VCPU][even], 0);
+    for (uint64_t id = 1; id <= w.guests; id++)
+        assert_true(fleet_remove(w.f, id));
+    assert_int_equal(w.f->hosts[even].devices[0].free, 1000);
+    assert_int_equal(w.f->free[FLEET_VCPU][even], 21000);
+    end_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +367,9 @@ int main(void)
         cmocka_unit_test(test_keeps_hosts_whole),
         cmocka_unit_test(test_plain_hosts),
         cmocka_unit_test(test_what_fits_exactly),
+        cmocka_unit_test(test_keeps_cells_whole),
+        cmocka_unit_test(test_chooses_the_cell),
+        cmocka_unit_test(test_devices_come_out_even),
         cmocka_unit_test(test_without_mix),
         cmocka_unit_test(test_memory_is_true),
     };

@@ -377,9 +377,9 @@ static struct fleet *random_fleet(struct world_random *r, unsigned hosts)
         assert_true(fleet_put(f, id, &q, &at));
         struct fleet_guest *g = fleet_guest(f, id);
         g->use.vcpu =
-            (int32_t)world_draw(r, (uint32_t)q.demand.need[FLEET_VCPU]);
+            (int32_t)world_draw(r, (uint32_t)q.demand.need[FLEET_VCPU] + 1);
         g->use.memory =
-            (int32_t)world_draw(r, (uint32_t)q.demand.need[FLEET_MEMORY]);
+            (int32_t)world_draw(r, (uint32_t)q.demand.need[FLEET_MEMORY] + 1);
         g->use.steal = world_chance(r, 5) ? (int32_t)world_draw(r, 300) : 0;
         g->use.dirty = (int32_t)world_draw(r, 400);
         g->movable = !world_chance(r, 10);
@@ -419,6 +419,13 @@ static bool all_must_leave(const struct fleet *f, const struct fleet_group *g)
     return true;
 }
 
+static void check_cell(int32_t free, const struct demand *d,
+                       enum fleet_resource resource)
+{
+    int32_t part = demand_per_cell(d, resource);
+    assert_true(!part || free >= part);
+}
+
 /* The step is what fit.h allows once all before it are done. */
 static void check_step(const struct fleet *f, const struct plan_move *m)
 {
@@ -441,9 +448,10 @@ static void check_step(const struct fleet *f, const struct plan_move *m)
         const struct fleet_cell *cell =
             &c->hosts[to].cells[__builtin_ctz(left)];
         assert_true(__builtin_ctz(left) < c->hosts[to].n_cells);
-        assert_true(cell->free_vcpu >= demand_per_cell(&q.demand, FLEET_VCPU));
-        assert_true(cell->free_memory >=
-                    demand_per_cell(&q.demand, FLEET_MEMORY));
+        check_cell(cell->free_vcpu, &q.demand, FLEET_VCPU);
+        check_cell(cell->free_memory, &q.demand, FLEET_MEMORY);
+        for (int k = 0; k < CELL_MORE; k++)
+            check_cell(cell->free_more[k], &q.demand, fleet_cell_more[k]);
     }
     bool leads = q.group.policy == REQUEST_AFFINITY &&
                  all_must_leave(c, fleet_group(c, q.group.id));
