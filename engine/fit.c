@@ -381,6 +381,8 @@ int32_t fit_wish(const struct fit_rules *rules, uint32_t host)
 enum fit fit_host(const struct fleet *f, const struct fit_rules *rules,
                   uint32_t host, struct placing *at, int32_t *score)
 {
+    if (f->hosts[host].facts.state == FLEET_VACANT)
+        return FIT_VACANT; /* it has not even a name */
     enum fit reason = fit_lists(rules, host);
     if (reason == FIT_OK)
         reason = fit_facts(f, &rules->r->demand, host);

@@ -299,6 +299,19 @@ static void test_states(void **state)
     fleet_free(f);
 }
 
+/* Its name is gone: nobody may ask whether it was meant. */
+static void test_vacant_before_all(void **state)
+{
+    (void)state;
+    struct fleet *f = make(2);
+    uint32_t other = 0;
+    struct request r = { .allowed = { &other, 1 } };
+    assert_int_equal(ask(f, &r, 1), FIT_ALLOWED);
+    fleet_drop_host(f, 1);
+    assert_int_equal(ask(f, &r, 1), FIT_VACANT);
+    fleet_free(f);
+}
+
 /* Hosts 0 and 1 in rack 1, host 2 in rack 2; a member on host 0. */
 static void test_groups(void **state)
 {
@@ -343,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_order_does_not_matter),
         cmocka_unit_test(test_each_constraint),
         cmocka_unit_test(test_states),
+        cmocka_unit_test(test_vacant_before_all),
         cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
