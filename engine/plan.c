@@ -242,6 +242,13 @@ void plan_make(const struct fleet *f, const struct plan_policy *p,
     board_free(now);
 }
 
+void plan_bear(struct plan *p, struct reserve *proof)
+{
+    for (uint32_t i = 0; proof && i < p->n; i++)
+        if (!reserve_move(proof, p->moves[i].guest, &p->moves[i].to, NULL))
+            stays_add(&p->stays, p->moves[i].guest, STAY_RESERVE);
+}
+
 void plan_free(struct plan *p)
 {
     free(p->moves);

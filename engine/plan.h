@@ -20,6 +20,7 @@
 
 #include "engine/cost.h"
 #include "engine/goals.h"
+#include "engine/reserve.h"
 #include "engine/stays.h"
 
 struct plan_policy {
@@ -64,6 +65,9 @@ struct plan {
 /* `f` needs its ranks (fleet_ranks).  Never fails; may be empty. */
 void plan_make(const struct fleet *f, const struct plan_policy *p,
                struct plan *out);
+/* Whoever the reserve does not let go is among those who stay; the moves are
+ * left as they are.  NULL: there is none. */
+void plan_bear(struct plan *p, struct reserve *proof);
 void plan_free(struct plan *p);
 /* "relieve", ..., "room" */
 const char *plan_reason_name(int reason);

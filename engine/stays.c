@@ -4,6 +4,7 @@
 #include "engine/goals.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
     const char *name, *text;
@@ -89,6 +90,18 @@ void stays_find(struct board *b, bool evacuate, bool repair, struct stays *out)
             (struct stay){ b->guests[i].id, reason_of(b, i, known) };
     }
     free(known);
+}
+
+void stays_add(struct stays *s, uint64_t guest, enum stay_reason reason)
+{
+    uint32_t i = 0;
+    while (i < s->n && s->at[i].guest < guest)
+        i++;
+    if (i == s->n || s->at[i].guest != guest) {
+        s->at = xrealloc(s->at, (s->n + 1) * sizeof(*s->at));
+        memmove(&s->at[i + 1], &s->at[i], (s->n++ - i) * sizeof(*s->at));
+    }
+    s->at[i] = (struct stay){ guest, reason };
 }
 
 void stays_free(struct stays *s)

@@ -15,6 +15,7 @@
     X(HOST, "host", "no other host is one it may go to")                       \
     X(ROOM, "room", "no host that it may go to has room")                      \
     X(GROUP, "group", "its group forbids every host that has room")            \
+    X(RESERVE, "reserve", "the room kept for failures would be gone")          \
     X(LATER, "later", "its turn comes with a later plan")
 
 enum stay_reason {
@@ -38,6 +39,8 @@ struct stays {
 
 /* `evacuate`, `repair`: what is on by policy. */
 void stays_find(struct board *b, bool evacuate, bool repair, struct stays *out);
+/* `reason` counts from now on. */
+void stays_add(struct stays *s, uint64_t guest, enum stay_reason reason);
 void stays_free(struct stays *s);
 
 #endif

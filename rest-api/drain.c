@@ -12,8 +12,10 @@
 /* ---- asking the engine ------------------------------------------------------
  */
 
-/* Who would be left on the node, and why. */
-static void ask(struct view *fork, const char *node, struct plan *out)
+/* Who would be left on the node, and why.  `failures`: what the reserve is
+ * for. */
+static void ask(struct view *fork, const char *node, unsigned failures,
+                struct plan *out)
 {
     struct plan_policy policy = plan_careful;
     struct fleet *f = view_fleet(fork);
@@ -30,6 +32,9 @@ static void ask(struct view *fork, const char *node, struct plan *out)
     policy.most = f->n_guests + 1;
     fleet_ranks(f);
     plan_make(f, &policy, out);
+    struct reserve *proof = failures ? reserve_new(f, failures) : NULL;
+    plan_bear(out, proof);
+    reserve_free(proof);
 }
 
 /* Why the engine takes a server for one that cannot be moved. */
@@ -61,7 +66,7 @@ static void each_stay(struct req *r, const char *node, stay_fn *fn, void *arg)
     struct plan plan;
     struct view *v = desk_take(r->api, r->snap, r->now);
     struct view *fork = view_fork(v);
-    ask(fork, node, &plan);
+    ask(fork, node, view_failures(v), &plan);
     for (uint32_t i = 0; i < plan.stays.n; i++) {
         const struct stay *s = &plan.stays.at[i];
         const struct record *of = view_record(v, s->guest);

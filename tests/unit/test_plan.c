@@ -225,6 +225,31 @@ static void test_large_pools(void **state)
     fleet_free(f);
 }
 
+/* Two hosts, one of them to be emptied: if the other fails there is none. */
+static void test_reserve_keeps(void **state)
+{
+    (void)state;
+    struct fleet *f = pool(2);
+    struct plan plan;
+    put(f, 7, 0, 2, 100);
+    put(f, 3, 0, 2, 100);
+    set_state(f, 0, FLEET_DRAINING);
+    plan_make(f, &plan_careful, &plan);
+    assert_int_equal(plan.n, 2);
+    assert_int_equal(plan.stays.n, 0);
+    plan_bear(&plan, NULL);
+    assert_int_equal(plan.stays.n, 0);
+    struct reserve *proof = reserve_new(f, 1);
+    plan_bear(&plan, proof);
+    assert_int_equal(plan.n, 2);
+    assert_int_equal(plan.stays.n, 2);
+    assert_int_equal(plan.stays.at[0].guest, 3);
+    assert_int_equal(plan.stays.at[1].reason, STAY_RESERVE);
+    reserve_free(proof);
+    plan_free(&plan);
+    fleet_free(f);
+}
+
 /* No host has room for the large guest until a small one has moved. */
 static void test_makes_room(void **state)
 {
@@ -601,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_tells_why_they_stay),
         cmocka_unit_test(test_large_pools),
         cmocka_unit_test(test_makes_room),
+        cmocka_unit_test(test_reserve_keeps),
         cmocka_unit_test(test_repairs_groups),
         cmocka_unit_test(test_consolidates),
         cmocka_unit_test(test_fills_a_new_host),
