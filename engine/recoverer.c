@@ -113,7 +113,7 @@ static void count_guests(struct recoverer *r, const struct snapshot *snap,
     for (const struct server *s; (s = snap_next(&it));) {
         struct recovery_server look = rescue_look(snap, s, has_fence(r));
         enum recovery_fate fate = recovery_fate(&look);
-        out->guests += look.runs;
+        out->guests += look.runs || rescue_is_busy(s);
         out->waiting += fate == FATE_MOVES || fate == FATE_STRANDED;
     }
 }
@@ -223,7 +223,7 @@ static struct evacuee *list_evacuees(struct pass *p, const struct node *n,
     *count = 0;
     for (const struct server *s; (s = snap_next(&it));) {
         struct recovery_server look = rescue_look(p->snap, s, has_fence(p->r));
-        if (recovery_fate(&look) != FATE_MOVES)
+        if (recovery_fate(&look) != FATE_MOVES || look.deleted)
             continue;
         all = xrealloc(all, (*count + 1) * sizeof(*all));
         all[(*count)++] = (struct evacuee){
@@ -305,6 +305,25 @@ static size_t strand_all(struct pass *p, struct txn *t, const struct node *n)
     return written;
 }
 
+/* Whoever is to go needs no room: this node sees to it. */
+static size_t take_deleted(struct pass *p, struct txn *t, const struct node *n)
+{
+    size_t written = 0;
+    struct snap_iter it = snap_by(p->snap, &kind_server, "node", n->rec.id);
+    for (const struct server *s; !is_full(t) && (s = snap_next(&it));) {
+        struct recovery_server look = rescue_look(p->snap, s, has_fence(p->r));
+        if (!look.deleted || recovery_fate(&look) != FATE_MOVES)
+            continue;
+        struct evacuee e = { .server = s,
+                             .node = p->r->c.node,
+                             .there = record_copy(s) };
+        e.there->cells = e.there->devices = (struct list){ 0 };
+        written += move_one(p, t, &e);
+        record_unref(e.there);
+    }
+    return written;
+}
+
 static void do_evacuate(struct pass *p, const struct node *n)
 {
     size_t count;
@@ -316,7 +335,8 @@ static void do_evacuate(struct pass *p, const struct node *n)
     if (!begin_move(p, n, &t))
         return;
     evacuate(p->r->view, p->r->chooser, all, count);
-    if (move_all(p, &t, all, count) + strand_all(p, &t, n))
+    if (move_all(p, &t, all, count) + take_deleted(p, &t, n) +
+        strand_all(p, &t, n))
         commit(p, &t);
     else
         note_rest(p->r, n->rec.id, p->mono + RECOVERER_ROOM_US);

@@ -137,7 +137,7 @@ struct recovery_step recovery_next(const struct recovery_node *n,
 
 enum recovery_fate recovery_fate(const struct recovery_server *s)
 {
-    if (s->saved)
+    if (s->saved && !s->deleted)
         return FATE_STAYS;
     if (s->shared)
         return FATE_MOVES;

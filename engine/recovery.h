@@ -71,7 +71,7 @@ struct recovery_node {
     int64_t gone;         /* !present: since when, monotonic us, as seen here */
     int64_t storage_lost; /* since when it sees no storage, monotonic; 0: it
                              does */
-    uint32_t guests;      /* that may run there, by the records */
+    uint32_t guests;      /* that miss it if it is silent, by the records */
     uint32_t waiting;     /* of them, those that could start elsewhere */
     enum recovery_fence closed; /* as the fence said last */
 };

@@ -181,6 +181,12 @@ void rescue_strand(struct txn *t, const struct snapshot *s,
     txn_change_record(t, draft);
 }
 
+bool rescue_is_busy(const struct server *server)
+{
+    return server->goal == GOAL_DELETED || server->task_state != TASK_NONE ||
+           server->vm_state == VM_PAUSED;
+}
+
 bool rescue_is_due(const struct server *server)
 {
     return server->stranded ||

@@ -32,6 +32,9 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
 /* It cannot run until its node is back: ERROR, with the reason. */
 void rescue_strand(struct txn *t, const struct snapshot *s,
                    const struct server *server, const char *why, int64_t now);
+/* Its node is missed although it should not run: it stands still there, is
+ * to go, or something is under way. */
+bool rescue_is_busy(const struct server *server);
 /* Does it start again when its node is admitted? */
 bool rescue_is_due(const struct server *server);
 /* ... it does. */

@@ -544,6 +544,45 @@ static void test_maintenance(void **state)
     assert_int_equal(health("h2"), HEALTH_FENCED);
 }
 
+/* Silent in maintenance: one that stands still there is missed, and one that
+ * is to go. */
+static void test_maintenance_with_work(void **state)
+{
+    struct node *n = world_edit(&kind_node, "h2");
+    n->maintenance = true;
+    world_put(n);
+    put_server(1, "h2", RBD, NULL);
+    struct server *s = world_edit(&kind_server, server_id(1));
+    s->vm_state = VM_STOPPED;
+    s->goal = GOAL_STOPPED;
+    world_put(s);
+    pass_time(1);
+    lease(1, false);
+    pass_time(100);
+    assert_int_equal(health("h2"), HEALTH_UP);
+    s = world_edit(&kind_server, server_id(1));
+    s->goal = GOAL_DELETED;
+    world_put(s);
+    pass_time(2);
+    assert_int_equal(health("h2"), HEALTH_FENCED);
+}
+
+/* Nobody has room for it, and it needs none: it is to go. */
+static void test_deleted_without_room(void **state)
+{
+    put_server(1, "h2", RBD, NULL);
+    struct server *s = world_edit(&kind_server, server_id(1));
+    s->ram_mb = 1 << 20;
+    s->goal = GOAL_DELETED;
+    world_put(s);
+    pass_time(1);
+    lease(1, false);
+    pass_time(5);
+    assert_on(1, "h1"); /* the leader */
+    assert_int_equal(server(1)->goal, GOAL_DELETED);
+    assert_null(server(1)->migration_id);
+}
+
 /* Everybody is silent but the leader: perhaps it is the leader's fault. */
 static void test_all_silent(void **state)
 {
@@ -650,6 +689,8 @@ int main(void)
         WORLD(test_fence_opened_by_others),
         WORLD(test_storage_network),
         WORLD(test_maintenance),
+        WORLD(test_maintenance_with_work),
+        WORLD(test_deleted_without_room),
         WORLD(test_all_silent),
         WORLD(test_alone),
         WORLD(test_unmade),

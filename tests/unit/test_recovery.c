@@ -213,6 +213,7 @@ static void test_fates(void **state)
         { { .shared = true }, FATE_MOVES }, /* it could not be started there */
         { { .shared = true, .deleted = true }, FATE_MOVES },
         { { .shared = true, .saved = true }, FATE_STAYS },
+        { { .shared = true, .saved = true, .deleted = true }, FATE_MOVES },
         { { .runs = true }, FATE_STRANDED },
         { { .runs = true, .stranded = true }, FATE_STAYS },
         { { .shared = true, .runs = true, .stranded = true }, FATE_MOVES },
