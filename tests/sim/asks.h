@@ -36,7 +36,7 @@ struct ask_row {
 };
 /* Up to a row without a name. */
 extern const struct ask_row asks_identity[], asks_network[], asks_image[],
-    asks_compute[], asks_volume[], asks_bad[], asks_pool[];
+    asks_compute[], asks_volume[], asks_bad[], asks_pool[], asks_node[];
 
 const char *ask_text(struct make *m, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

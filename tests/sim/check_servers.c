@@ -175,6 +175,13 @@ static void tell_parts(struct look *l, const struct server *s)
     }
 }
 
+/* What is left on a node that is lost: check_pool.c. */
+static bool is_lost(struct look *l, const struct server *s)
+{
+    const struct sim_node *n = sim_node_named(l->w, s->node);
+    return n && n->lost;
+}
+
 static void check_server(struct look *l, const struct server *s)
 {
     const struct sim_node *n = sim_node_named(l->w, s->node);
@@ -218,10 +225,12 @@ void check_servers(struct look *l)
     struct snap_iter it = snap_all(l->s, &kind_server);
     for (const struct server *s; (s = snap_next(&it));) {
         check_server_has(l, s);
-        check_server(l, s);
+        if (!is_lost(l, s))
+            check_server(l, s);
     }
     for (unsigned i = 0; i < l->w->n_nodes; i++)
-        check_domains(l, &l->w->nodes[i]);
+        if (!l->w->nodes[i].lost)
+            check_domains(l, &l->w->nodes[i]);
 }
 
 static const struct server_port *port_of(const struct server *s, const char *id)
@@ -244,7 +253,7 @@ static void check_bound_port(struct look *l, const struct port *p)
     else if (!port_of(s, p->rec.id))
         world_broken(l->w, "quiet: port %s says server %s, which has it not",
                      p->rec.id, p->device_id);
-    else if (s->vm_state != VM_ERROR &&
+    else if (s->vm_state != VM_ERROR && !is_lost(l, s) &&
              (p->status == NET_ACTIVE) != (up && p->admin_state_up))
         world_broken(l->w, "quiet: port %s is %s, plugged in: %d", p->rec.id,
                      net_status_names[p->status], up);

@@ -4,6 +4,8 @@
 
 #include "common/alloc.h"
 #include "core.h"
+#include "look.h"
+#include "model/compute.h"
 #include "model/network.h"
 #include "model/volume.h"
 #include "rest-api/route.h"
@@ -71,14 +73,21 @@ static bool login(struct clients *cs, struct make *m, enum who who)
 /* ---- the table ----------------------------------------------------------- */
 
 static const struct ask_row *const tables[] = {
-    asks_identity, asks_network, asks_image, asks_compute,
-    asks_volume,   asks_bad,     asks_pool, /* the last: of more nodes than one
-                                             */
+    asks_identity,
+    asks_network,
+    asks_image,
+    asks_compute,
+    asks_volume,
+    asks_bad,
+    /* of more nodes than one */
+    asks_pool,
+    asks_node,
 };
+#define OF_A_POOL 2
 
 static size_t n_tables(const struct world *w)
 {
-    return ARRAY_SIZE(tables) - !world_is_pool(w);
+    return ARRAY_SIZE(tables) - (world_is_pool(w) ? 0 : OF_A_POOL);
 }
 
 static const struct ask_row *some_row(struct world *w)
@@ -206,8 +215,11 @@ bool clients_idle(struct clients *cs)
 
 static bool tidy_one(struct make *m, const struct kind *kind, const char *path)
 {
+    struct look l = { m->w, m->s, 0 };
     struct snap_iter it = snap_all(m->s, kind);
     const struct record *r = snap_next(&it);
+    while (r && look_may_be_left(&l, r))
+        r = snap_next(&it);
     return r && ask_end(m, kind, path, ask_text(m, "%s", r->id));
 }
 
@@ -368,13 +380,16 @@ static bool goes_with_others(const struct kind *kind)
            kind == &kind_assignment;
 }
 
-void clients_check(struct clients *cs, const struct snapshot *s)
+void clients_check(struct clients *cs, struct look *l)
 {
     for (struct memory *m = cs->memory; m; m = m->next) {
-        bool there = snap_get(s, m->kind, m->id) != NULL;
+        const struct record *r = snap_get(l->s, m->kind, m->id);
+        bool there = r != NULL;
         if (!there && !m->leaving && !goes_with_others(m->kind))
             world_broken(cs->w, "no lost record: %s %s was answered, is gone",
                          m->kind->name, m->id);
+        if (there && look_may_be_left(l, r))
+            continue;
         if (there && m->gone && m->kind != &kind_image &&
             m->kind != &kind_volume && m->kind != &kind_snapshot)
             world_broken(cs->w, "%s %s was deleted, is there", m->kind->name,

@@ -12,6 +12,8 @@
 
 #include "face.h"
 
+struct look;
+
 struct clients *clients_new(struct world *w);
 void clients_free(struct clients *cs);
 /* Makes a new call to the face, if there is one and not too many calls. */
@@ -22,7 +24,7 @@ bool clients_tidy(struct clients *cs);
 void clients_answer(struct clients *cs, struct call *c);
 void clients_lost(struct clients *cs, struct call *c);
 /* Compares what was answered with what is there. */
-void clients_check(struct clients *cs, const struct snapshot *s);
+void clients_check(struct clients *cs, struct look *l);
 bool clients_idle(struct clients *cs);
 
 #endif

@@ -3,7 +3,10 @@
 #include "common/alloc.h"
 #include "compute/quarantine.h"
 #include "compute/server_reconcile.h"
+#include "daemon/enroll.h"
 #include "engine/housekeeping.h"
+#include "engine/mover.h"
+#include "engine/rebalancer.h"
 #include "engine/recoverer.h"
 #include "engine/scheduler.h"
 #include "files.h"
@@ -23,7 +26,7 @@
 #include <string.h>
 
 #define BEAT_US    (10 * SECOND_US)
-#define QUEUES_MAX 10
+#define QUEUES_MAX 12
 #define STANDING   3 /* the first nodes would lead */
 
 struct core {
@@ -47,6 +50,8 @@ struct core {
     struct fence *fence;
     struct recoverer *recoverer;
     struct housekeeper *housekeeper;
+    struct mover mover;
+    struct rebalancer *rebalancer;
     struct election *presence, *leader; /* NULL: alone */
     bool lead; /* it has begun to lead: look at everything */
 };
@@ -154,8 +159,10 @@ static enum reconcile_verdict beat(void *self, const char *key,
     struct txn_result result;
     _autotxn_ struct txn t = TXN_INIT;
     _autosnap_ struct snapshot *s = cache_snapshot(c->cache);
-    _autorecord_ struct node *node =
-        record_copy(snap_get(s, &kind_node, c->n->name));
+    const struct node *was = snap_get(s, &kind_node, c->n->name);
+    if (!was)
+        return RECONCILE_DONE; /* it is no member any more */
+    _autorecord_ struct node *node = record_copy(was);
     node->seen = c->w->time;
     txn_change_record(&t, node);
     if (!store_commit(c->store, &t, &result)) {
@@ -224,6 +231,7 @@ static void look_at_everything(struct core *c)
 {
     c->lead = false;
     scheduler_start(c->scheduler);
+    rebalancer_start(c->rebalancer);
     recoverer_start(c->recoverer);
     housekeeper_start(c->housekeeper);
     storage_lead(c->storage);
@@ -313,6 +321,15 @@ static void make_controllers(struct core *c)
     };
     c->recoverer = recoverer_new(&recoverer);
     c->housekeeper = housekeeper_new(&housekeeper);
+    c->mover = (struct mover){ c->store, c->cache, &c->w->env, guard, c };
+    c->rebalancer = rebalancer_new(&(struct rebalancer_config){
+        .cache = c->cache,
+        .env = &c->w->env,
+        .move = mover_begin,
+        .self = &c->mover,
+        .leads = leads,
+        .leads_arg = c,
+    });
 }
 
 static void make_parts(struct core *c)
@@ -377,6 +394,7 @@ static void start_parts(struct core *c)
     c->queues[c->n_queues++] = quarantine_queue(c->quarantine);
     c->queues[c->n_queues++] = recoverer_queue(c->recoverer);
     c->queues[c->n_queues++] = housekeeper_queue(c->housekeeper);
+    c->queues[c->n_queues++] = rebalancer_queue(c->rebalancer);
 }
 
 struct core *core_start(struct sim_node *n)
@@ -410,6 +428,7 @@ void core_stop(struct core *c)
     server_reconciler_free(c->servers);
     net_reconcile_free(c->networks);
     scheduler_free(c->scheduler);
+    rebalancer_free(c->rebalancer);
     recoverer_free(c->recoverer);
     housekeeper_free(c->housekeeper);
     quarantine_free(c->quarantine);
@@ -430,6 +449,11 @@ void core_stop(struct core *c)
 void core_face_starts(struct core *c)
 {
     storage_interrupted(c->storage);
+}
+
+bool core_remove_node(struct core *c, const char *name, struct error *err)
+{
+    return enroll_remove(c->store, c->cache, &c->w->env, name, err);
 }
 
 bool core_hear(struct core *c)

@@ -21,6 +21,8 @@ void core_first_content(struct world *w);
 struct core *core_start(struct sim_node *n);
 void core_stop(struct core *c);
 void core_face_starts(struct core *c);
+/* `cairn node remove`, as the broker has it. */
+bool core_remove_node(struct core *c, const char *name, struct error *err);
 bool core_hear(struct core *c); /* delivers one thing from the store */
 bool core_step(struct core *c);
 int64_t core_due(struct core *c);

@@ -149,8 +149,22 @@ static void do_password(struct face *f, struct req *r)
         buf_adds(&waited->text, hash);
 }
 
+/* {"id":"<name>"} */
+static bool remove_node(struct face *f, struct req *r)
+{
+    char name[64] = "";
+    sscanf(r->wait.json, "{\"id\":\"%63[^\"]", name);
+    bool ok = core_remove_node(f->n->core, name, &r->waited.err);
+    sim_nodes_removed(f->w);
+    return ok;
+}
+
 static void do_call(struct face *f, struct req *r)
 {
+    if (f->n->core && strcmp(r->wait.op, "member.remove") == 0) {
+        r->waited.ok = remove_node(f, r);
+        return;
+    }
     r->waited.ok = f->n->core && !(f->w->chaos && chance_percent(f->w, 10));
     if (r->waited.ok)
         buf_adds(&r->waited.text, "login: ");

@@ -148,6 +148,15 @@ void files_upload(struct files *f, const struct sim_node *n,
     x->upload = upload;
 }
 
+void files_lose(struct files *f, const struct sim_node *n)
+{
+    for (struct file *x = f->first, *next; x; x = next) {
+        next = x->next;
+        if (x->node == n)
+            remove_from(f, x);
+    }
+}
+
 /* ---- images
  * ------------------------------------------------------------------------ */
 

@@ -37,6 +37,8 @@ void files_resize(struct files *f, const char *path, int64_t size);
 /* Bytes of an upload arrive at a node. */
 void files_upload(struct files *f, const struct sim_node *n,
                   const char *upload_id, int64_t bytes, int upload);
+/* What only this node has is gone. */
+void files_lose(struct files *f, const struct sim_node *n);
 const char *stored_kind_name(enum stored_kind kind);
 
 #endif

@@ -1,7 +1,6 @@
 #include "invariants.h"
 
 #include "clients.h"
-#include "core.h"
 #include "guests.h"
 #include "look.h"
 #include "model/compute.h"
@@ -10,23 +9,6 @@
 #include "model/pool.h"
 #include "model/volume.h"
 #include "sim_node.h"
-
-#define NEWS 200 /* on their way while nodes say that they live */
-
-static void check_health(struct look *l, struct sim_node *n)
-{
-    const struct node *r = snap_get(l->s, &kind_node, n->name);
-    if (r && r->health != HEALTH_UP)
-        world_broken(l->w, "quiet: %s is %s, its fence %lld, cleaned %lld",
-                     n->name, node_health_names[r->health], (long long)r->fence,
-                     (long long)r->cleaned);
-    if (n->fenced)
-        world_broken(l->w, "quiet: %s is still fenced", n->name);
-    if (n->core && core_revision(n->core) + NEWS < snapshot_revision(l->s))
-        world_broken(l->w, "quiet: %s knows revision %lld of %lld", n->name,
-                     (long long)core_revision(n->core),
-                     (long long)snapshot_revision(l->s));
-}
 
 /* Nodes have said that they live. */
 static bool only_lives(const struct look *l)
@@ -59,22 +41,21 @@ void check_quiet(struct world *w)
                 snap_count(s, &kind_server), snap_count(s, &kind_port),
                 snap_count(s, &kind_volume), snap_count(s, &kind_image));
     check_records(&l, true);
-    for (unsigned i = 0; i < w->n_nodes; i++)
-        check_health(&l, &w->nodes[i]);
+    check_pool(&l);
     check_servers(&l);
     check_networks(&l);
     check_storage(&l);
     check_files(&l);
-    clients_check(w->clients, s);
+    clients_check(w->clients, &l);
 }
 
 static void check_none(struct look *l, const struct kind *kind)
 {
     struct snap_iter it = snap_all(l->s, kind);
-    const struct record *r = snap_next(&it);
-    if (r)
-        world_broken(l->w, "deleted things leave nothing: %s %s is there",
-                     kind->name, r->id);
+    for (const struct record *r; (r = snap_next(&it));)
+        if (!look_may_be_left(l, r))
+            world_broken(l->w, "deleted things leave nothing: %s %s is there",
+                         kind->name, r->id);
 }
 
 void check_empty(struct world *w)
@@ -88,7 +69,7 @@ void check_empty(struct world *w)
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
         check_none(&l, kinds[i]);
     for (unsigned i = 0; i < w->n_nodes; i++)
-        if (guests_first(w->nodes[i].guests))
+        if (!w->nodes[i].lost && guests_first(w->nodes[i].guests))
             world_broken(w, "deleted things leave nothing: domain %s",
                          guests_first(w->nodes[i].guests)->id);
     for (struct file *f = files_first(w->files); f; f = f->next)

@@ -3,6 +3,7 @@
  *
  *     check_records.c   records among themselves: references, claims, quota
  *     check_servers.c   servers, their guests, their cards
+ *     check_pool.c      nodes, recovery, drains
  *     check_storage.c   disks, volumes, snapshots, images, and their files
  *
  * What breaks is told to world_broken.  invariants.c says when which of them
@@ -16,6 +17,8 @@
 #include "world.h"
 
 #include <string.h>
+
+struct server;
 
 struct look {
     struct world *w;
@@ -56,6 +59,9 @@ void check_guests(struct look *l);
 /* ---- once quiet ------------------------------------------------------------
  */
 
+/* Nodes are well, what fails is elsewhere, what drains is empty or says why,
+ * nothing moves any more. */
+void check_pool(struct look *l);
 /* Servers and guests agree, with all that they have. */
 void check_servers(struct look *l);
 void check_networks(struct look *l);
@@ -63,6 +69,10 @@ void check_networks(struct look *l);
 void check_storage(struct look *l);
 /* No file without a record. */
 void check_files(struct look *l);
+/* Does it wait for a node that never comes back?  So do its disks. */
+bool look_is_bound(struct look *l, const struct server *s);
+/* Of such a server, or itself one: it may outlive its deletion. */
+bool look_may_be_left(struct look *l, const struct record *r);
 bool look_is_named(struct look *l, const struct file *f);
 
 #endif

@@ -3,7 +3,9 @@
 #include "clients.h"
 #include "core.h"
 #include "face.h"
+#include "files.h"
 #include "guests.h"
+#include "model/pool.h"
 #include "sim_fence.h"
 
 #include <string.h>
@@ -181,6 +183,8 @@ static bool has_face(const struct sim_node *n)
 
 static bool start_what_is_down(struct sim_node *n)
 {
+    if (n->lost)
+        return false;
     if (!n->core && n->w->time >= n->core_due) {
         if (sim_node_cut(n) & CUT_STORE)
             return false;
@@ -200,13 +204,47 @@ static bool start_what_is_down(struct sim_node *n)
 
 void sim_node_off(struct sim_node *n)
 {
+    if (n->lost)
+        return;
     stop_core(n);
     guests_power_lost(n->guests);
     n->booted = true;
 }
 
+void sim_node_lose(struct sim_node *n)
+{
+    if (n->lost)
+        return;
+    node_event(n, "is lost for good");
+    sim_node_off(n);
+    files_lose(n->w->files, n);
+    n->lost = true;
+    n->core_due = n->off_until = INT64_MAX;
+}
+
+void sim_nodes_removed(struct world *w)
+{
+    _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        if (!snap_get(s, &kind_member, w->nodes[i].name))
+            w->nodes[i].removed = true;
+}
+
+/* Of three nodes one may go, of forty two. */
+static bool may_be_lost(const struct world *w)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->n_nodes; i++)
+        n += w->nodes[i].lost;
+    return w->n_nodes > 2 && n <= w->n_nodes / 20;
+}
+
 static void lose_power(struct sim_node *n)
 {
+    if (may_be_lost(n->w) && chance_percent(n->w, 8)) {
+        sim_node_lose(n);
+        return;
+    }
     node_event(n, "%s",
                world_is_pool(n->w) ? "loses its power"
                                    : "the node loses its power");
@@ -332,6 +370,8 @@ static bool do_step(struct sim_node *n, bool first)
         return true;
     if (is_still(n))
         return guests_step(n->guests);
+    if (n->removed)
+        sim_node_lose(n);
     if (start_what_is_down(n) || (first && disaster(n)))
         return true;
     size_t at = chance(n->w, ARRAY_SIZE(steps));
@@ -359,7 +399,7 @@ static int64_t find_due(struct sim_node *n)
     int64_t due = guests_due(n->guests);
     if (n->fence_late)
         due = earlier(due, n->fence_late);
-    if (n->busy)
+    if (n->busy || n->lost)
         return due;
     if (is_still(n))
         return earlier(due, n->still_until);

@@ -42,6 +42,8 @@ struct sim_node {
     bool effect_lost; /* effect_end fails after the effect */
 
     int64_t off_until;  /* the machine has no power */
+    bool lost;          /* ... and never will have */
+    bool removed;       /* to be switched off: it is no member any more */
     bool fenced;        /* the shared files refuse it (sim_fence.h) */
     int64_t fence_late; /* asked for, and done then; 0: nothing is */
     bool fence_then;    /* as it will be */
@@ -69,6 +71,10 @@ static inline void sim_node_woken(struct sim_node *n)
 }
 /* Without power; it comes back by itself. */
 void sim_node_off(struct sim_node *n);
+/* It never comes back, nor what was there alone. */
+void sim_node_lose(struct sim_node *n);
+/* Looks who belongs to the pool no more: that is switched off. */
+void sim_nodes_removed(struct world *w);
 /* Tears down what died in a step that is over now. */
 void sim_node_bury(struct sim_node *n);
 /* What is cut off from it now. */
