@@ -35,28 +35,28 @@ static const struct quota_api api = {
     .other = check_other,
 };
 
-static enum outcome show(struct req *r, bool usage)
+static enum outcome show(struct req *r, bool own, bool usage)
 {
     const char *project = r->param[0];
     if (!quota_set_may_read(r, &api, project))
         return req_failed(r);
-    return quota_set_reply(r, &api, quota_set_of(r, &api, project), project,
-                           usage, NULL);
+    return quota_set_reply(r, &api, own ? quota_set_of(r, &api, project) : NULL,
+                           project, usage, NULL);
 }
 
 enum outcome neutron_quota_show(struct req *r)
 {
-    return show(r, false);
+    return show(r, true, false);
 }
 
 enum outcome neutron_quota_details(struct req *r)
 {
-    return show(r, true);
+    return show(r, true, true);
 }
 
 enum outcome neutron_quota_default(struct req *r)
 {
-    return quota_set_reply(r, &api, NULL, r->param[0], false, NULL);
+    return show(r, false, false);
 }
 
 enum outcome neutron_quota_list(struct req *r)
