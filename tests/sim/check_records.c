@@ -8,7 +8,6 @@
 #include "model/resize.h"
 #include "model/volume.h"
 
-
 /* ---- references
  * ------------------------------------------------------------------ */
 
