@@ -185,7 +185,7 @@ static void write_file_source(xmlTextWriterPtr w, const struct disk_spec *disk)
 /* The monitors' addresses stand in Ceph's own file, which changes as they
  * come and go; QEMU reads it when it starts. */
 static void write_rbd_source(xmlTextWriterPtr w, const char *image,
-                             const struct domain_ceph *ceph)
+                             const char *secret, const struct domain_ceph *ceph)
 {
     begin(w, "source", "protocol", "rbd", "name", image, NULL);
     if (ceph->conf)
@@ -195,7 +195,29 @@ static void write_rbd_source(xmlTextWriterPtr w, const char *image,
         leaf(w, "secret", "type", "ceph", "uuid", ceph->secret, NULL);
         end(w);
     }
+    if (secret) {
+        begin(w, "encryption", "format", "luks", NULL);
+        leaf(w, "secret", "type", "passphrase", "uuid", secret, NULL);
+        end(w);
+    }
     end(w);
+}
+
+static void write_limits(xmlTextWriterPtr w, const struct disk_spec *disk)
+{
+    if (!disk->limited)
+        return;
+    begin(w, "iotune", NULL);
+    for (int i = 0; i < N_QOS_LIMITS; i++)
+        if (disk->tune.v[i])
+            number(w, qos_limit_names[i], disk->tune.v[i]);
+    end(w);
+}
+
+/* What several guests write to, none keeps in a cache of its host. */
+static const char *cache_of(const struct disk_spec *disk)
+{
+    return disk->cdrom ? NULL : disk->shareable ? "none" : "writeback";
 }
 
 /* `order`: place in the boot order, NULL: not booted from. */
@@ -206,15 +228,18 @@ static void write_disk(xmlTextWriterPtr w, const struct disk_spec *disk,
     begin(w, "disk", "type", image ? "network" : "file", "device",
           disk->cdrom ? "cdrom" : "disk", NULL);
     leaf(w, "driver", "name", "qemu", "type", image ? "raw" : disk->format,
-         "cache", disk->cdrom ? NULL : "writeback", "discard",
-         disk->cdrom ? NULL : "unmap", NULL);
+         "cache", cache_of(disk), "discard", disk->cdrom ? NULL : "unmap",
+         NULL);
     if (image)
-        write_rbd_source(w, image, &host->ceph);
+        write_rbd_source(w, image, disk->secret, &host->ceph);
     else
         write_file_source(w, disk);
     leaf(w, "target", "dev", disk->device, "bus", disk->bus, NULL);
     if (disk->readonly || disk->cdrom)
         leaf(w, "readonly", NULL);
+    if (disk->shareable)
+        leaf(w, "shareable", NULL);
+    write_limits(w, disk);
     text(w, "serial", disk->serial);
     if (order)
         leaf(w, "boot", "order", order, NULL);

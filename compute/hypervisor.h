@@ -26,6 +26,7 @@
 #include "common/error.h"
 #include "compute/pressure.h"
 #include "model/cpus.h"
+#include "model/qos.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,10 @@ struct disk_spec {
     const char *serial; /* volume id; NULL for the local root disk */
     bool readonly;
     bool cdrom;
+    bool shareable;     /* other guests may have it too: nothing is cached */
+    const char *secret; /* UUID that keep_secret was told of: LUKS; NULL: not */
+    bool limited;       /* by: */
+    struct qos_tune tune;
 };
 
 struct nic_spec {
@@ -252,6 +257,14 @@ struct hypervisor_ops {
     bool (*suspend)(struct hypervisor *, const char *id, struct error *);
     bool (*resume)(struct hypervisor *, const char *id, struct error *);
     bool (*managed_save)(struct hypervisor *, const char *id, struct error *);
+    /* The passphrase of encrypted disks, before anything here opens them
+     * (define_start, start, attach_disk, a guest that is to arrive), by the
+     * UUID that disk_spec.secret names; in memory only.  NULL: there are
+     * none. */
+    bool (*keep_secret)(struct hypervisor *, const char *uuid,
+                        const char *passphrase, struct error *);
+    /* When nothing here has the disk any more; an unknown one is no error. */
+    void (*drop_secret)(struct hypervisor *, const char *uuid);
     /* Hotplug, running or paused.  Detaching is asked of the guest and done
      * when info no longer shows the device (an event tells). */
     bool (*attach_disk)(struct hypervisor *, const char *id,

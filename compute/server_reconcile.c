@@ -107,8 +107,7 @@ static bool attach_disk(struct server_run *run, size_t i)
     const struct server *s = run->view.server;
     const struct volume *v = run->view.volumes[i];
     struct disk_spec disk = server_volume_spec(
-        s, LIST_AT(s->volumes, struct server_volume, i), v->path);
-    disk.readonly = v->readonly;
+        run->snap, s, LIST_AT(s->volumes, struct server_volume, i), v);
     return run->h->ops->attach_disk(run->h, s->rec.id, &disk, run->err);
 }
 

@@ -120,12 +120,18 @@ const struct server_volume *server_boot_volume(const struct server *v)
     return NULL;
 }
 
-struct disk_spec server_volume_spec(const struct server *v,
+struct disk_spec server_volume_spec(const struct snapshot *s,
+                                    const struct server *v,
                                     const struct server_volume *sv,
-                                    const char *path)
+                                    const struct volume *volume)
 {
     const char *device = sv->device ? sv->device : server_root_device(v);
-    return disk_spec(v, device, path, sv->volume_id);
+    struct disk_spec disk = disk_spec(v, device, volume->path, sv->volume_id);
+    disk.readonly = volume->readonly;
+    disk.shareable = volume->multiattach;
+    disk.secret = volume->key_id ? volume->rec.id : NULL;
+    disk.limited = qos_of_volume(s, volume, &disk.tune);
+    return disk;
 }
 
 static void add_volume(struct domain_spec *spec, const struct snapshot *s,
@@ -134,9 +140,7 @@ static void add_volume(struct domain_spec *spec, const struct snapshot *s,
     const struct volume *vol = snap_get(s, &kind_volume, sv->volume_id);
     if (!vol || !vol->path || sv->state == ATTACH_LEAVING)
         return;
-    struct disk_spec disk = server_volume_spec(v, sv, vol->path);
-    disk.readonly = vol->readonly;
-    spec->disks[spec->n_disks++] = disk;
+    spec->disks[spec->n_disks++] = server_volume_spec(s, v, sv, vol);
 }
 
 static void add_local_disks(struct arena *a, struct domain_spec *spec,

@@ -17,9 +17,11 @@
  * records are gone. */
 struct domain_spec *server_spec(struct arena *a, const struct snapshot *s,
                                 const struct server *server);
-struct disk_spec server_volume_spec(const struct server *server,
+/* Of a volume that has been made. */
+struct disk_spec server_volume_spec(const struct snapshot *s,
+                                    const struct server *server,
                                     const struct server_volume *sv,
-                                    const char *path);
+                                    const struct volume *volume);
 struct nic_spec server_nic_spec(const struct snapshot *s,
                                 const struct server *server,
                                 const char *port_id);

@@ -58,6 +58,7 @@ bool first_content_make(const struct config *cf, const char *public_url,
         return false;
     struct bootstrap_opts opts = {
         .env = env,
+        .replicated = strcmp(cf->volumes, "ceph") == 0,
         .pool_name = cf->pool_name,
         .region = cf->region,
         .public_url = public_url,

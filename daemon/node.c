@@ -94,6 +94,7 @@ static void fill_machine(const struct node_config *c, struct node *n)
     n->kvm_reason = rec_str(n, c->kvm_reason);
     n->address = rec_str(n, c->address);
     n->storage_address = rec_str(n, c->storage_address);
+    n->replicated = c->volumes && c->volumes->own;
     if (!n->cpu_info)
         n->cpu_info = cpu_info(n);
 }

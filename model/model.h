@@ -54,6 +54,8 @@
     X(KIND_DECISION, kind_decision)                                            \
     X(KIND_DISK, kind_disk)                                                    \
     X(KIND_VOLUME_TYPE, kind_volume_type)                                      \
+    X(KIND_QOS_SPECS, kind_qos_specs)                                          \
+    X(KIND_VOLUME_KEY, kind_volume_key)                                        \
     X(KIND_VOLUME, kind_volume)                                                \
     X(KIND_SNAPSHOT, kind_snapshot)                                            \
     X(KIND_NETWORK, kind_network)                                              \

@@ -102,6 +102,7 @@ static const struct field node_fields[] = {
     FIELD(T, rack, F_STR),
     FIELD(T, traits, F_STRS),
     FIELD_L(T, resources, amount_schema),
+    FIELD(T, replicated, F_BOOL),
     FIELD(T, kvm, F_BOOL),
     FIELD(T, kvm_reason, F_STR),
     FIELD(T, disabled, F_BOOL),
@@ -356,4 +357,13 @@ bool quota_charge(struct txn *t, const struct snapshot *s, const char *service,
             return false;
     txn_change_record(t, u);
     return true;
+}
+
+bool pool_is_replicated(const struct snapshot *s)
+{
+    struct snap_iter it = snap_all(s, &kind_node);
+    for (const struct node *n; (n = snap_next(&it));)
+        if (n->replicated)
+            return true;
+    return false;
 }

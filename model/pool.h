@@ -96,6 +96,7 @@ struct node {
     const char *rack;      /* failure domain between node and zone */
     struct strs traits;    /* "CUSTOM_SSD" .. */
     struct list resources; /* struct amount: "CUSTOM_X" */
+    bool replicated;       /* its volumes are in a storage that nodes share */
     bool kvm;              /* guests really run with KVM here (probed) */
     const char *kvm_reason;
     bool disabled; /* takes no new servers */
@@ -117,6 +118,9 @@ struct node {
     int64_t seen;         /* last sign of life */
     int64_t created;
 };
+
+/* Does the pool keep volumes where all its nodes reach them? */
+bool pool_is_replicated(const struct snapshot *s);
 
 /* id = node name: who belongs to the pool.  Made when it joins (the first
  * one: founds), gone when it is removed; `node` is made by the node itself. */

@@ -15,6 +15,20 @@
 
 #include "model/model.h"
 
+/* How the guests' disks of a type are encrypted; `id` NULL: not. */
+struct type_encryption {
+    const char *id;       /* cinder's encryption_id */
+    const char *provider; /* "luks" */
+    const char *cipher;   /* "aes-xts-plain64" */
+    int64_t key_size;     /* bits */
+    const char *control_location;
+    int64_t created, updated;
+};
+
+/* Extra specs that are understood:
+ *   cairn:storage  "replicated" (the pool's storage) or "local" (a node's own
+ *                  disk); not given: replicated where the pool has that
+ *   multiattach    "<is> True" */
 struct volume_type {
     struct record rec;
     const char *name;
@@ -23,6 +37,38 @@ struct volume_type {
     bool is_default;
     struct strs projects;
     struct map extra_specs;
+    const char *qos_specs_id;
+    struct type_encryption encryption;
+    int64_t created;
+};
+
+#define SPEC_STORAGE     "cairn:storage"
+#define SPEC_MULTIATTACH "multiattach"
+bool volume_type_is_local(const struct volume_type *t);
+bool volume_type_is_replicated(const struct volume_type *t); /* says so */
+bool volume_type_multiattach(const struct volume_type *t);
+
+enum qos_consumer { QOS_BACK_END, QOS_FRONT_END, QOS_BOTH };
+extern const char *const qos_consumer_names[]; /* "back-end" .. */
+
+/* Limits of the types that name it; see model/qos.h. */
+struct qos_specs {
+    struct record rec;
+    const char *name;
+    int consumer; /* enum qos_consumer */
+    struct map specs;
+    int64_t created;
+};
+
+/* The key of encrypted volumes: id = the first one's; its clones and their
+ * snapshots have the same.  Written by storage alone, gone with the last of
+ * them.  Secret, and useless without the pool's own key (storage/keyring.h).
+ */
+struct volume_key {
+    struct record rec;
+    const char *wrapped; /* base64 */
+    const char *cipher;
+    int64_t key_size; /* bits */
     int64_t created;
 };
 
@@ -74,6 +120,9 @@ struct volume {
     const char *upload_image_id; /* UPLOADING: image to fill */
     struct list attachments;     /* struct volume_attachment */
     const char *path;            /* local storage: file on the node */
+    bool local;         /* on its node's disk, whatever storage the pool has */
+    bool multiattach;   /* several servers may have it at once */
+    const char *key_id; /* encrypted: struct volume_key */
     const char *fault;
     int64_t created, updated;
 };
@@ -99,6 +148,8 @@ struct volume_snapshot {
     int status;       /* enum snapshot_status */
     const char *node; /* as a volume's */
     const char *path;
+    bool local;         /* as its volume */
+    const char *key_id; /* its volume's */
     const char *fault;
     int64_t created, updated;
 };
@@ -109,6 +160,13 @@ struct volume_snapshot {
 bool volume_charge(struct txn *t, const struct snapshot *s,
                    const char *project_id, int64_t volumes, int64_t snapshots,
                    int64_t gigabytes, struct error *err);
+
+/* A snapshot of it, but for who asked and what it is called. */
+void volume_snapshot_of(struct volume_snapshot *sn, const struct volume *v);
+
+/* Does any volume or snapshot have the key, beside `except`? */
+bool volume_key_used(const struct snapshot *s, const char *key_id,
+                     const char *except);
 
 /* Is a snapshot or a clone of it being made just now?  Its file must not be
  * opened by a guest meanwhile.  Whoever makes one rewrites the volume's

@@ -247,17 +247,32 @@ static void make_flavors(struct boot *b)
     }
 }
 
-static void make_volume_type(struct boot *b)
+static void make_volume_type(struct boot *b, const char *name,
+                             const char *description, bool is_default)
 {
     char id[UUID_SIZE];
     env_uuid(b->env, id);
     _autorecord_ struct volume_type *t = record_new(&kind_volume_type, id);
-    t->name = rec_str(t, "local");
-    t->description = rec_str(t, "Files on the disks of one node");
-    t->is_default = true;
+    t->name = rec_str(t, name);
+    t->description = rec_str(t, description);
+    t->is_default = is_default;
     t->created = b->now;
+    map_put(t, &t->extra_specs, SPEC_STORAGE, name);
     take_name(b, t, t->name);
     txn_change_record(b->txn, t);
+}
+
+/* `replicated` only where there is such a storage. */
+static void make_volume_types(struct boot *b)
+{
+    if (b->opts->replicated)
+        make_volume_type(b, "replicated",
+                         "The pool's storage: safe when a disk or a node "
+                         "fails",
+                         true);
+    make_volume_type(b, "local",
+                     "The own disk of one node, for those who replicate above",
+                     !b->opts->replicated);
 }
 
 /* ---- the external network ---------------------------------------------- */
@@ -391,7 +406,7 @@ static bool first_content(struct boot *b, struct error *err)
         return false;
     make_catalogue(b);
     make_flavors(b);
-    make_volume_type(b);
+    make_volume_types(b);
     if (!snap_count(b->snap, &kind_token_key))
         tokens_rotate(b->txn, b->snap, b->env, TOKEN_KEYS_KEEP);
     make_pool(b);

@@ -26,6 +26,7 @@ struct bootstrap_opts {
     const char *admin_password;
     const char *demo_password; /* NULL: no project and user demo */
     unsigned password_cost;    /* scrypt's N; 0: PASSWORD_COST */
+    bool replicated; /* volumes are in a storage that the nodes share */
 
     /* The network "public"; NULL cidr: none. */
     const char *external_cidr;

@@ -2,7 +2,8 @@
 
 #define ALL (RIGHT_PUT | RIGHT_DELETE)
 
-/* Kinds in the order of model/model.h; pool and token_key are nobody's here. */
+/* Kinds in the order of model/model.h; pool, token_key and volume_key are
+ * nobody's here. */
 const struct store_right face_rights[] = {
     { "policy/", RIGHT_PUT },
     { "node/", RIGHT_PUT },    /* disabled, and why; traits, ratios ... */
@@ -34,6 +35,7 @@ const struct store_right face_rights[] = {
     { "migration/", RIGHT_PUT },
     { "disk/", ALL },
     { "volume_type/", ALL },
+    { "qos_specs/", ALL },
     { "volume/", ALL },
     { "snapshot/", ALL },
     { "network/", ALL },

@@ -144,6 +144,48 @@ static bool choose_device(struct req *r, struct server *s, char out[16])
                      "The server has no room for another volume.");
 }
 
+static bool has_server(const struct volume *v, const char *server_id)
+{
+    for (size_t i = 0; i < v->attachments.n; i++) {
+        const char *has =
+            LIST_AT(v->attachments, struct volume_attachment, i)->server_id;
+        if (has && strcmp(has, server_id) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool may_share(struct req *r, const struct volume *v)
+{
+    return !v->multiattach || r->mv >= MV(2, 60) ||
+           error_set(&r->err, ERR_INVALID,
+                     "Multiattach volumes are only supported starting with "
+                     "compute API version 2.60.");
+}
+
+static bool is_free(const struct volume *v)
+{
+    return v->status == VOLUME_AVAILABLE ||
+           (v->multiattach &&
+            (v->status == VOLUME_IN_USE || v->status == VOLUME_ATTACHING));
+}
+
+/* What lies on a node's own disk is for the servers there. */
+static bool in_reach(struct req *r, const struct server *s,
+                     const struct volume *v)
+{
+    if (has_server(v, s->rec.id))
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid volume: volume %s already attached",
+                         v->rec.id);
+    if (v->node && s->node && strcmp(v->node, s->node) != 0)
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid volume: volume %s is on the own disk of "
+                         "another node than the server's.",
+                         v->rec.id);
+    return true;
+}
+
 static const struct volume *attachable(struct req *r, const char *id)
 {
     const struct volume *v = snap_get(r->snap, &kind_volume, id);
@@ -157,8 +199,8 @@ static const struct volume *attachable(struct req *r, const char *id)
                   "Volume %s is being copied, try again.", v->rec.id);
         return NULL;
     }
-    if (v->status == VOLUME_AVAILABLE)
-        return v;
+    if (is_free(v))
+        return may_share(r, v) ? v : NULL;
     error_set(&r->err, ERR_INVALID,
               "Invalid volume: volume %s status must be available or "
               "downloading to reserve, but the current status is %s.",
@@ -187,7 +229,8 @@ static const struct server_volume *attach(struct req *r, struct server *s,
     a->attachment_id = rec_str(v, sv->attachment_id);
     a->server_id = rec_str(v, s->rec.id);
     a->device = rec_str(v, device);
-    v->status = VOLUME_ATTACHING;
+    if (v->status != VOLUME_IN_USE)
+        v->status = VOLUME_ATTACHING;
     v->updated = r->now;
     txn_change_record(&r->txn, s);
     txn_change_record(&r->txn, v);
@@ -213,7 +256,7 @@ enum outcome attachment_create(struct req *r)
                         "tag needs microversion 2.49, delete_on_termination "
                         "2.79");
     const struct volume *v = attachable(r, id);
-    if (!v)
+    if (!v || !in_reach(r, was, v))
         return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
     const struct server_volume *sv = attach(r, s, v, body);

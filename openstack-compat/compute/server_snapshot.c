@@ -82,13 +82,9 @@ take_volume(struct req *r, const struct volume *v, const char *image_name)
     _autorecord_ struct volume *again = record_copy(v);
     txn_change_record(&r->txn, again);
     struct volume_snapshot *sn = record_new(&kind_snapshot, req_uuid(r));
-    sn->project_id = rec_str(sn, v->project_id);
+    volume_snapshot_of(sn, v);
     sn->user_id = rec_str(sn, r->auth.user_id);
-    sn->volume_id = rec_str(sn, v->rec.id);
     sn->name = rec_strf(sn, "snapshot for %s", image_name);
-    sn->node = rec_str(sn, v->node);
-    sn->size_gb = v->size_gb;
-    sn->status = SNAPSHOT_CREATING;
     sn->created = sn->updated = r->now;
     txn_change_record(&r->txn, sn);
     return sn;

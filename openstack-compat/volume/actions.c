@@ -56,6 +56,11 @@ static bool extend(struct req *r, const struct volume *was, struct volume *v,
     int64_t n = json_integer_value(converted ? converted : given);
     if (was->status != VOLUME_AVAILABLE && !attached)
         return bad_state(r, was, "available");
+    if (was->attachments.n > 1)
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid volume: Volume %s is attached to several "
+                         "servers, which would not all see its new size.",
+                         was->rec.id);
     if (volume_is_copied(r->snap, was))
         return error_set(&r->err, ERR_INVALID,
                          "Invalid volume: Volume %s is being copied.",
@@ -299,6 +304,11 @@ static bool upload_image(struct req *r, const struct volume *was,
                          struct volume *v, const json_t *args)
 {
     bool forced = cinder_forced(args);
+    if (was->key_id)
+        return error_set(&r->err, ERR_INVALID,
+                         "Invalid volume: Volume %s is encrypted; an image of "
+                         "it would be readable by nobody.",
+                         was->rec.id);
     if (was->status != VOLUME_AVAILABLE &&
         !(was->status == VOLUME_IN_USE && forced))
         return bad_state(r, was, forced ? "available or in-use" : "available");
@@ -328,6 +338,7 @@ static const struct action {
     { "os-unset_image_metadata", unset_image_metadata, 200 },
     { "os-show_image_metadata", show_image_metadata, 200, false, true },
     { "os-volume_upload_image", upload_image, 202 },
+    { "os-retype", volume_retype, 202 },
     { "os-reserve", reserve, 202 },
     { "os-unreserve", unreserve, 202 },
     { "os-reset_status", reset_status, 202, true },

@@ -9,11 +9,14 @@
  *   snapshots.c  snapshots and their actions
  *   metadata.c   metadata of volumes and snapshots, extra specs of types
  *   types.c      volume types
+ *   encryption.c how the volumes of a type are encrypted
+ *   qos.c        QoS specs
+ *   retype.c     another type for a volume
  *   quotas.c     quota sets, limits
  *   pool.c       zones, services, attachments
  *
  * Not built, hence 404 and in no document: backups, groups, transfers,
- * messages, QoS specs, encryption types, migration, retype, manage.
+ * messages, migration, manage.
  * Handlers run on the face's threads, see rest-api/request.h.
  */
 #ifndef CAIRN_OPENSTACK_COMPAT_VOLUME_CINDER_H
@@ -62,6 +65,15 @@ const struct volume_type *volume_type_find(const struct snapshot *s,
                                            const char *name_or_id,
                                            const char *project_id);
 
+/* Fills in what the type makes of a volume: local, multiattach, key_id.
+ * INVALID: the pool cannot. */
+bool volume_traits(const struct snapshot *s, const struct volume_type *t,
+                   struct volume *v, struct error *err);
+
+/* An action (actions.c). */
+bool volume_retype(struct req *r, const struct volume *was, struct volume *v,
+                   const json_t *args);
+
 handler_fn cinder_versions, cinder_versions_choice, cinder_extensions,
     cinder_resource_filters;
 handler_fn volume_list, volume_detail, volume_summary, volume_show,
@@ -71,6 +83,10 @@ handler_fn snapshot_list, snapshot_detail, snapshot_show, snapshot_create,
 handler_fn metadata_list, metadata_merge, metadata_replace, metadata_show,
     metadata_set, metadata_delete;
 handler_fn volume_type_default, volume_type_access, volume_type_action;
+handler_fn encryption_show, encryption_show_one, encryption_create,
+    encryption_update, encryption_delete, volume_encryption;
+handler_fn qos_list, qos_show, qos_create, qos_set, qos_unset, qos_delete,
+    qos_associations, qos_associate, qos_disassociate, qos_disassociate_all;
 handler_fn cinder_quota_show, cinder_quota_defaults, cinder_quota_update,
     cinder_quota_delete, cinder_limits;
 handler_fn cinder_zones, cinder_services, cinder_attachments,

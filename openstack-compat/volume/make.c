@@ -57,6 +57,60 @@ static bool settle_type(const struct snapshot *s, struct volume *v,
     return true;
 }
 
+bool volume_traits(const struct snapshot *s, const struct volume_type *t,
+                   struct volume *v, struct error *err)
+{
+    bool shared = pool_is_replicated(s);
+    if (t && volume_type_is_replicated(t) && !shared)
+        return error_set(err, ERR_INVALID,
+                         "Volume type %.80s needs a replicated storage, "
+                         "which this pool does not have.",
+                         t->name);
+    v->local = !shared || (t && volume_type_is_local(t));
+    v->multiattach = t && volume_type_multiattach(t);
+    v->key_id = t && t->encryption.id ? rec_str(v, v->rec.id) : NULL;
+    if (v->local && (v->multiattach || v->key_id))
+        return error_set(err, ERR_INVALID,
+                         "Volume type %.80s needs a replicated storage: a "
+                         "volume on a node's own disk is neither %s.",
+                         t->name,
+                         v->key_id ? "encrypted" : "attached to several");
+    return true;
+}
+
+/* A copy lies where its source does, and has its key or none. */
+static bool check_copy(const struct volume *v, const struct volume *traits,
+                       struct error *err)
+{
+    if (v->local == traits->local && !v->key_id == !traits->key_id)
+        return true;
+    return error_set(err, ERR_INVALID,
+                     "Invalid input received: the volume type must be %s, as "
+                     "that of the source.",
+                     v->local != traits->local
+                         ? v->local ? "local" : "replicated"
+                     : v->key_id ? "encrypted"
+                                 : "one without encryption");
+}
+
+static bool settle_traits(const struct snapshot *s, struct volume *v,
+                          struct error *err)
+{
+    bool copy = v->snapshot_id || v->source_id;
+    v->local |= copy && !pool_is_replicated(s); /* one made before there was
+                                                   the word */
+    _autorecord_ struct volume *traits = record_copy(v);
+    if (!volume_traits(s, snap_get(s, &kind_volume_type, v->volume_type_id),
+                       traits, err) ||
+        (copy && !check_copy(v, traits, err)))
+        return false;
+    v->multiattach = traits->multiattach;
+    v->local = traits->local;
+    if (!copy)
+        v->key_id = rec_str(v, traits->key_id);
+    return true;
+}
+
 static const char *zone_of(const struct node *n)
 {
     return n->availability_zone ? n->availability_zone : DEFAULT_ZONE;
@@ -151,6 +205,8 @@ static bool inherit(struct volume *v, const struct volume *from,
                          from->availability_zone);
     v->availability_zone = rec_str(v, from->availability_zone);
     v->node = rec_str(v, from->node);
+    v->key_id = rec_str(v, from->key_id);
+    v->local = from->local;
     v->bootable = from->bootable;
     for (size_t i = 0; i < from->image_metadata.n; i++)
         map_put(v, &v->image_metadata, from->image_metadata.v[i].key,
@@ -219,7 +275,8 @@ bool volume_make(struct txn *t, const struct snapshot *s, struct volume *draft,
         return error_set(err, ERR_INVALID,
                          "Invalid input received: Volume size must be "
                          "specified as an integer greater than zero.");
-    if (!settle_type(s, draft, err) || !settle_zone(s, draft, err) ||
+    if (!settle_type(s, draft, err) || !settle_traits(s, draft, err) ||
+        !settle_zone(s, draft, err) ||
         !volume_charge(t, s, draft->project_id, 1, 0, draft->size_gb, err))
         return false;
     draft->status = VOLUME_CREATING;

@@ -89,10 +89,7 @@ static bool take(struct req *r, struct volume_snapshot *sn,
                  const struct volume *v)
 {
     _autorecord_ struct volume *again = record_copy(v);
-    sn->project_id = rec_str(sn, v->project_id);
-    sn->node = rec_str(sn, v->node);
-    sn->size_gb = v->size_gb;
-    sn->status = SNAPSHOT_CREATING;
+    volume_snapshot_of(sn, v);
     txn_change_record(&r->txn, again);
     txn_change_record(&r->txn, sn);
     return volume_charge(&r->txn, r->snap, sn->project_id, 0, 1, sn->size_gb,

@@ -28,12 +28,6 @@ static bool matches_public(struct req *r, const void *record, const char *value)
            wanted == !((const struct volume_type *)record)->is_private;
 }
 
-static void show_null(struct req *r, struct jw *w, const char *name,
-                      const void *record)
-{
-    jw_null(w, name);
-}
-
 #define ACCESS "os-volume-type-access:is_public"
 
 static const struct attr attrs[] = {
@@ -45,7 +39,7 @@ static const struct attr attrs[] = {
     { ACCESS, "is_private", A_CU, CHECK_BOOL, .show = show_public,
       .set = set_public },
     { "extra_specs", NULL, A_CREATE, CHECK_MAP },
-    { "qos_specs_id", NULL, A_ADMIN_SEE, .show = show_null },
+    { "qos_specs_id", NULL, A_ADMIN_SEE },
     ATTR_END,
 };
 
@@ -72,9 +66,21 @@ static bool take_name(struct req *r, const struct volume_type *t)
     return true;
 }
 
+/* Of the extra specs those that we know; what others say is theirs. */
+static bool check_specs(struct req *r, const struct volume_type *t)
+{
+    const char *storage = map_get(&t->extra_specs, SPEC_STORAGE);
+    if (storage && !volume_type_is_local(t) && !volume_type_is_replicated(t))
+        return error_set(&r->err, ERR_INVALID,
+                         SPEC_STORAGE " must be replicated or local, not "
+                                      "\"%.64s\"",
+                         storage);
+    return true;
+}
+
 static bool created(struct req *r, void *draft, const json_t *body)
 {
-    return take_name(r, draft);
+    return check_specs(r, draft) && take_name(r, draft);
 }
 
 static bool updated(struct req *r, const void *old, void *draft,

@@ -36,8 +36,6 @@ static const char *type_name(struct req *r, const struct volume *v)
 /* What belongs to features that this build does not have. */
 static void write_absent(struct req *r, struct jw *w)
 {
-    jw_bool(w, "encrypted", false);
-    jw_bool(w, "multiattach", false);
     jw_null(w, "consistencygroup_id");
     jw_null(w, "replication_status");
     jw_null(w, "migration_status");
@@ -94,6 +92,8 @@ void volume_write(struct req *r, struct jw *w, const char *key,
     if (v->image_metadata.n)
         cinder_write_map(w, "volume_image_metadata", &v->image_metadata);
     write_attachments(w, v, r->auth.is_admin);
+    jw_bool(w, "encrypted", v->key_id != NULL);
+    jw_bool(w, "multiattach", v->multiattach);
     write_absent(r, w);
     if (r->auth.is_admin)
         write_admin(r, w, v);

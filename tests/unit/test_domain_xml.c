@@ -464,6 +464,33 @@ static void disk_in_ceph(void **state)
     buf_free(&out);
 }
 
+static void what_a_type_promises(void **state)
+{
+    struct error err;
+    struct domain_host with = host;
+    struct disk_spec disk = disks[1];
+    struct buf out = BUF_INIT(DOMAIN_XML_MAX);
+    with.ceph = (struct domain_ceph){ "/c/ceph.conf", "cairn", ID };
+    disk.path = "rbd:rbd/volume.1";
+    disk.secret = PORT;
+    disk.shareable = disk.limited = true;
+    disk.tune.v[QOS_read_iops_sec] = 20;
+    disk.tune.v[QOS_total_bytes_sec] = 1 << 20;
+    assert_true(domain_xml_disk(&out, &disk, &with, &err));
+    look_at(buf_str(&out));
+    expect("/disk/driver/@cache", "none");
+    expect_n("/disk/shareable", 1);
+    expect("/disk/source/encryption/@format", "luks");
+    expect("/disk/source/encryption/secret/@uuid", PORT);
+    expect("/disk/source/encryption/secret/@type", "passphrase");
+    expect("/disk/source/auth/secret/@uuid", ID);
+    expect("/disk/iotune/read_iops_sec", "20");
+    expect("/disk/iotune/total_bytes_sec", "1048576");
+    expect_n("/disk/iotune/*", 2);
+    look_away();
+    buf_free(&out);
+}
+
 static void devices_alone(void **state)
 {
     struct error err;
@@ -516,6 +543,7 @@ int main(void)
         cmocka_unit_test(running_vnc),
         cmocka_unit_test(not_ours),
         cmocka_unit_test(devices_alone),
+        cmocka_unit_test(what_a_type_promises),
         cmocka_unit_test(disk_in_ceph),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
