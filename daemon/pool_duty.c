@@ -274,7 +274,7 @@ static void choose_to_stand(struct pool_duty *d)
 }
 
 static void lead_voters(struct pool_duty *d, struct grpc *g,
-                        const struct etcd_members *list)
+                        struct etcd_members *list)
 {
     _autosnap_ struct snapshot *snap = cache_snapshot(d->c.cache);
     if (election_term(d->leader))

@@ -221,8 +221,9 @@ static void carry_out(const struct scene *s, struct voters_step step,
     const struct etcd_member *e = pool_voters_find(list, peer);
     if (step.what == VOTERS_STAY)
         return;
-    bool ok = step.what == VOTERS_ADD ? etcd_add_learner(g, peer, NULL, &err)
-                                      : etcd_remove(g, e->id, &err);
+    bool ok = step.what == VOTERS_REMOVE ? etcd_remove(g, e->id, &err)
+              : step.at_once             ? etcd_add_voter(g, peer, NULL, &err)
+                             : etcd_add_learner(g, peer, NULL, &err);
     const char *verb = step.what == VOTERS_ADD ? "becomes" : "is no longer";
     if (ok)
         log_info(LOG_NAME, "%s %s a voter", node->id, verb);
@@ -230,12 +231,13 @@ static void carry_out(const struct scene *s, struct voters_step step,
         log_limited(LOG_WARN, LOG_NAME, "%s: %s", node->id, err.text);
 }
 
-/* There is one that learns: nothing else happens until it votes or is gone. */
+/* There is one that learns: nothing else happens until it votes or is gone.
+ * Once it votes the next step comes at once. */
 static bool tend_learner(struct pool_voters *v, const struct snapshot *snap,
-                         struct grpc *g, const struct etcd_members *list)
+                         struct grpc *g, struct etcd_members *list)
 {
     struct error err = { 0 };
-    const struct etcd_member *e = NULL;
+    struct etcd_member *e = NULL;
     for (size_t i = 0; i < list->n; i++)
         if (list->all[i].learner)
             e = &list->all[i];
@@ -251,17 +253,20 @@ static bool tend_learner(struct pool_voters *v, const struct snapshot *snap,
             alive =
                 l->alive || env_mono(v->env) - l->since < POOL_LEARNER_DEAD_US;
     }
-    if (!alive ? !etcd_remove(g, e->id, &err)
-               : *e->name && !etcd_promote(g, e->id, &err))
-        log_limited(LOG_INFO, LOG_NAME, "%s: %s", e->peer, err.text);
-    else if (!alive || *e->name)
+    bool done = !alive     ? etcd_remove(g, e->id, &err)
+                : *e->name ? etcd_promote(g, e->id, &err)
+                           : false;
+    if (done)
         log_info(LOG_NAME, "%s %s", e->peer,
                  alive ? "votes" : "died before it could vote");
-    return true;
+    else if (!alive || *e->name)
+        log_limited(LOG_INFO, LOG_NAME, "%s: %s", e->peer, err.text);
+    e->learner = !(done && alive);
+    return e->learner;
 }
 
 void pool_voters_step(struct pool_voters *v, const struct snapshot *snap,
-                      struct grpc *g, const struct etcd_members *list)
+                      struct grpc *g, struct etcd_members *list)
 {
     if (tend_learner(v, snap, g, list))
         return;

@@ -4,7 +4,8 @@
  * What pool_duty looks at and, on the leader, carries out: presence keys
  * say who lives, the members' records who there is, etcd's list who votes;
  * state/voters.h decides.  A new voter begins as a learner, which its node
- * then starts; it is promoted when it has caught up.
+ * then starts; it is promoted when it has caught up.  The third of three votes
+ * at once.
  *
  * Threads: one at a time.
  */
@@ -32,9 +33,10 @@ bool pool_voters_lives(const struct pool_voters *v, const char *node);
 /* Is it among the first members, or does none of those live? */
 bool pool_voters_may_lead(const struct pool_voters *v,
                           const struct snapshot *snap, const char *node);
-/* The leader's: one step, if there is one.  Failures are logged. */
+/* The leader's: one step, if there is one, or two (voters.h); `list` then
+ * knows of the first.  Failures are logged. */
 void pool_voters_step(struct pool_voters *v, const struct snapshot *snap,
-                      struct grpc *g, const struct etcd_members *list);
+                      struct grpc *g, struct etcd_members *list);
 /* The member with that peer URL, or NULL. */
 const struct etcd_member *pool_voters_find(const struct etcd_members *list,
                                            const char *peer);

@@ -56,15 +56,15 @@ bool etcd_list(struct grpc *g, struct etcd_members *out, struct error *err)
     return true;
 }
 
-bool etcd_add_learner(struct grpc *g, const char *peer_url, uint64_t *id,
-                      struct error *err)
+static bool add_member(struct grpc *g, const char *peer_url, bool learner,
+                       uint64_t *id, struct error *err)
 {
     struct grpc_call_opts o = opts(ETCD_ADD, false);
     Etcd__MemberAddRequest r = ETCD__MEMBER_ADD_REQUEST__INIT;
     char *urls[] = { (char *)peer_url };
     r.peer_urls = urls;
     r.n_peer_urls = 1;
-    r.is_learner = true;
+    r.is_learner = learner;
     _autoetcd_ Etcd__MemberAddResponse *reply =
         etcd_ask(g, &o, &r, &etcd__member_add_response__descriptor, err);
     if (reply && !reply->member)
@@ -72,6 +72,18 @@ bool etcd_add_learner(struct grpc *g, const char *peer_url, uint64_t *id,
     if (reply && id)
         *id = reply->member->id;
     return reply;
+}
+
+bool etcd_add_learner(struct grpc *g, const char *peer_url, uint64_t *id,
+                      struct error *err)
+{
+    return add_member(g, peer_url, true, id, err);
+}
+
+bool etcd_add_voter(struct grpc *g, const char *peer_url, uint64_t *id,
+                    struct error *err)
+{
+    return add_member(g, peer_url, false, id, err);
 }
 
 static bool with_id(struct grpc *g, const char *path, uint64_t id,

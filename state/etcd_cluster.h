@@ -46,6 +46,9 @@ bool etcd_list(struct grpc *g, struct etcd_members *out, struct error *err);
  * already (etcd takes one at a time), or the others are not healthy. */
 bool etcd_add_learner(struct grpc *g, const char *peer_url, uint64_t *id,
                       struct error *err);
+/* One that votes at once, although it has not started. */
+bool etcd_add_voter(struct grpc *g, const char *peer_url, uint64_t *id,
+                    struct error *err);
 /* ERR_CONFLICT: it has not caught up yet, try again. */
 bool etcd_promote(struct grpc *g, uint64_t id, struct error *err);
 bool etcd_remove(struct grpc *g, uint64_t id, struct error *err);

@@ -43,6 +43,14 @@ static bool is_lost(const struct scene *s, const struct voter_node *node)
            s->now - node->since >= VOTERS_DEAD_US;
 }
 
+static size_t joinable(const struct scene *s)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < s->n; i++)
+        count += can_join(s, &s->nodes[i]);
+    return count;
+}
+
 /* Whom to add: from the emptiest zone, the smallest id. */
 static size_t newcomer(const struct scene *s)
 {
@@ -126,7 +134,7 @@ static void count(struct scene *s)
 struct voters_step voters_next(const struct voter_node *nodes, size_t n,
                                int64_t now)
 {
-    struct voters_step stay = { VOTERS_STAY, 0 };
+    struct voters_step stay = { VOTERS_STAY, 0, false };
     struct scene s = { .nodes = nodes, .n = n, .now = now };
     if (n > VOTERS_NODES_MAX)
         s.n = VOTERS_NODES_MAX;
@@ -135,9 +143,12 @@ struct voters_step voters_next(const struct voter_node *nodes, size_t n,
         return stay;
     size_t in = newcomer(&s), out = most_burdensome(&s);
     if (s.voters > s.want)
-        return can_remove(&s, out) ? (struct voters_step){ VOTERS_REMOVE, out }
-                                   : stay;
+        return can_remove(&s, out)
+                   ? (struct voters_step){ VOTERS_REMOVE, out, false }
+                   : stay;
+    if (s.voters == 1 && joinable(&s) < 2 && !should_go(&s, out, in))
+        return stay;
     if (in != NOBODY && (s.voters < s.want || should_go(&s, out, in)))
-        return (struct voters_step){ VOTERS_ADD, in };
+        return (struct voters_step){ VOTERS_ADD, in, s.voters == 2 };
     return stay;
 }

@@ -10,6 +10,11 @@
  * another zone has a node to offer.  Newcomers come from the zone with the
  * fewest voters, after VOTERS_SETTLE_US of life.
  *
+ * Of two voters none may die, and etcd adds one at a time: so the first
+ * newcomer begins only when a second is there as well, and that one votes at
+ * once, without learning first (`at_once`): the two are one change behind the
+ * other, and a third that has not started yet is no worse than none.
+ *
  * A step never costs the quorum: additions come before removals, and
  * nothing is removed if the living voters that remain were no majority; while
  * there is no quorum there is no step, as nothing could carry it out.
@@ -37,7 +42,8 @@ enum voters_what { VOTERS_STAY, VOTERS_ADD, VOTERS_REMOVE };
 
 struct voters_step {
     enum voters_what what;
-    size_t node; /* index */
+    size_t node;  /* index */
+    bool at_once; /* ADD: it votes before it has caught up */
 };
 
 /* How many there should be of so many that may vote: 1, 3 or 5. */

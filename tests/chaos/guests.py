@@ -69,17 +69,18 @@ class Writers:
 
     def check(self, watch):
         """Each is started anew, and says what it found: once settled."""
-        found = {}
-        for server, name in self.ids.items():
-            now = watch.generation(server)
+        now = {server: watch.generation(server) for server in self.ids}
+        for server in self.ids:
             self.act(server, {"reboot": {"type": "HARD"}})
-            try:
-                found[name] = wait_until(
-                    f"{name} checks what generation {now} wrote",
-                    lambda: watch.check_of(server, now), BOOT_S)
-            except TimeoutError as e:
-                found[name] = str(e)
-        return found
+        return {name: self.check_one(watch, server, name, now[server])
+                for server, name in self.ids.items()}
+
+    def check_one(self, watch, server, name, now):
+        try:
+            return wait_until(f"{name} checks what generation {now} wrote",
+                              lambda: watch.check_of(server, now), BOOT_S)
+        except TimeoutError as e:
+            return str(e)
 
     def act(self, server, action, good=(202,)):
         def accepted():
