@@ -126,14 +126,66 @@ bool rbd_image_grow(rados_ioctx_t io, const char *name, int64_t size,
     return image && grow(image, name, size, err);
 }
 
+/* Who was killed while it made or removed an image left its name, and
+ * nothing behind it. */
+static bool is_only_a_name(rados_ioctx_t io, const char *name)
+{
+    struct error why = { 0 };
+    _autoimage_ rbd_image_t image = open_image(io, name, NULL, false, &why);
+    return !image && why.code == ERR_NOT_FOUND;
+}
+
 bool rbd_image_make(rados_ioctx_t io, const char *name, int64_t size,
                     struct error *err)
 {
     _autooptions_ rbd_image_options_t o = new_options();
     int rc = rbd_create4(io, name, (uint64_t)size, o);
+    if (rc == -EEXIST && is_only_a_name(io, name)) {
+        rbd_remove(io, name);
+        rc = rbd_create4(io, name, (uint64_t)size, o);
+    }
     if (rc == -EEXIST)
         return rbd_image_grow(io, name, size, err);
     return rc >= 0 || ceph_error(err, rc, "RBD image %s cannot be made", name);
+}
+
+/* A clone that is finished notes its name: notes are cloned as well. */
+#define CLONED "cairn.cloned"
+
+/* It has neither its parent yet, nor ever been finished. */
+static bool is_half_a_clone(rados_ioctx_t io, const char *name)
+{
+    struct error why = { 0 };
+    char said[RBD_NAME_MAX] = "";
+    size_t size = sizeof(said);
+    rbd_linked_image_spec_t parent;
+    rbd_snap_spec_t snap;
+    _autoimage_ rbd_image_t image = open_image(io, name, NULL, false, &why);
+    if (!image)
+        return why.code == ERR_NOT_FOUND;
+    int rc = rbd_get_parent(image, &parent, &snap);
+    if (rc >= 0) {
+        rbd_linked_image_spec_cleanup(&parent);
+        rbd_snap_spec_cleanup(&snap);
+    }
+    return rc == -ENOENT && (rbd_metadata_get(image, CLONED, said, &size) < 0 ||
+                             strcmp(said, name) != 0);
+}
+
+static bool finish_clone(rados_ioctx_t io, const char *name, int64_t size,
+                         struct error *err)
+{
+    bool deep = depth(io, name) > RBD_DEPTH_MAX;
+    _autoimage_ rbd_image_t image = open_image(io, name, NULL, true, err);
+    if (!image || !grow(image, name, size, err))
+        return false;
+    int rc = rbd_metadata_set(image, CLONED, name);
+    if (rc >= 0 && deep)
+        rc = rbd_flatten(image);
+    return rc >= 0 || ceph_error(err, rc,
+                                 "RBD image %s cannot be copied from "
+                                 "what it stands on",
+                                 name);
 }
 
 bool rbd_image_clone(rados_ioctx_t io, const char *parent, const char *snap,
@@ -142,18 +194,15 @@ bool rbd_image_clone(rados_ioctx_t io, const char *parent, const char *snap,
     _autooptions_ rbd_image_options_t o = new_options();
     rbd_image_options_set_uint64(o, RBD_IMAGE_OPTION_CLONE_FORMAT, 2);
     int rc = rbd_clone3(io, parent, snap, io, name, o);
+    if (rc == -EEXIST && is_half_a_clone(io, name)) {
+        if (!rbd_image_remove(io, name, err))
+            return false;
+        rc = rbd_clone3(io, parent, snap, io, name, o);
+    }
     if (rc < 0 && rc != -EEXIST)
         return ceph_error(err, rc, "RBD image %s cannot be cloned from %s",
                           name, parent);
-    bool deep = depth(io, name) > RBD_DEPTH_MAX;
-    _autoimage_ rbd_image_t image = open_image(io, name, NULL, true, err);
-    if (!image || !grow(image, name, size, err))
-        return false;
-    rc = deep ? rbd_flatten(image) : 0;
-    return rc >= 0 || ceph_error(err, rc,
-                                 "RBD image %s cannot be copied from "
-                                 "what it stands on",
-                                 name);
+    return finish_clone(io, name, size, err);
 }
 
 bool rbd_image_snap(rados_ioctx_t io, const char *name, const char *snap,
@@ -210,9 +259,8 @@ static bool strip(rados_ioctx_t io, const char *name, struct error *err)
 bool rbd_image_remove(rados_ioctx_t io, const char *name, struct error *err)
 {
     struct error why = { 0 };
-    if (!strip(io, name, &why)) {
-        if (why.code == ERR_NOT_FOUND)
-            return true;
+    /* Its name may still be there, if somebody has begun. */
+    if (!strip(io, name, &why) && why.code != ERR_NOT_FOUND) {
         error_copy(err, &why);
         return false;
     }

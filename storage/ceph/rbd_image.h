@@ -11,6 +11,9 @@
  * may be removed while they live.  It moves to the trash of its pool, without
  * a name, and rbd_image_purge removes it with the last of its clones.
  *
+ * Who is killed in the middle leaves half an image: the next call for its name
+ * finds that out and makes it whole, or removes what is left.
+ *
  * Threads: any, but not two for one name.  Calls take as long as the cluster
  * does.  Sizes are bytes.
  *

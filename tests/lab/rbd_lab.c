@@ -291,6 +291,57 @@ static void test_volume_to_image(void **state)
             ERR_MEDIA_TYPE);
 }
 
+/* An image whose header is gone, as of one who was killed while he made or
+ * removed it. */
+static void leave_half(struct fixture *f, const char *name)
+{
+    must(rbd_image_make(f->io, name, 8 * MIB, &err));
+    assert_int_equal(
+        shell_in(f->dir,
+                 "rados -p rbd rm rbd_header.$(rbd info %s --format json | "
+                 "python3 -c 'import json,sys; "
+                 "print(json.load(sys.stdin)[\"id\"])') && rbd ls | grep -q %s",
+                 name, name),
+        0);
+}
+
+static void test_half_an_image(void **state)
+{
+    struct fixture *f = *state;
+    struct rbd_facts facts;
+    leave_half(f, "half");
+    must(rbd_image_remove(f->io, "half", &err));
+    assert_int_equal(shell_in(f->dir, "test -z \"$(rbd ls)\""), 0);
+    must(rbd_image_remove(f->io, "half", &err));
+    leave_half(f, "half");
+    must(rbd_image_make(f->io, "half", 16 * MIB, &err));
+    must(rbd_image_facts(f->io, "half", &facts, &err));
+    assert_int_equal(facts.size, 16 * MIB);
+}
+
+/* One that was made and has no parent yet is no clone: it would be empty. */
+static void test_half_a_clone(void **state)
+{
+    struct fixture *f = *state;
+    must(rbd_image_make(f->io, "from", 8 * MIB, &err));
+    must(rbd_image_snap(f->io, "from", RBD_SEAL, &err));
+    for (int i = 0; i < 3; i++) {
+        if (i == 1)
+            must(rbd_image_remove(f->io, "to", &err));
+        if (i == 1)
+            must(rbd_image_make(f->io, "to", 8 * MIB, &err));
+        must(rbd_image_clone(f->io, "from", RBD_SEAL, "to", 8 * MIB, &err));
+        assert_int_equal(shell_in(f->dir,
+                                  "rbd info to | grep -q 'parent: rbd/from@%s'",
+                                  RBD_SEAL),
+                         0);
+    }
+    /* A clone that was made a whole copy since stays what it is. */
+    assert_int_equal(shell_in(f->dir, "rbd flatten --no-progress to"), 0);
+    must(rbd_image_clone(f->io, "from", RBD_SEAL, "to", 8 * MIB, &err));
+    assert_int_not_equal(shell_in(f->dir, "rbd info to | grep -q parent"), 0);
+}
+
 static void test_too_small(void **state)
 {
     struct fixture *f = *state;
@@ -458,6 +509,8 @@ int main(void)
         T(test_generations),
         T(test_in_use),
         T(test_volume_to_image),
+        T(test_half_an_image),
+        T(test_half_a_clone),
         T(test_too_small),
         T(test_list_and_stats),
         T(test_commands),
