@@ -7,7 +7,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help build up down status check sim bench trace fmt lint docs fuzz \
-    guest lab lab-down check-lab chaos clean engine-compare
+    guest lab lab-down check-lab chaos faults clean engine-compare
 
 export SAN
 ifneq ($(origin CC),default)
@@ -63,6 +63,11 @@ chaos: ## torment a pool for SECONDS=60 with SEED=1 (CEPH=1), and judge it
 	@BUILD=$(BUILD) /usr/bin/python3 tests/chaos/chaos.py \
 	    --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) \
 	    $(if $(CEPH),--ceph)
+
+faults: ## longer than make check: what recovery does, PARTS="one-way ..."
+	@scripts/packages
+	@scripts/build
+	@BUILD=$(BUILD) NOBUILD=1 tests/lab/faults $(PARTS)
 
 sim: ## simulate SEEDS=200 seeds from FIRST=1 on; SIZE=pool or large: many nodes
 	@scripts/build sim

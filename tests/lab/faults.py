@@ -5,11 +5,15 @@ are told as they are; the deadlines are those of a machine under load.
 """
 import json
 import os
+import pathlib
+import re
+import signal
 import sys
+import threading
 import time
 
 import checker
-from guests import Watch, Writers, domains
+from guests import Watch, Writers, domains, space_of
 from history import History
 from nemesis import leader
 from pool import Api, Lab, Lost
@@ -163,11 +167,25 @@ def apart(pool):
     return first, host, pool.others(first, host)[0]
 
 
-def freeze(pool, host):
-    pid = pool.lab.services(host)["cairnd"]
-    pool.lab.on(host, "kill", "-STOP", pid)
+def machine_pid(pool, host):
+    """Of the cairnd there, as this machine counts: it can be stopped at once."""
+    inner = pool.lab.services(host)["cairnd"]
+    space = space_of(pool.lab.init_pid(host))
+    for status in pathlib.Path("/proc").glob("[0-9]*/status"):
+        try:
+            numbers = re.search(r"NSpid:(.*)", status.read_text())[1].split()
+            if int(numbers[-1]) == inner and len(numbers) > 1 and \
+                    space_of(status.parent.name) == space:
+                return int(numbers[0])
+        except OSError:
+            continue
+    raise RuntimeError(f"no cairnd on {host}")
+
+
+def freeze(pid, host):
+    os.kill(pid, signal.SIGSTOP)
     say(f"cairnd of {host}, which leads, stands still")
-    return lambda: pool.lab.on(host, "kill", "-CONT", pid)
+    return lambda: os.kill(pid, signal.SIGCONT)
 
 
 def stays_refused(pool, by, host, seconds=8):
@@ -183,10 +201,11 @@ def paused_leader(pool):
     """It stands still in the middle of a recovery, which another ends."""
     first, host, third = apart(pool)
     generation = pool.watch.generation(pool.guest)
+    pid = machine_pid(pool, first)
     pool.lab("cut", host)
     until(f"{first} begins to recover {host}", lambda:
           pool.health(third, host) != "up", pause=0.02)
-    thaw = freeze(pool, first)
+    thaw = freeze(pid, first)
     pool.leads(first, host)
     pool.runs_elsewhere(host, third)
     pool.writes_anew(generation)
@@ -203,12 +222,15 @@ def late_lift(pool):
     first, host, third = apart(pool)
     pool.lab("cut", host)
     pool.runs_elsewhere(host, third)
-    pool.lab("boot", host)
+    pid = machine_pid(pool, first)
+    boot = threading.Thread(target=pool.lab, args=("boot", host))
+    boot.start()
     until(f"{host} is back, in quarantine", lambda:
-          pool.health(third, host) in ("quarantined", "up"), pause=0.02)
-    thaw = freeze(pool, first)
+          pool.health(third, host) in ("quarantined", "up"), pause=0.01)
+    thaw = freeze(pid, first)
     pool.leads(first)
     pool.is_well(third, host)
+    boot.join()
     pool.lab("cut", host)
     until(f"{host} fails again, it is fenced", lambda:
           pool.health(third, host) == "fenced")
