@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/jw.h"
 #include "model/cpus.h"
 
 #include <ctype.h>
@@ -129,6 +130,66 @@ bool inventory_cells(const char *xml, struct node *draft, struct error *err)
         read_distances(c, draft, out);
         read_cpus(c, draft, out);
     }
+    return true;
+}
+
+/* ---- the CPU --------------------------------------------------------------
+ */
+
+char *inventory_host_cpu(const char *xml)
+{
+    struct error err;
+    _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml, "capabilities", &err);
+    xmlNodePtr cpu =
+        doc ? child(child(xmlDocGetRootElement(doc), "host"), "cpu") : NULL;
+    if (!cpu)
+        return NULL;
+    xmlBufferPtr b = xmlBufferCreate();
+    xmlNodeDump(b, doc, cpu, 0, 0);
+    char *text = xstrdup((const char *)xmlBufferContent(b));
+    xmlBufferFree(b);
+    return text;
+}
+
+static void write_features(struct jw *w, xmlNodePtr cpu)
+{
+    char name[64], policy[16];
+    xmlNodePtr f = child(cpu, "feature");
+    jw_arr(w, "features");
+    for (; f; f = named(f->next, "feature")) {
+        get_attr(f, "name", name, sizeof(name));
+        get_attr(f, "policy", policy, sizeof(policy));
+        if (*name && strcmp(policy, "disable") != 0)
+            jw_str(w, NULL, name);
+    }
+    jw_arr_end(w);
+}
+
+bool inventory_cpu(const char *xml, struct node *draft, struct error *err)
+{
+    _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml, "cpu", err);
+    char model[64], vendor[64];
+    if (!doc)
+        return false;
+    xmlNodePtr cpu = xmlDocGetRootElement(doc);
+    get_text(child(cpu, "model"), model, sizeof(model));
+    get_text(child(cpu, "vendor"), vendor, sizeof(vendor));
+    struct buf b = BUF_INIT(1 << 16);
+    struct jw w = JW_INIT(&b);
+    jw_obj(&w, NULL);
+    jw_str(&w, "arch", draft->machine);
+    jw_str(&w, "model", model);
+    jw_str(&w, "vendor", vendor);
+    write_features(&w, cpu);
+    jw_obj(&w, "topology");
+    jw_int(&w, "cells", draft->cells.n ? (int64_t)draft->cells.n : 1);
+    jw_int(&w, "sockets", 1);
+    jw_int(&w, "cores", draft->vcpus);
+    jw_int(&w, "threads", 1);
+    jw_obj_end(&w);
+    jw_obj_end(&w);
+    draft->cpu_info = rec_str(draft, buf_str(&b));
+    buf_free(&b);
     return true;
 }
 

@@ -24,6 +24,12 @@
 /* Cells (with their CPUs, pages, distances) from the capabilities. */
 bool inventory_cells(const char *xml, struct node *draft, struct error *err);
 
+/* The host's <cpu> in the capabilities, as XML that libvirt understands again;
+ * NULL: there is none.  Owned by the caller. */
+char *inventory_host_cpu(const char *xml);
+/* draft->cpu_info (nova's object) from a <cpu> whose features are expanded. */
+bool inventory_cpu(const char *xml, struct node *draft, struct error *err);
+
 /* One device, if it is offered: added to draft->devices in the order of
  * their addresses.  False only when it is no XML. */
 bool inventory_device(const char *xml, const char *passthrough,

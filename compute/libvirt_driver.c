@@ -401,6 +401,21 @@ static bool add_devices(virConnectPtr c, const char *passthrough,
     return fine;
 }
 
+/* Where libvirt does not know the CPU, it stays as it was. */
+static void add_cpu(virConnectPtr c, const char *capabilities,
+                    struct node *draft)
+{
+    struct error err;
+    _autofree_ char *host = inventory_host_cpu(capabilities);
+    const char *one[] = { host };
+    _autofree_ char *cpu =
+        host ? virConnectBaselineCPU(c, one, 1,
+                                     VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES)
+             : NULL;
+    if (cpu)
+        inventory_cpu(cpu, draft, &err);
+}
+
 bool libvirt_inventory(struct hypervisor *h, const char *passthrough,
                        struct node *draft, struct error *err)
 {
@@ -410,6 +425,7 @@ bool libvirt_inventory(struct hypervisor *h, const char *passthrough,
     _autofree_ char *xml = virConnectGetCapabilities(c);
     if (!xml)
         return failed(err, c, "*", "describe the machine");
+    add_cpu(c, xml, draft);
     return inventory_cells(xml, draft, err) &&
            add_devices(c, passthrough, draft, err);
 }

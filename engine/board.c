@@ -276,10 +276,19 @@ static bool group_admits(const struct board *b, uint32_t guest, uint32_t host)
     }
 }
 
+/* Guests move alive: the CPU must have all that they have seen. */
+static bool cpu_admits(const struct board *b, uint32_t home, uint32_t host)
+{
+    const struct fleet *f = b->fleet;
+    uint8_t from = f->hosts[home].facts.cpu, to = f->hosts[host].facts.cpu;
+    return !from || !to || from == to || (f->cpu_takes[from] >> to & 1);
+}
+
 bool board_admits(const struct board *b, uint32_t guest, uint32_t host)
 {
     const struct board_guest *g = &b->guests[guest];
     return (host == g->home || board_class_on(&b->classes[g->class_], host)) &&
+           cpu_admits(b, g->home, host) &&
            (g->group == BOARD_NONE || group_admits(b, guest, host));
 }
 

@@ -28,6 +28,7 @@ static const char *const kind_texts[KIND_RESOURCE] = {
     [FIT_AGGREGATE] = "outside of the required aggregates",
     [FIT_BARRED] = "in a forbidden aggregate",
     [FIT_TENANT] = "set apart for other projects",
+    [FIT_CPU] = "with a CPU on which it cannot go on",
     [FIT_LARGEST] = "without enough vCPUs",
     [FIT_GROUP] = "excluded by the server group",
     [FIT_SPREAD] = "where the server group would be uneven",
@@ -419,7 +420,7 @@ static say_fn *const says[FIT_REASONS_N] = {
     [FIT_GROUP] = say_group,     [FIT_SPREAD] = say_group,
     [FIT_ROOM] = say_room,       [FIT_CELLS] = say_cells,
     [FIT_DEVICES] = say_devices, [FIT_DEAD] = say_node,
-    [FIT_RESERVE] = say_reserve,
+    [FIT_RESERVE] = say_reserve, [FIT_CPU] = say_plain,
 };
 
 void explain_host(struct view *v, const struct wish *w,

@@ -50,6 +50,8 @@ enum fit fit_nature(const struct fleet *f, const struct demand *d,
     enum fit reason = fit_aggregates(f, d, &h->aggregates);
     if (reason != FIT_OK)
         return reason;
+    if (d->cpus && !(d->cpus >> h->cpu & 1))
+        return FIT_CPU;
     if (h->largest_vcpu && d->need[FLEET_VCPU] > h->largest_vcpu)
         return FIT_LARGEST;
     return FIT_OK;

@@ -24,6 +24,7 @@
     X(AGGREGATE, "outside of the required aggregates")                         \
     X(BARRED, "in a forbidden aggregate")                                      \
     X(TENANT, "set apart for other tenants")                                   \
+    X(CPU, "a CPU on which it cannot go on")                                   \
     X(LARGEST, "more vCPUs than the machine has")                              \
     X(GROUP, "the group forbids it")                                           \
     X(SPREAD, "the group would be uneven")                                     \

@@ -187,6 +187,7 @@ static const uint32_t names_max[FLEET_NAME_KINDS] = {
     [FLEET_NAME_RACK] = DOMAINS_MAX,
     [FLEET_NAME_DEVICE] = 256,
     [FLEET_NAME_MODEL] = 64,
+    [FLEET_NAME_CPU] = 64,
 };
 
 int fleet_name(struct fleet *f, enum fleet_name kind, const char *name)
@@ -200,6 +201,11 @@ int fleet_name(struct fleet *f, enum fleet_name kind, const char *name)
     fleet_widen(&names->at, sizeof(*names->at), names->n, names->n + 1);
     names->at[names->n] = xstrdup(name);
     return (int)names->n++;
+}
+
+void fleet_cpu_takes(struct fleet *f, unsigned from, unsigned to)
+{
+    f->cpu_takes[from] |= 1ULL << to;
 }
 
 const char *fleet_name_of(const struct fleet *f, enum fleet_name kind,
@@ -332,7 +338,8 @@ static bool same_nature(const struct fleet_facts *a,
                         const struct fleet_facts *b)
 {
     return (a->state == FLEET_VACANT) == (b->state == FLEET_VACANT) &&
-           a->zone == b->zone && a->largest_vcpu == b->largest_vcpu &&
+           a->zone == b->zone && a->cpu == b->cpu &&
+           a->largest_vcpu == b->largest_vcpu &&
            memcmp(&a->traits, &b->traits, sizeof(a->traits)) == 0 &&
            memcmp(&a->aggregates, &b->aggregates, sizeof(a->aggregates)) == 0;
 }
@@ -361,6 +368,7 @@ static void look_at(struct fleet *f, uint32_t host)
     memset(&look, 0, sizeof(look)); /* hashed byte by byte */
     look.state = facts->state;
     look.zone = facts->zone;
+    look.cpu = facts->cpu;
     look.largest_vcpu = facts->largest_vcpu;
     look.traits = facts->traits;
     look.aggregates = facts->aggregates;

@@ -68,6 +68,7 @@ struct fleet_device {
 /* What the owner says about a host. */
 struct fleet_facts {
     uint8_t state; /* enum fleet_state */
+    uint8_t cpu;   /* kind (fleet_cpu); 0: not known */
     uint32_t zone, rack;
     int32_t largest_vcpu; /* thousandths one guest may have; 0: any */
     struct fleet_set traits, aggregates;
@@ -153,6 +154,7 @@ enum fleet_name {
     FLEET_NAME_RACK,   /* from 1 on */
     FLEET_NAME_DEVICE, /* 0 .. 255 */
     FLEET_NAME_MODEL,  /* 0 .. 63 */
+    FLEET_NAME_CPU,    /* kinds of CPU, 0 .. 63; 0: not known */
     FLEET_NAME_KINDS
 };
 
@@ -193,6 +195,7 @@ struct fleet {
 
     struct fleet_names names[FLEET_NAME_KINDS];
     struct fleet_set isolating; /* aggregates that admit only the entitled */
+    uint64_t cpu_takes[64]; /* by kind: those on which its guests can go on */
     struct score_policy policies[FLEET_POLICIES]; /* 0: spread */
     const struct mix *mix;   /* recent requests, borrowed; NULL: none known */
     struct outlook *outlook; /* what score.c makes of it; NULL: no mix */
@@ -212,6 +215,9 @@ struct fleet *fleet_copy(const struct fleet *f);
 
 /* The number of a name, given at first sight; -1: no room for more kinds. */
 int fleet_name(struct fleet *f, enum fleet_name kind, const char *name);
+/* Guests that run on a CPU of one kind may move, alive, to one of the other.
+ * Said for pairs of different known kinds; no host is told by it. */
+void fleet_cpu_takes(struct fleet *f, unsigned from, unsigned to);
 const char *fleet_name_of(const struct fleet *f, enum fleet_name kind,
                           unsigned number); /* NULL: none such */
 

@@ -5,6 +5,7 @@
 #include "engine/extra_spec.h"
 #include "engine/placement.h"
 #include "engine/view.h"
+#include "model/cpu_type.h"
 #include "model/shape.h"
 
 #include <stdio.h>
@@ -44,6 +45,8 @@ bool host_holds(const struct host_source *src, const struct node *node,
 {
     char key[256];
     const char *wanted = strchr(condition, '=');
+    if (cpu_type_is_trait(condition))
+        return node->kvm && cpu_type_has(node->cpu_info, condition);
     if (strncmp(condition, "aggregate:", 10) != 0 || !wanted)
         return false;
     snprintf(key, sizeof(key), "%.*s", (int)(wanted - condition - 10),
@@ -102,6 +105,24 @@ static void read_traits(const struct host_source *src, const struct node *n,
             set_add(&facts->traits, i);
 }
 
+/* The kind of a CPU: that of all that are described alike.  Without KVM guests
+ * see none of it; what there are no numbers for is not known. */
+static uint8_t cpu_kind(const struct host_source *src, const struct node *n)
+{
+    struct fleet *f = src->fleet;
+    const struct fleet_names *kinds = &f->names[FLEET_NAME_CPU];
+    uint32_t known = kinds->n;
+    int kind =
+        n->kvm && n->cpu_info ? fleet_name(f, FLEET_NAME_CPU, n->cpu_info) : 0;
+    for (uint32_t i = 1; kind > 0 && kinds->n > known && i < kinds->n; i++) {
+        if (cpu_type_covers(kinds->at[i], n->cpu_info))
+            fleet_cpu_takes(f, (unsigned)kind, i);
+        if (cpu_type_covers(n->cpu_info, kinds->at[i]))
+            fleet_cpu_takes(f, i, (unsigned)kind);
+    }
+    return kind > 0 ? (uint8_t)kind : 0;
+}
+
 void host_facts(const struct host_source *src, const struct node *n,
                 struct fleet_facts *facts)
 {
@@ -115,6 +136,7 @@ void host_facts(const struct host_source *src, const struct node *n,
                                        placement_zone(src->snap, n));
     facts->rack = (uint32_t)fleet_name(src->fleet, FLEET_NAME_RACK,
                                        n->rack ? n->rack : "");
+    facts->cpu = cpu_kind(src, n);
     /* More vCPUs than threads only make a guest slower. */
     facts->largest_vcpu = (int32_t)(n->vcpus * 1000);
     read_traits(src, n, facts);
@@ -198,6 +220,7 @@ static void read_capacity(const struct host_source *src, const struct node *n,
     out[FLEET_MEMORY] =
         whole((double)(n->ram_mb - pages) * ram - (double)n->ram_reserved_mb);
     out[FLEET_DISK] = whole((double)n->disk_gb);
+    out[FLEET_BANDWIDTH] = whole((double)n->bandwidth_mbps);
     out[FLEET_VOLUMES] = whole((double)n->disk_gb * PLACEMENT_THIN);
     for (size_t i = 0; i < n->resources.n; i++) {
         const struct amount *a = LIST_AT(n->resources, struct amount, i);

@@ -5,7 +5,7 @@
 _Static_assert(sizeof(struct demand) % 8 == 0 &&
                    sizeof(struct demand) ==
                        4 * FLEET_RESOURCES + 16 * REQUEST_DEVICES +
-                           (4 + REQUEST_ANY) * sizeof(struct fleet_set) + 8,
+                           (4 + REQUEST_ANY) * sizeof(struct fleet_set) + 16,
                "a demand has no padding: it is compared byte by byte");
 
 bool demand_same(const struct demand *a, const struct demand *b)

@@ -97,9 +97,10 @@ struct demand {
     struct fleet_set any[REQUEST_ANY]; /* aggregates: one of each, if not {} */
     struct fleet_set barred;           /* aggregates: none of these */
     struct fleet_set entitled;         /* isolating aggregates that admit it */
-    uint32_t zone;                     /* 0: any */
-    uint16_t cells;                    /* NUMA cells to split over; 0: floats */
-    uint16_t policy;                   /* row of fleet.policies */
+    uint64_t cpus;  /* kinds of CPU (fleet_cpu) that will do, as bits; 0: any */
+    uint32_t zone;  /* 0: any */
+    uint16_t cells; /* NUMA cells to split over; 0: floats */
+    uint16_t policy; /* row of fleet.policies */
 };
 
 /* ---- the request --------------------------------------------------------- */

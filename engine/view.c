@@ -300,7 +300,7 @@ static void forget_all_on(struct view *v, uint32_t host)
 static bool same_facts(const struct fleet_facts *a, const struct fleet_facts *b)
 {
     return a->state == b->state && a->zone == b->zone && a->rack == b->rack &&
-           a->largest_vcpu == b->largest_vcpu &&
+           a->cpu == b->cpu && a->largest_vcpu == b->largest_vcpu &&
            set_within(&a->traits, &b->traits) &&
            set_within(&b->traits, &a->traits) &&
            set_within(&a->aggregates, &b->aggregates) &&
@@ -515,6 +515,7 @@ struct view *view_new(void)
     fleet_name(v->fleet, FLEET_NAME_AGGREGATE, "");
     fleet_name(v->fleet, FLEET_NAME_DEVICE, "");
     fleet_name(v->fleet, FLEET_NAME_RESOURCE, "");
+    fleet_name(v->fleet, FLEET_NAME_CPU, "");
     for (unsigned i = 0; i < ARRAY_SIZE(policies); i++)
         fleet_set_policy(v->fleet, i, &policies[i]);
     return v;

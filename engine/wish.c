@@ -1,6 +1,7 @@
 #include "engine/wish.h"
 
 #include "common/alloc.h"
+#include "model/cpu_type.h"
 #include "model/shape.h"
 
 #include <jansson.h>
@@ -90,9 +91,21 @@ static unsigned known_or_nobody(struct reading *in, enum fleet_name kind,
     return n < 0 ? nobody : (unsigned)n;
 }
 
+/* Or else nobody has it, and names that are made up take no room. */
+static bool some_cpu_has(struct reading *in, const char *trait)
+{
+    const struct fleet_names *kinds = &view_fleet(in->v)->names[FLEET_NAME_CPU];
+    for (uint32_t i = 1; i < kinds->n; i++)
+        if (cpu_type_has(kinds->at[i], trait))
+            return true;
+    return false;
+}
+
 static void read_trait(struct reading *in, const char *name, const char *value)
 {
     struct demand *d = &in->w->request.demand;
+    if (cpu_type_is_trait(name) && some_cpu_has(in, name))
+        view_condition(in->v, name); /* made at first sight */
     if (same(value, "required"))
         set_add(&d->required,
                 known_or_nobody(in, FLEET_NAME_TRAIT, name, VIEW_NOBODY));
@@ -158,6 +171,13 @@ static void read_resource(struct reading *in, const char *class_,
                   { "DISK_GB", FLEET_DISK, 1 } };
     int32_t *need = in->w->request.demand.need;
     int64_t n = strtoll(text, NULL, 10);
+    if (same(class_, "NET_BW_EGR_KILOBIT_PER_SEC") ||
+        same(class_, "NET_BW_IGR_KILOBIT_PER_SEC")) {
+        int32_t mbit = amount((n + 999) / 1000); /* links go both ways */
+        if (mbit > need[FLEET_BANDWIDTH])
+            need[FLEET_BANDWIDTH] = mbit;
+        return;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
         if (strcmp(class_, fixed[i].name) == 0) {
             need[fixed[i].resource] = amount(n * fixed[i].factor);
@@ -210,6 +230,23 @@ static void read_priority(struct reading *in, const char *rest,
     in->w->request.priority = (int32_t)wish_priority(text);
 }
 
+/* "rack", "zone:2": the members of its group may differ by so many. */
+static void read_spread(struct reading *in, const char *rest, const char *text)
+{
+    static const char *const levels[] = { "host", "rack", "zone", NULL };
+    struct request_group *g = &in->w->request.group;
+    char name[8];
+    const char *colon = strchr(text, ':');
+    long skew = colon ? strtol(colon + 1, NULL, 10) : 1;
+    snprintf(name, sizeof(name), "%.*s",
+             (int)(colon ? colon - text : (long)strlen(text)), text);
+    int level = enum_from_name(levels, name);
+    if (level < 0 || skew < 1 || skew > 1000)
+        return;
+    g->level = (uint8_t)level;
+    g->skew = (uint16_t)skew;
+}
+
 typedef void read_fn(struct reading *in, const char *rest, const char *value);
 
 /* A name that ends in ':' is a prefix; `rest` is what follows it. */
@@ -223,6 +260,7 @@ static const struct {
     { "pci_passthrough:alias", read_devices },
     { "accel:device_profile", read_profile },
     { "cairn:placement", read_policy },
+    { WISH_SPREAD, read_spread },
     { WISH_PRIORITY, read_priority },
 };
 
@@ -285,6 +323,18 @@ static void read_tenant(struct reading *in, const char *project)
     }
 }
 
+/* The hint goes before the flavor. */
+static void read_spread_hint(struct reading *in)
+{
+    const char *text = in->server->scheduler_hints;
+    if (!text || !strstr(text, WISH_SPREAD))
+        return;
+    _autojson_ json_t *hints = json_loads(text, 0, NULL);
+    const char *spread = json_string_value(json_object_get(hints, WISH_SPREAD));
+    if (spread)
+        read_spread(in, "", spread);
+}
+
 static void read_group(struct reading *in)
 {
     static const char *const names[] = {
@@ -294,13 +344,15 @@ static void read_group(struct reading *in)
     const struct server_group *g = snap_get(
         view_snapshot(in->v), &kind_server_group, in->server->server_group_id);
     int policy = g && g->policy ? enum_from_name(names, g->policy) : -1;
-    if (policy <= 0 || in->server->goal == GOAL_DELETED)
+    struct request_group *out = &in->w->request.group;
+    if (policy <= 0 || in->server->goal == GOAL_DELETED) {
+        *out = (struct request_group){ 0 };
         return;
-    in->w->request.group = (struct request_group){
-        .id = wish_number("server_group", g->rec.id),
-        .policy = (uint8_t)policy,
-        .most = (uint32_t)amount(g->max_server_per_host),
-    };
+    }
+    read_spread_hint(in);
+    out->id = wish_number("server_group", g->rec.id);
+    out->policy = (uint8_t)policy;
+    out->most = (uint32_t)amount(g->max_server_per_host);
 }
 
 static void read_zone(struct reading *in, const char *zone)
@@ -516,6 +568,17 @@ const char *wish_of_move_beside(struct view *v, const struct migration *m,
     return node;
 }
 
+/* It goes on while it moves: where the CPU has all that it has seen, or is
+ * not known. */
+static void read_cpu(struct reading *in, const char *node)
+{
+    const struct fleet *f = view_fleet(in->v);
+    uint32_t host = fleet_find_host(f, node);
+    uint8_t kind = host != FLEET_NOWHERE ? f->hosts[host].facts.cpu : 0;
+    if (kind)
+        in->w->request.demand.cpus = f->cpu_takes[kind] | 1ULL << kind | 1;
+}
+
 /* Not where it is: after the hosts that a hint excludes. */
 static void exclude_source(struct reading *in, const char *node)
 {
@@ -556,6 +619,8 @@ bool wish_of_move(struct view *v, const struct migration *m,
         allow_node(&in, server->node);
     if (m->type != MIGRATION_RESIZE)
         exclude_source(&in, server->node);
+    if (m->type == MIGRATION_LIVE)
+        read_cpu(&in, server->node);
     return true;
 }
 

@@ -13,6 +13,12 @@
  *                           order of the flavor's specs
  *   aggregate_instance_extra_specs:KEY   a condition, see view.h
  *   cairn:placement         spread | pack | fragmentation
+ *   cairn:spread            host | rack | zone, with ":N": how many members
+ *                           of its group more than the least may be in one;
+ *                           also as a scheduler hint
+ *   NET_BW_EGR_KILOBIT_PER_SEC, NET_BW_IGR_..   the larger one, of the
+ *                           node's bandwidth
+ *   trait:HW_CPU_X86_X      a condition on the node's CPU (model/cpu_type.h)
  *   cairn:priority          -1000..1000: who goes first (evacuate.h)
  *   hw_architecture         of the image: a condition on the machine
  *   zone, host, group       as the request named them
@@ -70,6 +76,7 @@ const char *wish_volume_home(const struct snapshot *s,
 int64_t wish_local_disk_gb(const struct server *s);
 /* The value of "cairn:priority", within its bounds; NULL and nonsense: 0. */
 #define WISH_PRIORITY     "cairn:priority"
+#define WISH_SPREAD       "cairn:spread"
 #define WISH_PRIORITY_MAX 1000
 int64_t wish_priority(const char *text);
 /* Number of a group or tenant for the fleet; never 0. */

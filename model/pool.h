@@ -87,6 +87,7 @@ struct node {
     int64_t ram_mb;
     int64_t ram_reserved_mb;
     int64_t disk_gb;
+    int64_t bandwidth_mbps;  /* for guests that ask for some; 0: none */
     struct list cells;       /* struct node_cell, by id */
     struct list devices;     /* struct node_device, by address */
     const char *pinned_cpus; /* kept for guests of their own: "4-31" */

@@ -223,10 +223,11 @@ static bool set_maintenance(struct req *r, struct node *n)
 
 enum outcome steering_change_node(struct req *r)
 {
-    static const char *const known[] = { "traits",         "resources",
-                                         "rack",           "cpu_overcommit",
-                                         "ram_overcommit", "ram_reserved_mb",
-                                         "maintenance",    NULL };
+    static const char *const known[] = {
+        "traits",         "resources",      "rack",
+        "cpu_overcommit", "ram_overcommit", "ram_reserved_mb",
+        "maintenance",    "bandwidth_mbps", NULL
+    };
     const struct node *was = snap_get(r->snap, &kind_node, r->param[0]);
     if (!was)
         return req_fail(r, ERR_NOT_FOUND, "There is no node '%.80s'.",
@@ -236,7 +237,8 @@ enum outcome steering_change_node(struct req *r)
         !set_rack(r, n) || !set_maintenance(r, n) ||
         !set_ratio(r, "cpu_overcommit", &n->cpu_overcommit) ||
         !set_ratio(r, "ram_overcommit", &n->ram_overcommit) ||
-        !set_number(r, "ram_reserved_mb", n->ram_mb, &n->ram_reserved_mb))
+        !set_number(r, "ram_reserved_mb", n->ram_mb, &n->ram_reserved_mb) ||
+        !set_number(r, "bandwidth_mbps", INT32_MAX, &n->bandwidth_mbps))
         return req_failed(r);
     txn_change_record(&r->txn, n);
     struct jw w = req_json(r);

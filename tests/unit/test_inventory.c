@@ -4,6 +4,9 @@
 #include "common/cleanup.h"
 #include "compute/inventory.h"
 
+#include "model/cpu_type.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 static const char capabilities[] =
@@ -43,6 +46,34 @@ static void test_cells(void **state)
     assert_false(inventory_cells("<capabilities>", n, &err));
     assert_false(inventory_cells("<domain/>", n, &err));
     assert_int_equal(n->cells.n, 2);
+}
+
+/* libvirt's <cpu> there and back, as nova's object. */
+static void test_cpu(void **state)
+{
+    static const char caps[] =
+        "<capabilities><host><cpu><arch>x86_64</arch><model>Haswell</model>"
+        "<feature name='vmx'/></cpu></host></capabilities>";
+    static const char expanded[] =
+        "<cpu mode='custom' match='exact'><model>Haswell</model>"
+        "<vendor>Intel</vendor><feature policy='require' name='avx2'/>"
+        "<feature policy='disable' name='hle'/>"
+        "<feature policy='require' name='sse4.1'/></cpu>";
+    struct error err;
+    _autorecord_ struct node *n = record_new(&kind_node, "n");
+    char *host = inventory_host_cpu(caps);
+    assert_non_null(host);
+    assert_memory_equal(host, "<cpu>", 5);
+    assert_non_null(strstr(host, "<feature name=\"vmx\"/>"));
+    free(host);
+    assert_null(inventory_host_cpu(capabilities));
+    n->machine = "x86_64";
+    assert_true(inventory_cpu(expanded, n, &err));
+    assert_non_null(strstr(n->cpu_info, "\"features\":[\"avx2\",\"sse4.1\"]"));
+    assert_true(cpu_type_has(n->cpu_info, "HW_CPU_X86_AVX2"));
+    assert_true(cpu_type_has(n->cpu_info, "HW_CPU_X86_SSE41"));
+    assert_false(cpu_type_has(n->cpu_info, "HW_CPU_X86_HLE"));
+    assert_false(inventory_cpu("<cpu", n, &err));
 }
 
 #define PCI(bus_, class_, driver_, vendor_, product_, more_)                   \
@@ -111,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_cpu),
         cmocka_unit_test(test_devices),
         cmocka_unit_test(test_lists),
     };

@@ -615,6 +615,38 @@ static void test_tells_nothing_of_history(void **state)
     fleet_free(b);
 }
 
+/* Live moves only lead to CPUs that have all that the guest has seen. */
+static void test_minds_cpus(void **state)
+{
+    (void)state;
+    struct fleet *f = pool(3);
+    struct plan plan;
+    for (uint32_t h = 0; h < 3; h++) { /* the second can less */
+        struct fleet_facts facts = f->hosts[h].facts;
+        facts.cpu = h == 1 ? 2 : 1;
+        fleet_set_facts(f, h, &facts);
+    }
+    fleet_cpu_takes(f, 2, 1);
+    for (uint64_t i = 1; i <= 6; i++)
+        put(f, i, 0, 4, 100);
+    put(f, 7, 2, 16, 100); /* 16 GiB are left there, 4 guests' */
+    set_state(f, 0, FLEET_DRAINING);
+    plan_make(f, &plan_careful, &plan);
+    apply(f, &plan);
+    assert_int_equal(f->hosts[1].guests, 0);
+    assert_int_equal(f->hosts[2].guests, 5);
+    assert_int_equal(plan.stays.n, 2);
+    plan_free(&plan);
+    assert_true(fleet_remove(f, 7));
+    set_state(f, 0, FLEET_UP);
+    put(f, 8, 1, 4, 100);
+    set_state(f, 1, FLEET_DRAINING);
+    plan_make(f, &plan_careful, &plan);
+    assert_int_equal(plan.n, 1);
+    plan_free(&plan);
+    fleet_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -632,6 +664,7 @@ int main(void)
         cmocka_unit_test(test_fills_a_new_host),
         cmocka_unit_test(test_makes_whole_units),
         cmocka_unit_test(test_spares_the_moved),
+        cmocka_unit_test(test_minds_cpus),
         cmocka_unit_test(test_random_plans),
         cmocka_unit_test(test_tells_nothing_of_history),
     };

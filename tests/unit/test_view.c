@@ -430,6 +430,126 @@ static void flavors_and_images(void **state)
     assert_string_equal(goes_to(s), "");
 }
 
+/* A link's share, in both directions the larger one. */
+static void bandwidth(void **state)
+{
+    put_node("a");
+    put_node("b");
+    struct node *n = world_edit(&kind_node, "b");
+    n->bandwidth_mbps = 1000;
+    world_put(n);
+    assert_string_equal(
+        goes_to(with_spec("resources:NET_BW_EGR_KILOBIT_PER_SEC", "600000")),
+        "b");
+    struct server *s =
+        with_spec("resources:NET_BW_EGR_KILOBIT_PER_SEC", "400000");
+    map_put(s, &s->extra_specs, "resources:NET_BW_IGR_KILOBIT_PER_SEC",
+            "599001");
+    s->node = "b";
+    world_put(s);
+    snapshot_unref(follow());
+    const struct fleet *f = view_fleet(view);
+    assert_int_equal(f->free[FLEET_BANDWIDTH][fleet_find_host(f, "b")], 400);
+    s = with_spec("resources:NET_BW_IGR_KILOBIT_PER_SEC", "400001");
+    assert_string_equal(goes_to(s), "");
+    s = with_spec("resources:NET_BW_IGR_KILOBIT_PER_SEC", "400000");
+    assert_string_equal(goes_to(s), "b");
+}
+
+/* A member of group "g" that the flavor or a hint wants spread over racks. */
+static struct server *member(const char *id, const char *node, bool by_hint)
+{
+    struct server *s = small(id);
+    s->server_group_id = "g";
+    s->node = node;
+    if (by_hint)
+        s->scheduler_hints = "{\"cairn:spread\":\"rack\"}";
+    else
+        map_put(s, &s->extra_specs, "cairn:spread", "rack:1");
+    return s;
+}
+
+/* Two racks; the first has room for all. */
+static void spread_over_racks(void **state)
+{
+    static const char *const nodes[] = { "a", "b", "c" };
+    for (int i = 0; i < 3; i++) {
+        put_node(nodes[i]);
+        struct node *n = world_edit(&kind_node, nodes[i]);
+        n->rack = i < 2 ? "r1" : "r2";
+        world_put(n);
+    }
+    struct server_group *g = record_new(&kind_server_group, "g");
+    g->policy = "soft-affinity";
+    world_put(g);
+    assert_string_equal(goes_to(member("s1", NULL, true)), "a");
+    world_put(member("s1", "a", true));
+    assert_string_equal(goes_to(member("s2", NULL, true)), "c");
+    assert_string_equal(goes_to(member("s2", NULL, false)), "c");
+    struct server *s = member("s2", NULL, false);
+    map_put(s, &s->extra_specs, "cairn:spread", "rack:2");
+    assert_string_equal(goes_to(s), "a");
+    world_put(member("s2", "c", false));
+    assert_string_equal(goes_to(member("s3", NULL, true)), "a");
+}
+
+static void put_cpu(const char *node, bool kvm, const char *features)
+{
+    put_node(node);
+    struct node *n = world_edit(&kind_node, node);
+    char text[200];
+    snprintf(text, sizeof(text),
+             "{\"arch\":\"x86_64\",\"vendor\":\"Intel\",\"features\":[%s]}",
+             features);
+    n->cpu_info = rec_str(n, text);
+    n->kvm = kvm;
+    world_put(n);
+}
+
+/* Where a move of server "s" from its node may go. */
+static const char *moves_to(enum migration_type type, const char *from)
+{
+    struct wish w;
+    struct error err;
+    struct placing at;
+    struct server *s = small("s");
+    s->node = from;
+    world_put(s);
+    _autosnap_ struct snapshot *snap = follow();
+    _autorecord_ struct migration *m = record_new(&kind_migration, "m");
+    m->server_id = "s";
+    m->source = from;
+    m->type = type;
+    m->new_flavor.vcpus = 2;
+    m->new_flavor.ram_mb = 4096;
+    bool ok =
+        wish_of_move(view, m, snap_get(snap, &kind_server, "s"), &w, &err) &&
+        choose_exhaustive(view_fleet(view), &w.request, &at);
+    wish_free(&w);
+    return ok ? view_fleet(view)->hosts[at.host].name : "";
+}
+
+/* Who runs sees what the CPU can, and must find it where it goes; who is
+ * started anew need not. */
+static void cpus_of_moves(void **state)
+{
+    put_cpu("a", true, "\"sse4.1\"");
+    put_cpu("b", true, "\"sse4.1\",\"avx2\"");
+    put_cpu("c", true, "\"avx2\",\"sse4.1\",\"amx-tile\"");
+    assert_string_equal(moves_to(MIGRATION_LIVE, "b"), "c");
+    assert_string_equal(moves_to(MIGRATION_LIVE, "a"), "b");
+    assert_string_equal(moves_to(MIGRATION_LIVE, "c"), "");
+    assert_string_equal(moves_to(MIGRATION_COLD, "c"), "a");
+    put_cpu("d", false, "\"sse4.1\""); /* emulates what there is not */
+    assert_string_equal(moves_to(MIGRATION_LIVE, "c"), "d");
+    struct server *s = with_spec("trait:HW_CPU_X86_AVX2", "required");
+    assert_string_equal(goes_to(s), "b");
+    s = with_spec("trait:HW_CPU_X86_SSE4_1", "forbidden");
+    assert_string_equal(goes_to(s), "d");
+    s = with_spec("trait:HW_CPU_X86_NOSUCH", "required");
+    assert_string_equal(goes_to(s), "");
+}
+
 /* Both ends are held, each with its flavor, and let go. */
 static void a_move_holds_both_ends(void **state)
 {
@@ -653,6 +773,9 @@ int main(void)
         CASE(words_that_come_later),
         CASE(aggregates),
         CASE(hints),
+        CASE(bandwidth),
+        CASE(spread_over_racks),
+        CASE(cpus_of_moves),
         CASE(pool_policy),
         CASE(the_mix_learns),
         cmocka_unit_test(nova_operators),
