@@ -5,7 +5,8 @@
  *   GET    /cairn/v1/policy         placement, rebalancing, reserve
  *   PUT    /cairn/v1/policy         those that are given
  *   PATCH  /cairn/v1/nodes/{name}   traits, resources, rack, cpu_overcommit,
- *                                   ram_overcommit, ram_reserved_mb
+ *                                   ram_overcommit, ram_reserved_mb,
+ *                                   bandwidth_mbps
  */
 #ifndef CAIRN_REST_API_STEERING_H
 #define CAIRN_REST_API_STEERING_H
