@@ -71,11 +71,12 @@ static void add_guest(struct pool *p, uint32_t i)
     int32_t vcpus = r.demand.need[FLEET_VCPU];
     int32_t mean = 15 * SPEED / 4 * (int32_t)p->guests; /* of a host */
     int64_t share = (int64_t)THREADS * SPEED * (trouble ? 105 : 60) / 100;
-    fleet_guest(p->f, 1 + i)->use = (struct fleet_use){
+    struct fleet_use use = {
         .vcpu = (int32_t)(vcpus * share / mean),
         .memory = r.demand.need[FLEET_MEMORY] / 2,
         .steal = trouble ? 80 : 0,
     };
+    fleet_set_use(p->f, 1 + i, &use);
 }
 
 static void make_pool(struct pool *p)

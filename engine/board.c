@@ -67,13 +67,6 @@ static void add_hosts(struct board *b)
     }
 }
 
-/* What it would use if nothing took its time. */
-static int32_t wanted(const struct fleet_use *u)
-{
-    int32_t got = 1000 - (u->steal < 900 ? u->steal : 900);
-    return (int32_t)((int64_t)u->vcpu * 1000 / got);
-}
-
 static void link_guest(struct board *b, uint32_t i, uint32_t host)
 {
     struct board_guest *g = &b->guests[i];
@@ -84,8 +77,8 @@ static void link_guest(struct board *b, uint32_t i, uint32_t host)
         b->guests[h->first].prev = i;
     h->first = i;
     h->guests++;
-    h->vcpu += g->vcpu;
-    h->memory += g->memory;
+    for (int s = 0; s < STRAINS; s++)
+        h->use[s] += g->use[s];
     g->host = host;
 }
 
@@ -100,8 +93,8 @@ static void unlink_guest(struct board *b, uint32_t i)
     if (g->next != BOARD_NONE)
         b->guests[g->next].prev = g->prev;
     h->guests--;
-    h->vcpu -= g->vcpu;
-    h->memory -= g->memory;
+    for (int s = 0; s < STRAINS; s++)
+        h->use[s] -= g->use[s];
 }
 
 static int by_id(const void *a, const void *b)
@@ -169,10 +162,8 @@ static void add_guests(struct board *b)
             .home_cells = g->at.cells,
             .movable = may_move(b, g),
             .group = group_of(b, &seen, &g->group),
-            .vcpu = wanted(&g->use),
-            .memory = g->use.memory,
-            .steal = g->use.steal,
         };
+        strain_of_guest(fleet_use(f, g), b->guests[i].use, b->guests[i].stall);
         link_guest(b, i, g->at.host);
         if (b->guests[i].group != BOARD_NONE) {
             struct board_group *in = &b->groups[b->guests[i].group];

@@ -20,6 +20,7 @@
 #define CAIRN_ENGINE_BOARD_H
 
 #include "engine/fleet.h"
+#include "engine/strain.h"
 
 #define BOARD_NONE UINT32_MAX
 
@@ -31,8 +32,8 @@ struct board_guest {
     bool movable;              /* at all */
     bool spared;               /* only for its own sake: moved lately */
     uint32_t group;            /* of the board; BOARD_NONE */
-    int32_t vcpu, memory;      /* measured: wanted thousandths, MiB */
-    int32_t steal;             /* thousandths */
+    int32_t use[STRAINS];      /* measured (of CPU: wanted); see strain.h */
+    int32_t stall[STRAINS];    /* thousandths of its time; 0 if not known */
     int64_t cost;              /* of moving it, points (cost.h) */
     uint32_t next, prev;       /* on the host; BOARD_NONE */
 };
@@ -53,7 +54,7 @@ struct board_host {
     uint8_t n_cells, state;
     uint32_t guests, first; /* how many; BOARD_NONE */
     int32_t cpus;           /* thousandths that the machine has */
-    int64_t vcpu, memory;   /* measured: what its guests want */
+    int64_t use[STRAINS];   /* measured: what its guests want */
 };
 
 struct board_group {

@@ -20,7 +20,8 @@ struct cost cost_move(const struct fleet *f, const struct fleet_guest *g,
     int64_t share = p->share > 0 ? p->share : 500;
     int64_t speed = link * share / 1000 / 8; /* MiB/s, near enough */
     speed = speed > 0 ? speed : 1;
-    int64_t mib = to_send(fleet_demand(f, g->class_), g->use.dirty, speed);
+    int64_t mib =
+        to_send(fleet_demand(f, g->class_), fleet_use(f, g)->dirty, speed);
     int64_t seconds = (mib + speed - 1) / speed;
     int64_t priority = g->priority < 0               ? 0
                        : g->priority > PRIORITY_MOST ? PRIORITY_MOST

@@ -102,6 +102,7 @@ void fleet_free(struct fleet *f)
     map64_free(&f->class_hashes);
     map64_free(&f->host_names);
     free(f->hosts);
+    free(f->uses);
     free(f->n_devices);
     free(f->look);
     free(f->looks);
@@ -111,6 +112,7 @@ void fleet_free(struct fleet *f)
     free(f->domain_up[0]);
     free(f->domain_up[1]);
     free(f->guests);
+    free(f->guest_uses);
     free(f->groups);
     free(f->classes);
     free(f);
@@ -132,6 +134,7 @@ static void copy_hosts(struct fleet *to, const struct fleet *from)
         if (h->far)
             h->far = duplicate(h->far, sizeof(*h->far), h->size);
     }
+    to->uses = duplicate(from->uses, sizeof(*to->uses), from->size);
     to->n_devices = duplicate(from->n_devices, 1, from->size);
     to->look = duplicate(from->look, 4, from->size);
     to->looks = duplicate(from->looks, sizeof(*to->looks), from->look_size);
@@ -167,6 +170,8 @@ struct fleet *fleet_copy(const struct fleet *f)
     for (int k = 0; k < FLEET_NAME_KINDS; k++)
         copy_names(&c->names[k], &f->names[k]);
     c->guests = duplicate(f->guests, sizeof(*c->guests), f->guest_size);
+    c->guest_uses =
+        duplicate(f->guest_uses, sizeof(*c->guest_uses), f->guest_size);
     c->classes = duplicate(f->classes, sizeof(*c->classes), f->class_size);
     map64_copy(&c->guest_ids, &f->guest_ids);
     map64_copy(&c->group_ids, &f->group_ids);
@@ -257,6 +262,7 @@ static void widen_hosts(struct fleet *f)
         fleet_widen(&f->scale[r], 4, f->size, size);
     }
     fleet_widen(&f->hosts, sizeof(*f->hosts), f->size, size);
+    fleet_widen(&f->uses, sizeof(*f->uses), f->size, size);
     fleet_widen(&f->n_devices, 1, f->size, size);
     fleet_widen(&f->look, 4, f->size, size);
     fleet_widen(&f->rank, 4, f->size, size);
@@ -298,11 +304,18 @@ void fleet_drop_host(struct fleet *f, uint32_t host)
     free(h->name);
     free(h->far);
     *h = (struct fleet_host){ .hole = f->host_hole };
+    f->uses[host] = (struct fleet_host_use){ 0 };
     f->n_devices[host] = 0;
     index_hosts(f);
     f->host_hole = host;
     f->ranked = false;
     f->epoch++;
+}
+
+void fleet_set_host_use(struct fleet *f, uint32_t host,
+                        const struct fleet_host_use *use)
+{
+    f->uses[host] = *use;
 }
 
 uint32_t fleet_domain(const struct fleet *f, uint32_t host,

@@ -93,14 +93,27 @@ struct fleet_host {
     uint64_t more_filler[2];
 };
 
+/* What was measured of the machine itself; all 0: nothing is known. */
+struct fleet_host_use {
+    int32_t ram;   /* MiB that guests may have really; 0: its capacity */
+    int32_t steal; /* thousandths of its CPUs, by a hypervisor below */
+    int32_t memory_stall, disk_stall; /* thousandths (PSI); < 0: not measured */
+    int32_t swap;                     /* KiB/s; < 0: not measured */
+    int32_t network; /* KiB/s, of the busier direction; < 0: not measured */
+    int32_t link;    /* KiB/s that it carries; <= 0: not known */
+};
+
 /* ---- guests -------------------------------------------------------------- */
 
-/* Measured and smoothed by the owner. */
+/* Measured and smoothed by the owner; below 0: not measured. */
 struct fleet_use {
-    int32_t vcpu;   /* thousandths of a vCPU */
-    int32_t memory; /* MiB */
-    int32_t steal;  /* thousandths of the time it wanted to run */
-    int32_t dirty;  /* MiB/s of memory written */
+    int32_t vcpu;    /* thousandths of a vCPU */
+    int32_t memory;  /* MiB */
+    int32_t disk;    /* KiB/s */
+    int32_t network; /* KiB/s, of the busier direction */
+    int32_t steal;   /* thousandths of the time it wanted to run */
+    int32_t memory_stall, disk_stall; /* thousandths of the time (PSI) */
+    int32_t dirty;                    /* MiB/s of memory written */
 };
 
 struct fleet_guest {
@@ -110,7 +123,8 @@ struct fleet_guest {
     int32_t priority; /* larger is more important */
     struct placing at;
     struct request_group group;
-    struct fleet_use use;
+    bool measured;      /* its guest_uses[] mean something */
+    uint64_t filler[1]; /* to a whole cache line */
 };
 
 /* Members by host; hosts with none are not in the list (it has no order). */
@@ -173,6 +187,7 @@ struct fleet {
     int32_t *free[FLEET_RESOURCES];
     float *scale[FLEET_RESOURCES]; /* SCORE_ONE / capacity; 0 without any */
     struct fleet_host *hosts;
+    struct fleet_host_use *uses;
     uint8_t *n_devices; /* as in fleet_host, for scans */
     uint32_t *look;     /* row of `looks`: hosts of equal facts share it */
     struct fleet_facts *looks; /* without racks */
@@ -185,6 +200,7 @@ struct fleet {
     uint32_t domain_size[2];
 
     struct fleet_guest *guests;
+    struct fleet_use *guest_uses; /* by slot; fleet_use */
     uint32_t n_guests, guest_slots, guest_size, guest_hole;
     struct fleet_group *groups;
     uint32_t group_slots, group_size, group_hole;
@@ -229,6 +245,9 @@ uint32_t fleet_find_host(const struct fleet *f, const char *name);
 void fleet_drop_host(struct fleet *f, uint32_t host);
 void fleet_set_facts(struct fleet *f, uint32_t host,
                      const struct fleet_facts *facts);
+/* What it was measured to use: nothing that concerns placing. */
+void fleet_set_host_use(struct fleet *f, uint32_t host,
+                        const struct fleet_host_use *use);
 void fleet_set_capacity(struct fleet *f, uint32_t host,
                         enum fleet_resource resource, int32_t capacity);
 /* So many equal cells, of vCPUs and memory; only while no guest is pinned
@@ -259,8 +278,10 @@ bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
                const struct placing *at);
 bool fleet_remove(struct fleet *f, uint64_t id);
 bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to);
-/* What it was measured to use. */
+/* What it was measured to use; nothing at first. */
 void fleet_set_use(struct fleet *f, uint64_t id, const struct fleet_use *use);
+const struct fleet_use *fleet_use(const struct fleet *f,
+                                  const struct fleet_guest *g);
 /* Borrowed until the next put; NULL: none. */
 struct fleet_guest *fleet_guest(const struct fleet *f, uint64_t id);
 /* Guests of a host: fleet_next(f, h, NULL) is the first.  The order tells of

@@ -252,6 +252,8 @@ static uint32_t vacant_slot(struct fleet *f)
     if (f->guest_slots == f->guest_size) {
         uint32_t size = f->guest_size ? f->guest_size * 2 : FLEET_SLOTS_MIN;
         fleet_widen(&f->guests, sizeof(*f->guests), f->guest_size, size);
+        fleet_widen(&f->guest_uses, sizeof(*f->guest_uses), f->guest_size,
+                    size);
         f->guest_size = size;
     }
     return f->guest_slots++;
@@ -308,8 +310,18 @@ bool fleet_remove(struct fleet *f, uint64_t id)
 void fleet_set_use(struct fleet *f, uint64_t id, const struct fleet_use *use)
 {
     uint32_t slot = map64_get(&f->guest_ids, id);
-    if (slot != MAP64_NONE)
-        f->guests[slot].use = *use;
+    if (slot == MAP64_NONE)
+        return;
+    f->guest_uses[slot] = *use;
+    f->guests[slot].measured = true;
+}
+
+/* Where nothing is known the memory is not even touched. */
+const struct fleet_use *fleet_use(const struct fleet *f,
+                                  const struct fleet_guest *g)
+{
+    static const struct fleet_use nothing;
+    return g->measured ? &f->guest_uses[g - f->guests] : &nothing;
 }
 
 bool fleet_move(struct fleet *f, uint64_t id, const struct placing *to)

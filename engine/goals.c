@@ -57,39 +57,28 @@ static int64_t fullness(const struct board *b, uint32_t host)
     return most;
 }
 
-static bool loses_time(const struct goals *g, uint32_t host)
+/* The same, or what is measured of CPU and link. */
+static int64_t business(const struct goals *g, uint32_t host)
 {
-    const struct board *b = g->board;
-    for (uint32_t i = b->hosts[host].first; i != BOARD_NONE;
-         i = b->guests[i].next)
-        if (b->guests[i].steal >= g->policy.steal)
-            return true;
-    return false;
+    static const enum strain watched[] = { STRAIN_CPU, STRAIN_NETWORK };
+    const struct strains *s = &g->strains[host];
+    int64_t most = fullness(g->board, host);
+    for (int i = 0; i < 2; i++) {
+        int64_t has = s->has[watched[i]];
+        int64_t use =
+            g->board->hosts[host].use[watched[i]] + s->base[watched[i]];
+        if (has > 0 && use * 1000 / has > most)
+            most = use * 1000 / has;
+    }
+    return most;
 }
 
-/* A host in trouble is measured by the target; any other by the target or by
- * what it has already, so that what is may stay. */
-static void find_comfort(struct goals *g)
+static bool is_strained(const struct goals *g, uint32_t host)
 {
-    const struct board *b = g->board;
-    for (uint32_t h = 0; h < b->n_hosts; h++) {
-        const struct board_host *host = &b->hosts[h];
-        int64_t cpus = host->cpus;
-        int64_t memory = b->fleet->capacity[FLEET_MEMORY][h];
-        int64_t vcpu_target = cpus * g->policy.target / 1000;
-        int64_t memory_target = memory * 95 / 100;
-        bool busy = host->vcpu * 1000 > cpus * g->policy.trigger ||
-                    (loses_time(g, h) && host->vcpu > vcpu_target);
-        bool swaps = host->memory > memory * 98 / 100;
-        g->comfort[h].triggered = cpus > 0 && (busy || swaps);
-        g->comfort[h].vcpu =
-            busy || host->vcpu < vcpu_target ? vcpu_target : host->vcpu;
-        g->comfort[h].memory = swaps || host->memory < memory_target
-                                   ? memory_target
-                                   : host->memory;
-        if (host->state == FLEET_UP && g->comfort[h].triggered)
-            g->on[GOAL_RELIEVE] = g->policy.weight[GOAL_RELIEVE] > 0;
-    }
+    bool any = false;
+    for (int s = 0; s < STRAINS; s++)
+        any = any || g->strains[host].strained[s];
+    return any && g->board->hosts[host].state == FLEET_UP;
 }
 
 /* A host that is up and has less than a share of the mean. */
@@ -122,9 +111,11 @@ void goals_init(struct goals *g, const struct goals_policy *p,
                 const struct board *b)
 {
     *g = (struct goals){ .policy = *p, .board = b };
-    g->comfort = xcalloc(b->n_hosts + 1, sizeof(*g->comfort));
+    g->strains = xcalloc(b->n_hosts + 1, sizeof(*g->strains));
     const int32_t *w = p->weight;
-    find_comfort(g);
+    strain_find(b, &p->strain, g->strains);
+    for (uint32_t h = 0; h < b->n_hosts && w[GOAL_RELIEVE]; h++)
+        g->on[GOAL_RELIEVE] = g->on[GOAL_RELIEVE] || is_strained(g, h);
     for (uint32_t h = 0; h < b->n_hosts && w[GOAL_EVACUATE]; h++)
         if (b->hosts[h].state == FLEET_DRAINING && b->hosts[h].guests)
             g->on[GOAL_EVACUATE] = true;
@@ -142,7 +133,7 @@ void goals_init(struct goals *g, const struct goals_policy *p,
 
 void goals_free(struct goals *g)
 {
-    free(g->comfort);
+    free(g->strains);
 }
 
 /* ---- pain ---------------------------------------------------------------- */
@@ -192,19 +183,22 @@ int32_t goals_guide(const struct goals *g, uint32_t host)
                                         g->board->room[host * g->board->dims]);
 }
 
-static int64_t relieve(const struct goals *g, uint32_t host)
+int64_t goals_host_strain(const struct goals *g, enum strain s, uint32_t host)
 {
-    const struct board_host *h = &g->board->hosts[host];
-    int64_t over = h->vcpu - g->comfort[host].vcpu;
-    int64_t memory = h->memory - g->comfort[host].memory;
-    int64_t weight = g->policy.weight[GOAL_RELIEVE];
-    return (over > 0 ? over * weight / 1000 : 0) +
-           (memory > 0 ? memory * weight / 4096 : 0);
+    return strain_over(&g->strains[host], s, g->board->hosts[host].use[s]) *
+           g->policy.weight[GOAL_RELIEVE] / 1000;
 }
 
-static int64_t uneven(const struct goals *g, uint32_t host, int32_t weight)
+static int64_t relieve(const struct goals *g, uint32_t host)
 {
-    int64_t full = fullness(g->board, host);
+    int64_t sum = 0;
+    for (int s = 0; s < STRAINS; s++)
+        sum += strain_over(&g->strains[host], s, g->board->hosts[host].use[s]);
+    return sum * g->policy.weight[GOAL_RELIEVE] / 1000;
+}
+
+static int64_t square(int64_t full, int32_t weight)
+{
     return full * full * weight / 1000000;
 }
 
@@ -220,8 +214,9 @@ int64_t goals_host_one(const struct goals *g, enum goal goal, uint32_t host)
     case GOAL_CONSOLIDATE:
         return h->guests ? weight : 0;
     case GOAL_FILL:
+        return square(fullness(g->board, host), weight);
     case GOAL_EVEN:
-        return uneven(g, host, weight);
+        return square(business(g, host), weight);
     case GOAL_DEFRAGMENT:
         return -goals_units(g, host) * weight;
     default:

@@ -5,20 +5,18 @@
  * are of one currency.  The pain of a host is a sum, each term on by policy:
  *
  *   EVACUATE     guests on a draining host
- *   RELIEVE      vCPU time and memory that its guests want above what the
- *                machine gives in comfort
- *   EVEN         the square of how full it is, allocated
- *   FILL         the same, while there is a host that is nearly empty
- *   CONSOLIDATE  a host that is not empty
- *   DEFRAGMENT   less: the whole units of the large request that fit there
- *   REPAIR       members of a group that are where its rule does not want
- *                them (asked by group, not by host)
+ *   RELIEVE      CPU time, memory, disk and network that its guests want
+ *                above what the machine gives in comfort
+ *   EVEN         the square of how full it is, allocated or measured,
+ *                whichever is more
+ *   FILL         the same, allocated, while there is a host that is nearly
+ * empty CONSOLIDATE  a host that is not empty DEFRAGMENT   less: the whole
+ * units of the large request that fit there REPAIR       members of a group
+ * that are where its rule does not want them (asked by group, not by host)
  *
  * A goal that is not triggered is silent, so that a plan comes to rest: what
- * triggers RELIEVE is a machine in trouble (its guests lose time, or want
- * more than `trigger`); only then is its comfort (`target`, lower) the
- * measure, and no other host may be brought above its own.  Between the two
- * marks measured use may wander without anything being moved.
+ * triggers RELIEVE is a machine in trouble (strain.h); only then is its
+ * comfort the measure, and no other host may be brought above its own.
  */
 #ifndef CAIRN_ENGINE_GOALS_H
 #define CAIRN_ENGINE_GOALS_H
@@ -45,12 +43,11 @@ const char *goal_name(enum goal g); /* "relieve" */
 const char *goal_text(enum goal g);
 
 struct goals_policy {
-    int32_t weight[GOALS_N]; /* points, see goals_usual_weight; 0: off */
-    int32_t trigger, target; /* RELIEVE: thousandths of the machine */
-    int32_t steal;           /* RELIEVE: thousandths, of any guest */
-    int32_t nearly_empty;    /* FILL: thousandths of the pool's mean */
-    int32_t vcpu, memory;    /* DEFRAGMENT: the unit; thousandths, MiB */
-    int64_t units;           /* DEFRAGMENT: so many are enough */
+    int32_t weight[GOALS_N];     /* points, see goals_usual_weight; 0: off */
+    struct strain_policy strain; /* RELIEVE */
+    int32_t nearly_empty;        /* FILL: thousandths of the pool's mean */
+    int32_t vcpu, memory;        /* DEFRAGMENT: the unit; thousandths, MiB */
+    int64_t units;               /* DEFRAGMENT: so many are enough */
 };
 
 /* What a goal weighs where it is on. */
@@ -61,11 +58,8 @@ struct goals {
     struct goals_policy policy;
     const struct board *board;
     bool on[GOALS_N];
-    struct {
-        int64_t vcpu, memory; /* above this it hurts */
-        bool triggered;
-    } * comfort; /* by host */
-    bool groups; /* some rule is broken */
+    struct strains *strains; /* by host */
+    bool groups;             /* some rule is broken */
 };
 
 void goals_init(struct goals *g, const struct goals_policy *p,
@@ -76,6 +70,8 @@ void goals_free(struct goals *g);
 int64_t goals_host(const struct goals *g, uint32_t host);
 /* ... one goal, on or not; REPAIR is not asked by host: 0. */
 int64_t goals_host_one(const struct goals *g, enum goal goal, uint32_t host);
+/* ... of RELIEVE, by one resource. */
+int64_t goals_host_strain(const struct goals *g, enum strain s, uint32_t host);
 /* One goal over the whole board; smaller is better. */
 int64_t goals_pain(const struct goals *g, enum goal goal);
 int64_t goals_total(const struct goals *g);

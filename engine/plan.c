@@ -14,9 +14,14 @@ const struct plan_policy plan_careful = {
                     [GOAL_REPAIR] = 50000,
                     [GOAL_RELIEVE] = 20000,
                     [GOAL_FILL] = 100000 },
-        .trigger = 900,
-        .target = 750,
-        .steal = 50,
+        .strain = { .trigger = 900,
+                    .target = 750,
+                    .stall = { [STRAIN_CPU] = 50,
+                               [STRAIN_MEMORY] = 50,
+                               [STRAIN_DISK] = 300 },
+                    .machine_stall = { [STRAIN_MEMORY] = 100,
+                                       [STRAIN_DISK] = 500 },
+                    .swap = 4096 },
         .nearly_empty = 250,
     },
     .hysteresis = 2000,
@@ -106,15 +111,58 @@ static uint32_t settle(struct board *b)
 
 /* Looks as whoever asks again after the plan would look, until there is
  * nothing left to do: so he will find nothing. */
-static void look(struct board *b, const struct plan_policy *p)
+static void look(struct board *b, const struct plan_policy *p, uint32_t left)
 {
-    uint32_t left = p->most;
     for (int i = 0; i < ROUNDS && left; i++) {
         look_once(b, p, left);
         uint32_t moved = settle(b);
         if (!moved)
             return;
         left -= moved;
+    }
+}
+
+/* ---- ordering ------------------------------------------------------------ */
+
+/* Puts everybody where he is on the other board; was he there already? */
+static bool follow(struct board *b, const struct board *other)
+{
+    bool same = true;
+    for (uint32_t i = 0; i < b->n_guests; i++) {
+        const struct board_guest *g = &b->guests[i], *to = &other->guests[i];
+        if (g->host == to->host && g->cells == to->cells)
+            continue;
+        board_move(b, i, to->host, to->cells);
+        same = false;
+    }
+    settle(b);
+    return same;
+}
+
+static void append(struct order *to, const struct order *from)
+{
+    to->moves = xrealloc(to->moves, (to->n + from->n + 1) * sizeof(*to->moves));
+    if (from->n)
+        memcpy(to->moves + to->n, from->moves, from->n * sizeof(*to->moves));
+    to->n += from->n;
+}
+
+/* Where some must stay behind (rings without room), the others may have
+ * better places than those that were found with them. */
+static void look_and_order(const struct plan_policy *p, struct board *target,
+                           struct board *now, struct order *out)
+{
+    *out = (struct order){ 0 };
+    for (int i = 0; i < ROUNDS && out->n < p->most; i++) {
+        struct order more;
+        look(target, p, p->most - out->n);
+        order_make(now, target, p->most - out->n, &more);
+        append(out, &more);
+        bool stuck = !more.n || follow(target, now);
+        order_free(&more);
+        settle(now);
+        if (stuck)
+            return;
     }
 }
 
@@ -152,6 +200,29 @@ static void step_pains(const struct telling *t, const struct order_move *m,
         out[GOAL_REPAIR] = g->policy.weight[GOAL_REPAIR];
 }
 
+/* Of what the host that is left is shortest. */
+static void find_trouble(const struct telling *t, const struct order_move *m,
+                         struct plan_trouble *out)
+{
+    const struct strains *s = &t->goals.strains[m->from];
+    int64_t worst = 0;
+    *out = (struct plan_trouble){ .strain = STRAINS };
+    for (enum strain i = 0; i < STRAINS; i++) {
+        int64_t pain = goals_host_strain(&t->goals, i, m->from);
+        if (pain <= worst)
+            continue;
+        worst = pain;
+        *out = (struct plan_trouble){
+            .strain = (int)i,
+            .use = t->board->hosts[m->from].use[i] + s->base[i],
+            .has = s->has[i],
+            .comfort = s->comfort[i],
+            .own = t->board->guests[m->guest].use[i],
+            .stall = s->stall[i],
+        };
+    }
+}
+
 static void tell_move(struct telling *t, const struct order_move *m)
 {
     const struct board_guest *g = &t->board->guests[m->guest];
@@ -164,9 +235,11 @@ static void tell_move(struct telling *t, const struct order_move *m)
         .from = { .host = m->from, .cells = m->from_cells },
         .to = { .host = m->to, .cells = m->to_cells },
         .reason = PLAN_ROOM,
+        .price = cost,
         .cost = cost.points,
         .seconds = cost.seconds,
     };
+    find_trouble(t, m, &out->trouble);
     step_pains(t, m, before);
     board_move(t->board, m->guest, m->to, m->to_cells);
     step_pains(t, m, after);
@@ -226,8 +299,7 @@ void plan_make(const struct fleet *f, const struct plan_policy *p,
     struct order o;
     *out = (struct plan){ .version = f->sequence };
     struct board *target = lay_out(f, p), *now = lay_out(f, p);
-    look(target, p);
-    order_make(now, target, p->most, &o);
+    look_and_order(p, target, now, &o);
     go_home(target);
     tell(f, p, target, &o, out);
     if (out->n && out->gain < out->cost * p->hysteresis / 1000) {

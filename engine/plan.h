@@ -18,6 +18,7 @@
 #ifndef CAIRN_ENGINE_PLAN_H
 #define CAIRN_ENGINE_PLAN_H
 
+#include "common/buf.h"
 #include "engine/cost.h"
 #include "engine/goals.h"
 #include "engine/reserve.h"
@@ -41,14 +42,25 @@ extern const struct plan_policy plan_careful;
 
 #define PLAN_ROOM GOALS_N /* reason: makes room for a later move */
 
+/* What is short on the host that a guest leaves, in the units of strain.h;
+ * before this step. */
+struct plan_trouble {
+    int strain;                /* enum strain; STRAINS: nothing */
+    int64_t use, has, comfort; /* has 0: nobody knows */
+    int64_t own;               /* the guest's part */
+    int32_t stall;             /* the worst, thousandths of the time */
+};
+
 struct plan_move {
     uint64_t guest;
     struct placing from, to;
-    int reason;      /* enum goal, or PLAN_ROOM */
-    int64_t gain;    /* points, of this step alone; < 0 in a chain */
-    int64_t cost;    /* points */
-    int32_t seconds; /* it will take, about */
-    uint32_t wave;   /* from 0 */
+    int reason; /* enum goal, or PLAN_ROOM */
+    struct plan_trouble trouble;
+    int64_t gain;      /* points, of this step alone; < 0 in a chain */
+    struct cost price; /* what the cost comes of */
+    int64_t cost;      /* points */
+    int32_t seconds;   /* it will take, about */
+    uint32_t wave;     /* from 0 */
 };
 
 struct plan {
@@ -72,5 +84,10 @@ void plan_free(struct plan *p);
 /* "relieve", ..., "room" */
 const char *plan_reason_name(int reason);
 const char *plan_reason_text(int reason);
+/* The reason of one move with its numbers, a sentence without its end:
+ * "guests of node1 want 17.3 of its 16.0 CPUs and lose up to 12 % of their
+ * time; this one wants 2.0". */
+void plan_because(const struct fleet *f, const struct plan_move *m,
+                  struct buf *out);
 
 #endif

@@ -364,7 +364,7 @@ static bool may_go(const struct search *s, uint32_t guest)
 {
     const struct board_guest *g = &s->board->guests[guest];
     return g->movable && may_add(s, guest) &&
-           (!g->spared || s->goals->comfort[g->host].triggered);
+           (!g->spared || s->goals->strains[g->host].urgent);
 }
 
 static bool improve_host(struct search *s, uint32_t host)

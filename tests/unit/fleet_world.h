@@ -218,4 +218,13 @@ static inline struct fleet *world_new(struct world_random *r, unsigned hosts)
     return f;
 }
 
+/* To be written. */
+static inline struct fleet_use *world_use(struct fleet *f, uint64_t id)
+{
+    struct fleet_guest *g = fleet_guest(f, id);
+    if (!g->measured)
+        fleet_set_use(f, id, &(struct fleet_use){ 0 });
+    return &f->guest_uses[g - f->guests];
+}
+
 #endif

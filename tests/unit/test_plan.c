@@ -35,7 +35,7 @@ static void put(struct fleet *f, uint64_t id, uint32_t host, int32_t vcpus,
     struct request r = { .demand.need = { vcpus * 1000, vcpus * 2048 } };
     struct placing at = { .host = host };
     assert_true(fleet_put(f, id, &r, &at));
-    fleet_guest(f, id)->use =
+    *world_use(f, id) =
         (struct fleet_use){ .vcpu = use, .memory = vcpus * 1024 };
 }
 
@@ -83,7 +83,7 @@ static void test_relieves_trouble_and_rests(void **state)
     for (uint64_t i = 1; i <= 8; i++)
         put(f, i, 0, 2, 1950); /* 15.6 of 16 */
     for (uint64_t i = 1; i <= 8; i++)
-        fleet_guest(f, i)->use.steal = 100;
+        world_use(f, i)->steal = 100;
     for (uint32_t h = 1; h < 4; h++)
         put(f, 100 + h, h, 8, 300);
     plan_make(f, &plan_careful, &plan);
@@ -97,7 +97,7 @@ static void test_relieves_trouble_and_rests(void **state)
     apply(f, &plan);
     plan_free(&plan);
     for (uint64_t i = 1; i <= 8; i++)
-        fleet_guest(f, i)->use.steal = 0;
+        world_use(f, i)->steal = 0;
     assert_int_equal(plan_size(f, &plan_careful), 0);
     fleet_free(f);
 }
@@ -112,8 +112,7 @@ static void test_noise_moves_nothing(void **state)
         put(f, i, (uint32_t)(i % 6 < 3 ? 0 : i % 6), 2, 0);
     for (int round = 0; round < 200; round++) {
         for (uint64_t i = 1; i <= 48; i++)
-            fleet_guest(f, i)->use.vcpu =
-                1050 + (int32_t)world_draw(&r, 200) - 100;
+            world_use(f, i)->vcpu = 1050 + (int32_t)world_draw(&r, 200) - 100;
         struct plan plan;
         plan_make(f, &plan_careful, &plan);
         if (round)
@@ -401,12 +400,13 @@ static struct fleet *random_fleet(struct world_random *r, unsigned hosts)
             continue;
         assert_true(fleet_put(f, id, &q, &at));
         struct fleet_guest *g = fleet_guest(f, id);
-        g->use.vcpu =
+        world_use(f, id)->vcpu =
             (int32_t)world_draw(r, (uint32_t)q.demand.need[FLEET_VCPU] + 1);
-        g->use.memory =
+        world_use(f, id)->memory =
             (int32_t)world_draw(r, (uint32_t)q.demand.need[FLEET_MEMORY] + 1);
-        g->use.steal = world_chance(r, 5) ? (int32_t)world_draw(r, 300) : 0;
-        g->use.dirty = (int32_t)world_draw(r, 400);
+        world_use(f, id)->steal =
+            world_chance(r, 5) ? (int32_t)world_draw(r, 300) : 0;
+        world_use(f, id)->dirty = (int32_t)world_draw(r, 400);
         g->movable = !world_chance(r, 10);
     }
     for (uint32_t h = 0; h < f->n; h++)

@@ -173,9 +173,11 @@ static void run_load(struct weeks *w)
         forecast_add(&l->vcpu, &smoothing, now,
                      want[id] * (1000 - steal) / 1000);
         forecast_add(&l->steal, &smoothing, now, steal);
-        g->use.vcpu = (int32_t)forecast_peak(&l->vcpu, &smoothing, 15 * 60000);
-        g->use.steal = (int32_t)forecast_value(&l->steal, &smoothing, 0);
-        g->use.memory = l->vcpus * 2;
+        world_use(w->f, id)->vcpu =
+            (int32_t)forecast_peak(&l->vcpu, &smoothing, 15 * 60000);
+        world_use(w->f, id)->steal =
+            (int32_t)forecast_value(&l->steal, &smoothing, 0);
+        world_use(w->f, id)->memory = l->vcpus * 2;
         w->trouble += (uint64_t)steal;
     }
 }

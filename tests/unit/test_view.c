@@ -278,7 +278,9 @@ static void same_guests(struct view *a, struct view *b,
             continue;
         const struct fleet_guest *x = fleet_guest(view_fleet(a), m);
         const struct fleet_guest *y = fleet_guest(view_fleet(b), n);
-        assert_memory_equal(&x->use, &y->use, sizeof(x->use));
+        assert_memory_equal(fleet_use(view_fleet(a), x),
+                            fleet_use(view_fleet(b), y),
+                            sizeof(struct fleet_use));
         assert_string_equal(view_fleet(a)->hosts[x->at.host].name,
                             view_fleet(b)->hosts[y->at.host].name);
         assert_int_equal(x->movable, y->movable);
