@@ -5,9 +5,11 @@
  * link.  Pre-copy sends the memory, then again what was written meanwhile,
  * a geometric series (Clark et al., "Live Migration of Virtual Machines",
  * NSDI 2005): memory / (1 - dirty rate / speed); a guest that writes faster
- * than nine tenths of the speed is throttled and sent ten times.  Its own
- * local disks go along.  Then by priority: an important guest is moved for
- * better reasons.
+ * than nine tenths of the speed is throttled and sent ten times.  Of one
+ * whose rate has not been measured it is taken that it is sent twice.  Disks
+ * that its host alone has go along, whole.  The link is the slower of what is
+ * measured at its host and the policy's.  Then by priority: an important
+ * guest is moved for better reasons.
  */
 #ifndef CAIRN_ENGINE_COST_H
 #define CAIRN_ENGINE_COST_H
@@ -20,6 +22,11 @@ struct cost_policy {
 };
 
 struct cost {
+    int64_t memory;  /* MiB it has */
+    int64_t disk;    /* MiB of its host's disks that go along */
+    int32_t dirty;   /* MiB/s that it writes; < 0: not measured */
+    int32_t speed;   /* MiB/s that it is sent with */
+    int64_t sent;    /* MiB that go over the link */
     int32_t seconds; /* from begin to end, rounded up */
     int64_t points;
 };

@@ -124,6 +124,7 @@ struct fleet_guest {
     struct placing at;
     struct request_group group;
     bool measured;      /* its guest_uses[] mean something */
+    int32_t local;      /* GiB of disks that would go along if it moved */
     uint64_t filler[1]; /* to a whole cache line */
 };
 

@@ -272,6 +272,7 @@ bool fleet_put(struct fleet *f, uint64_t id, const struct request *r,
         .priority = r->priority,
         .movable = true,
         .group = r->group,
+        .local = r->demand.need[FLEET_DISK],
     };
     map64_set(&f->guest_ids, id, slot)->more = at->host;
     f->n_guests++;

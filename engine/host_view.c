@@ -1,5 +1,7 @@
 #include "engine/host_view.h"
 
+#include "model/use.h"
+
 #include "common/alloc.h"
 #include "engine/assign.h"
 #include "engine/extra_spec.h"
@@ -371,4 +373,48 @@ void device_words_free(struct device_words *w)
     for (uint32_t i = 0; i < w->n; i++)
         free(w->at[i].name);
     free(w->at);
+}
+
+/* ---- measured use -------------------------------------------------------- */
+
+static int32_t narrow(int64_t n)
+{
+    return n < 0 ? -1 : n > INT32_MAX ? INT32_MAX : (int32_t)n;
+}
+
+/* Memory is not made by promising it: what the machine has is the measure. */
+void host_use_of(const struct node *n, const struct node_use *u,
+                 struct fleet_host_use *out)
+{
+    int64_t ram = n->ram_mb - n->ram_reserved_mb;
+    *out = (struct fleet_host_use){ .ram = narrow(ram > 0 ? ram : 0),
+                                    .memory_stall = -1,
+                                    .disk_stall = -1,
+                                    .swap = -1,
+                                    .network = -1,
+                                    .link = -1 };
+    if (!u)
+        return;
+    out->steal = narrow(u->steal);
+    out->memory_stall = narrow(u->memory_pressure);
+    out->disk_stall = narrow(u->io_pressure);
+    out->swap = narrow(u->swap);
+    out->network = narrow(u->net);
+    out->link = narrow(u->link);
+}
+
+void guest_use_of(const struct guest_use *g, struct fleet_use *out)
+{
+    *out =
+        (struct fleet_use){ .memory_stall = -1, .disk_stall = -1, .dirty = -1 };
+    if (!g)
+        return;
+    *out = (struct fleet_use){ .vcpu = narrow(g->vcpu),
+                               .memory = narrow(g->memory),
+                               .disk = narrow(g->disk),
+                               .network = narrow(g->net),
+                               .steal = narrow(g->steal),
+                               .memory_stall = narrow(g->mem_stall),
+                               .disk_stall = narrow(g->io_stall),
+                               .dirty = narrow(g->dirty) };
 }

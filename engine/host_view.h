@@ -59,4 +59,11 @@ bool host_differs(const struct fleet *f, uint32_t host,
 /* Only while no guest is on it. */
 void host_set(struct fleet *f, uint32_t host, const struct host_capacity *c);
 
+struct node_use;
+struct guest_use;
+/* What was measured; `u`, `g` NULL: nothing. */
+void host_use_of(const struct node *n, const struct node_use *u,
+                 struct fleet_host_use *out);
+void guest_use_of(const struct guest_use *g, struct fleet_use *out);
+
 #endif

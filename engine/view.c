@@ -138,24 +138,27 @@ static bool is_movable(const struct view *v, const struct server *s)
     return true;
 }
 
-static int32_t narrow(int64_t n)
-{
-    return n < 0 ? 0 : n > INT32_MAX ? INT32_MAX : (int32_t)n;
-}
-
 /* One that is not measured any more uses nothing that is known. */
 static void set_use(struct view *v, const struct server *s)
 {
     const struct node_use *u = snap_get(v->to, &kind_node_use, s->node);
     const struct guest_use *g = u ? node_use_guest(u, s->rec.id) : NULL;
-    struct fleet_use use = { 0 };
-    if (g)
-        use = (struct fleet_use){ .vcpu = narrow(g->vcpu),
-                                  .memory = narrow(g->memory),
-                                  .steal = narrow(g->steal) };
+    struct fleet_use use;
     uint64_t n = number_of(v, s->rec.kind, s->rec.id, false);
+    guest_use_of(g, &use);
     if (n)
         fleet_set_use(v->fleet, n, &use);
+}
+
+/* Disks that every node reaches stay where they are when it moves. */
+static void set_local(struct view *v, const struct server *s)
+{
+    char id[DISK_ID_SIZE];
+    const struct disk *d = snap_get(v->to, &kind_disk, server_disk_id(s, id));
+    struct fleet_guest *g =
+        fleet_guest(v->fleet, number_of(v, s->rec.kind, s->rec.id, false));
+    if (g && d && disk_is_shared(d))
+        g->local = 0;
 }
 
 static void put_server(struct view *v, const struct server *s)
@@ -169,6 +172,7 @@ static void put_server(struct view *v, const struct server *s)
     if (n)
         assign_read(n, &s->cells, &s->devices, &at);
     put_guest(v, &s->rec, at, &request, is_movable(v, s));
+    set_local(v, s);
     set_use(v, s);
 }
 
@@ -255,6 +259,13 @@ static void put_again(struct view *v, struct snap_iter it)
         on_guest(v, NULL, r);
 }
 
+static void set_host_use(struct view *v, const struct node *n)
+{
+    struct fleet_host_use use;
+    host_use_of(n, snap_get(v->to, &kind_node_use, n->rec.id), &use);
+    fleet_set_host_use(v->fleet, fleet_find_host(v->fleet, n->rec.id), &use);
+}
+
 static void on_use(void *arg, const struct record *old,
                    const struct record *now)
 {
@@ -263,6 +274,9 @@ static void on_use(void *arg, const struct record *old,
     struct snap_iter it = snap_by(v->to, &kind_server, "node", any->id);
     for (const struct server *s; (s = snap_next(&it));)
         set_use(v, s);
+    const struct node *n = snap_get(v->to, &kind_node, any->id);
+    if (n)
+        set_host_use(v, n);
 }
 
 /* ... and whose server may move now, or no longer. */
@@ -336,6 +350,7 @@ static void refresh(struct view *v, const struct node *n, bool renamed)
     host_capacity(&src, n, &capacity);
     if (!same_facts(&facts, &f->hosts[host].facts))
         fleet_set_facts(f, host, &facts);
+    set_host_use(v, n);
     int64_t death = n->seen + PLACEMENT_ALIVE_US;
     if (facts.state != FLEET_DEAD && death < v->next_death)
         v->next_death = death;
