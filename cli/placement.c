@@ -370,8 +370,8 @@ static void print_moves(const json_t *moves)
     json_t *m;
     if (!json_array_size(moves))
         return;
-    table_head(&t, "WAVE", "SERVER", "FROM", "TO", "GAIN", "COST", "SECONDS",
-               "WHY", NULL);
+    table_head(&t, "WAVE", "SERVER", "FROM", "TO", "GAIN", "COST", "MB SENT",
+               "WRITES MB/S", "SECONDS", "WHY", NULL);
     json_array_foreach((json_t *)moves, i, m)
     {
         table_add(&t, "%lld", num(m, "wave") + 1);
@@ -381,6 +381,12 @@ static void print_moves(const json_t *moves)
         table_add(&t, "%s", str(m, "to"));
         table_add(&t, "%lld", num(m, "gain"));
         table_add(&t, "%lld", num(m, "cost"));
+        const json_t *price = get(m, "price");
+        table_add(&t, "%lld", num(price, "sent_mb"));
+        if (json_is_null(get(price, "dirty_mb_s")))
+            table_add(&t, "%s", "unknown");
+        else
+            table_add(&t, "%lld", num(price, "dirty_mb_s"));
         table_add(&t, "%lld", num(m, "seconds"));
         table_add(&t, "%s", str(m, "why"));
     }

@@ -1,7 +1,5 @@
 #include "engine/goals.h"
 
-#include "common/alloc.h"
-
 #include <stdlib.h>
 
 static const struct {
@@ -73,12 +71,15 @@ static int64_t business(const struct goals *g, uint32_t host)
     return most;
 }
 
+/* Still, as far as is known before it is measured again. */
 static bool is_strained(const struct goals *g, uint32_t host)
 {
+    const struct strains *s = &g->strains[host];
+    const struct board_host *h = &g->board->hosts[host];
     bool any = false;
-    for (int s = 0; s < STRAINS; s++)
-        any = any || g->strains[host].strained[s];
-    return any && g->board->hosts[host].state == FLEET_UP;
+    for (int i = 0; i < STRAINS; i++)
+        any = any || (s->strained[i] && strain_over(s, i, h->use[i]));
+    return any && h->state == FLEET_UP;
 }
 
 /* A host that is up and has less than a share of the mean. */
@@ -108,12 +109,10 @@ static int64_t all_units(const struct goals *g)
 }
 
 void goals_init(struct goals *g, const struct goals_policy *p,
-                const struct board *b)
+                const struct board *b, const struct strains *strains)
 {
-    *g = (struct goals){ .policy = *p, .board = b };
-    g->strains = xcalloc(b->n_hosts + 1, sizeof(*g->strains));
+    *g = (struct goals){ .policy = *p, .board = b, .strains = strains };
     const int32_t *w = p->weight;
-    strain_find(b, &p->strain, g->strains);
     for (uint32_t h = 0; h < b->n_hosts && w[GOAL_RELIEVE]; h++)
         g->on[GOAL_RELIEVE] = g->on[GOAL_RELIEVE] || is_strained(g, h);
     for (uint32_t h = 0; h < b->n_hosts && w[GOAL_EVACUATE]; h++)
@@ -129,11 +128,6 @@ void goals_init(struct goals *g, const struct goals_policy *p,
                        somebody_is_empty(g);
     g->on[GOAL_DEFRAGMENT] = w[GOAL_DEFRAGMENT] > 0 && p->vcpu > 0 &&
                              (!p->units || all_units(g) < p->units);
-}
-
-void goals_free(struct goals *g)
-{
-    free(g->strains);
 }
 
 /* ---- pain ---------------------------------------------------------------- */

@@ -58,13 +58,14 @@ struct goals {
     struct goals_policy policy;
     const struct board *board;
     bool on[GOALS_N];
-    struct strains *strains; /* by host */
-    bool groups;             /* some rule is broken */
+    const struct strains *strains; /* by host; borrowed */
+    bool groups;                   /* some rule is broken */
 };
 
+/* `strains` of the board as it was measured (strain_find): what the machine
+ * shows does not change while moves are thought of. */
 void goals_init(struct goals *g, const struct goals_policy *p,
-                const struct board *b);
-void goals_free(struct goals *g);
+                const struct board *b, const struct strains *strains);
 
 /* The pain of a host as it stands on the board, all goals that are on. */
 int64_t goals_host(const struct goals *g, uint32_t host);

@@ -80,11 +80,11 @@ static bool wants_patience(const struct goals *g)
 }
 
 static void look_once(struct board *b, const struct plan_policy *p,
-                      uint32_t most)
+                      const struct strains *strains, uint32_t most)
 {
     struct goals g;
     struct search s;
-    goals_init(&g, &p->goals, b);
+    goals_init(&g, &p->goals, b, strains);
     search_init(&s, b, &g, most, p->hysteresis, p->seed);
     search_needed(&s);
     search_empty(&s);
@@ -93,7 +93,6 @@ static void look_once(struct board *b, const struct plan_policy *p,
         search_anneal(&s, p->steps);
     search_prune(&s);
     search_free(&s);
-    goals_free(&g);
 }
 
 /* From now on everybody is at home where he is.  How many were away. */
@@ -111,10 +110,11 @@ static uint32_t settle(struct board *b)
 
 /* Looks as whoever asks again after the plan would look, until there is
  * nothing left to do: so he will find nothing. */
-static void look(struct board *b, const struct plan_policy *p, uint32_t left)
+static void look(struct board *b, const struct plan_policy *p,
+                 const struct strains *strains, uint32_t left)
 {
     for (int i = 0; i < ROUNDS && left; i++) {
-        look_once(b, p, left);
+        look_once(b, p, strains, left);
         uint32_t moved = settle(b);
         if (!moved)
             return;
@@ -149,13 +149,14 @@ static void append(struct order *to, const struct order *from)
 
 /* Where some must stay behind (rings without room), the others may have
  * better places than those that were found with them. */
-static void look_and_order(const struct plan_policy *p, struct board *target,
+static void look_and_order(const struct plan_policy *p,
+                           const struct strains *strains, struct board *target,
                            struct board *now, struct order *out)
 {
     *out = (struct order){ 0 };
     for (int i = 0; i < ROUNDS && out->n < p->most; i++) {
         struct order more;
-        look(target, p, p->most - out->n);
+        look(target, p, strains, p->most - out->n);
         order_make(now, target, p->most - out->n, &more);
         append(out, &more);
         bool stuck = !more.n || follow(target, now);
@@ -267,10 +268,11 @@ static void go_home(struct board *b)
 }
 
 static void tell(const struct fleet *f, const struct plan_policy *p,
-                 struct board *b, const struct order *o, struct plan *out)
+                 const struct strains *strains, struct board *b,
+                 const struct order *o, struct plan *out)
 {
     struct telling t = { .fleet = f, .policy = p, .board = b, .plan = out };
-    goals_init(&t.goals, &p->goals, b);
+    goals_init(&t.goals, &p->goals, b, strains);
     memcpy(out->on, t.goals.on, sizeof(out->on));
     pains(&t.goals, out->before, &out->units_before);
     int64_t total = goals_total(&t.goals);
@@ -279,7 +281,6 @@ static void tell(const struct fleet *f, const struct plan_policy *p,
         tell_move(&t, &o->moves[i]);
     pains(&t.goals, out->after, &out->units_after);
     out->gain = total - goals_total(&t.goals);
-    goals_free(&t.goals);
 }
 
 /* ---- making -------------------------------------------------------------- */
@@ -299,9 +300,11 @@ void plan_make(const struct fleet *f, const struct plan_policy *p,
     struct order o;
     *out = (struct plan){ .version = f->sequence };
     struct board *target = lay_out(f, p), *now = lay_out(f, p);
-    look_and_order(p, target, now, &o);
+    struct strains *strains = xcalloc(f->n + 1, sizeof(*strains));
+    strain_find(now, &p->goals.strain, strains);
+    look_and_order(p, strains, target, now, &o);
     go_home(target);
-    tell(f, p, target, &o, out);
+    tell(f, p, strains, target, &o, out);
     if (out->n && out->gain < out->cost * p->hysteresis / 1000) {
         forget(out);
         go_home(target);
@@ -310,6 +313,7 @@ void plan_make(const struct fleet *f, const struct plan_policy *p,
                p->goals.weight[GOAL_REPAIR] > 0, &out->stays);
     waves_make(f, p->parallel, p->per_host, out);
     order_free(&o);
+    free(strains);
     board_free(target);
     board_free(now);
 }

@@ -14,6 +14,7 @@
 /* A server that has changed its node, or is doing so. */
 struct mover {
     char *id, *to; /* `to` NULL: it is there, or stays for now */
+    char *from;    /* the node it has left; NULL: none */
     int64_t at;    /* monotonic */
     bool failed;   /* ... because its move has */
 };
@@ -38,18 +39,22 @@ static void forget(struct rebalancer *b, size_t i)
     b->movers[b->n] = (struct mover){ .id = NULL };
     free(gone.id);
     free(gone.to);
+    free(gone.from);
 }
 
 static void note(struct rebalancer *b, const char *id, const char *to,
-                 bool did_fail)
+                 const char *from, bool did_fail)
 {
     pthread_mutex_lock(&b->lock);
     for (size_t i = b->n; i-- > 0;)
         if (strcmp(b->movers[i].id, id) == 0)
             forget(b, i);
     b->movers = xrealloc(b->movers, (b->n + 1) * sizeof(*b->movers));
-    b->movers[b->n++] = (struct mover){ xstrdup(id), to ? xstrdup(to) : NULL,
-                                        env_mono(b->c.env), did_fail };
+    b->movers[b->n++] = (struct mover){ .id = xstrdup(id),
+                                        .to = to ? xstrdup(to) : NULL,
+                                        .from = from ? xstrdup(from) : NULL,
+                                        .at = env_mono(b->c.env),
+                                        .failed = did_fail };
     pthread_mutex_unlock(&b->lock);
 }
 
@@ -68,7 +73,7 @@ static void on_move(struct rebalancer *b, const struct migration *m)
 {
     if (!migration_under_way(m) && m->status != MIGRATION_COMPLETED &&
         is_on_its_way(b, m->server_id))
-        note(b, m->server_id, NULL, true);
+        note(b, m->server_id, NULL, NULL, true);
 }
 
 static void on_drain(struct rebalancer *b, const struct node *was)
@@ -89,7 +94,7 @@ static void on_record(void *arg, const struct record *old,
     const char *was = ((const struct server *)old)->node;
     const char *is = ((const struct server *)now)->node;
     if (was && is && strcmp(was, is) != 0)
-        note(arg, now->id, NULL, false);
+        note(arg, now->id, NULL, was, false);
 }
 
 static int64_t rest_of(const struct mover *m)
@@ -158,6 +163,23 @@ static uint64_t *spared(struct rebalancer *b, uint32_t *n)
     return all;
 }
 
+/* The hosts they have left; to be freed. */
+static uint32_t *settling(struct rebalancer *b, uint32_t *n)
+{
+    pthread_mutex_lock(&b->lock);
+    uint32_t *all = xcalloc(b->n + 1, sizeof(*all));
+    *n = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        const char *from = b->movers[i].from;
+        uint32_t host =
+            from ? fleet_find_host(view_fleet(b->view), from) : FLEET_NOWHERE;
+        if (host != FLEET_NOWHERE)
+            all[(*n)++] = host;
+    }
+    pthread_mutex_unlock(&b->lock);
+    return all;
+}
+
 /* ---- a pass -------------------------------------------------------------- */
 
 static void advise(struct rebalancer *b, const struct plan *plan,
@@ -186,17 +208,20 @@ static void start_moves(struct rebalancer *b, const struct plan *plan)
         const struct record *r = view_record(b->view, m->guest);
         const char *to = view_fleet(b->view)->hosts[m->to.host].name;
         struct error err = { 0 };
+        struct buf why = BUF_INIT(ERROR_TEXT_MAX);
         if (m->wave != 0 || !r || r->kind != &kind_server ||
             is_tired(b, r->id) || !is_borne(proof, m))
             continue;
-        if (b->c.move(b->c.self, (const struct server *)r, to,
-                      plan_reason_text(m->reason), &err)) {
-            note(b, r->id, to, false);
+        plan_because(view_fleet(b->view), m, &why);
+        if (b->c.move(b->c.self, (const struct server *)r, to, buf_str(&why),
+                      &err)) {
+            note(b, r->id, to, NULL, false);
             log_info(LOG_NAME, "server %s moves to node %s: %s", r->id, to,
-                     plan_reason_text(m->reason));
+                     buf_str(&why));
         } else {
             log_limited(LOG_WARN, LOG_NAME, "server %s: %s", r->id, err.text);
         }
+        buf_free(&why);
     }
 }
 
@@ -221,7 +246,9 @@ static void plan_and_act(struct rebalancer *b, int rebalancing, bool drains)
     struct plan_policy policy = plan_careful;
     struct plan plan;
     uint64_t *resting = spared(b, &policy.n_spared);
+    uint32_t *left = settling(b, &policy.goals.strain.n_settling);
     policy.spared = resting;
+    policy.goals.strain.settling = left;
     if (drains)
         only_drain(&policy);
     fleet_ranks(view_fleet(b->view));
@@ -234,6 +261,7 @@ static void plan_and_act(struct rebalancer *b, int rebalancing, bool drains)
         start_moves(b, &plan);
     plan_free(&plan);
     free(resting);
+    free(left);
 }
 
 static enum reconcile_verdict reconcile(void *self, const char *key,

@@ -11,7 +11,8 @@
  *            an old plan
  * A move that would leave somebody without a place in the reserve is not made.
  * What has changed its node within REBALANCE_REST_US, by a plan or by a
- * failure, is spared.
+ * failure, is spared; what its old node shows of pressure is not gone by so
+ * long (strain.h).
  *
  * A node that drains (model/pool.h) is emptied whatever `rebalancing` says:
  * then plans are made for that alone, one after the other.

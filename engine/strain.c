@@ -52,13 +52,14 @@ struct look {
     const struct board *board;
     const struct strain_policy *policy;
     const struct board_host *host;
-    const struct fleet_host_use *machine;
+    struct fleet_host_use machine;
     struct strains *out;
+    bool settling;
 };
 
 static void find_capacity(const struct look *l, uint32_t host)
 {
-    const struct fleet_host_use *m = l->machine;
+    const struct fleet_host_use *m = &l->machine;
     int32_t below = m->steal < BELOW_MOST ? known(m->steal) : BELOW_MOST;
     int64_t net = l->host->use[STRAIN_NETWORK];
     l->out->has[STRAIN_CPU] = (int64_t)l->host->cpus * (1000 - below) / 1000;
@@ -127,8 +128,8 @@ static void look_at_memory(const struct look *l)
     int64_t target = has * MEMORY_TARGET / 1000, shed = use * SHED / 1000;
     bool stalls = any_guest_stalls(l, STRAIN_MEMORY);
     bool waits =
-        machine_stalls(l, STRAIN_MEMORY, known(l->machine->memory_stall)) ||
-        (l->policy->swap && l->machine->swap >= l->policy->swap);
+        machine_stalls(l, STRAIN_MEMORY, known(l->machine.memory_stall)) ||
+        (l->policy->swap && l->machine.swap >= l->policy->swap);
     bool is_short = (stalls || waits) && use * 2 > has;
     bool yes = use * 1000 > has * MEMORY_TRIGGER || is_short;
     o->strained[STRAIN_MEMORY] = yes;
@@ -142,9 +143,8 @@ static void look_at_disk(const struct look *l)
 {
     int64_t use = l->host->use[STRAIN_DISK];
     bool stalls = any_guest_stalls(l, STRAIN_DISK);
-    bool waits =
-        machine_stalls(l, STRAIN_DISK, known(l->machine->disk_stall)) &&
-        !any_is_alone(l, STRAIN_DISK);
+    bool waits = machine_stalls(l, STRAIN_DISK, known(l->machine.disk_stall)) &&
+                 !any_is_alone(l, STRAIN_DISK);
     l->out->strained[STRAIN_DISK] = (stalls || waits) && use >= DISK_MIN;
     l->out->comfort[STRAIN_DISK] = use * l->policy->target / 1000;
 }
@@ -158,7 +158,7 @@ static void look_at_network(const struct look *l)
     int64_t target = has * p->target / 1000;
     /* Guests of one host speak with each other beside the link: where its own
      * counters are read, they decide. */
-    int64_t wire = l->machine->network > 0 ? l->machine->network : use;
+    int64_t wire = l->machine.network > 0 ? l->machine.network : use;
     bool yes = has > 0 && wire * 1000 > has * p->trigger;
     o->strained[STRAIN_NETWORK] = yes;
     o->comfort[STRAIN_NETWORK] = !has                  ? INT64_MAX / 2
@@ -186,11 +186,26 @@ static void trust_disks(const struct board *b, struct strains *all)
     }
 }
 
+static bool is_settling(const struct strain_policy *p, uint32_t host)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < p->n_settling; i++)
+        any = any || p->settling[i] == host;
+    return any;
+}
+
 void strain_find(const struct board *b, const struct strain_policy *p,
                  struct strains *out)
 {
     for (uint32_t h = 0; h < b->n_hosts; h++) {
-        struct look l = { b, p, &b->hosts[h], &b->fleet->uses[h], &out[h] };
+        struct look l = {
+            b, p, &b->hosts[h], b->fleet->uses[h], &out[h], false
+        };
+        l.settling = is_settling(p, h);
+        if (l.settling)
+            l.machine = (struct fleet_host_use){ .ram = l.machine.ram,
+                                                 .steal = l.machine.steal,
+                                                 .link = l.machine.link };
         out[h] = (struct strains){ 0 };
         find_capacity(&l, h);
         look_at_cpu(&l);

@@ -46,6 +46,10 @@ struct strain_policy {
     /* Thousandths of the time: of a guest, of the machine.  0: never. */
     int32_t stall[STRAINS], machine_stall[STRAINS];
     int32_t swap; /* KiB/s; 0: never */
+    /* Hosts that somebody left lately: what they show (stalls, swap, link) is
+     * smoothed and still of before, and not gone by.  Borrowed. */
+    const uint32_t *settling;
+    uint32_t n_settling;
 };
 
 /* Of one host.  Units: thousandths of a CPU, MiB, KiB/s, KiB/s. */

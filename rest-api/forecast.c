@@ -195,10 +195,44 @@ static bool read_large(struct req *r, struct goals_policy *goals)
     return true;
 }
 
+/* What is short where it is; null: the move is for something else. */
+static void write_trouble(struct jw *w, const struct plan_move *m)
+{
+    const struct plan_trouble *t = &m->trouble;
+    if (m->reason != GOAL_RELIEVE || t->strain >= STRAINS) {
+        jw_null(w, "trouble");
+        return;
+    }
+    jw_obj(w, "trouble");
+    jw_str(w, "of", strain_name((enum strain)t->strain));
+    jw_int(w, "used", t->use);
+    jw_int(w, "has", t->has);
+    jw_int(w, "comfort", t->comfort);
+    jw_int(w, "server_uses", t->own);
+    jw_int(w, "stall_percent", (t->stall + 5) / 10);
+    jw_obj_end(w);
+}
+
+static void write_price(struct jw *w, const struct cost *c)
+{
+    jw_obj(w, "price");
+    jw_int(w, "memory_mb", c->memory);
+    jw_int(w, "disk_mb", c->disk);
+    if (c->dirty < 0)
+        jw_null(w, "dirty_mb_s");
+    else
+        jw_int(w, "dirty_mb_s", c->dirty);
+    jw_int(w, "speed_mb_s", c->speed);
+    jw_int(w, "sent_mb", c->sent);
+    jw_obj_end(w);
+}
+
 static void write_move(struct jw *w, struct view *v, const struct plan_move *m)
 {
     const struct fleet *f = view_fleet(v);
     const struct record *r = view_record(v, m->guest);
+    struct buf why = BUF_INIT(ERROR_TEXT_MAX);
+    plan_because(f, m, &why);
     jw_obj(w, NULL);
     jw_str(w, "server", r ? r->id : NULL);
     jw_str(w, "name",
@@ -207,12 +241,15 @@ static void write_move(struct jw *w, struct view *v, const struct plan_move *m)
     jw_str(w, "from", f->hosts[m->from.host].name);
     jw_str(w, "to", f->hosts[m->to.host].name);
     jw_str(w, "goal", plan_reason_name(m->reason));
-    jw_str(w, "why", plan_reason_text(m->reason));
+    jw_str(w, "why", buf_str(&why));
+    write_trouble(w, m);
     jw_int(w, "gain", m->gain);
     jw_int(w, "cost", m->cost);
+    write_price(w, &m->price);
     jw_int(w, "seconds", m->seconds);
     jw_int(w, "wave", m->wave);
     jw_obj_end(w);
+    buf_free(&why);
 }
 
 static void write_goals(struct jw *w, const struct plan *plan)
