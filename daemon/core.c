@@ -312,6 +312,12 @@ static bool share(void *arg, struct buf *out, struct error *err)
                    : error_set(err, ERR_UNAVAILABLE, "this node runs no Ceph");
 }
 
+static void give(void *arg, struct peer *peer, const char *from)
+{
+    struct core *c = arg;
+    carry_answer(&c->workers.carry, peer, from);
+}
+
 static bool open_peers(struct core *c, struct error *err)
 {
     struct peers_config config = {
@@ -325,6 +331,7 @@ static bool open_peers(struct core *c, struct error *err)
         .state_dir = c->config->state_dir,
         .make_room = make_room,
         .share = share,
+        .give = give,
         .arg = c,
     };
     if (!c->config->tls) /* without a CA there is no pool of many */

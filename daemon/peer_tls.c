@@ -66,7 +66,8 @@ static int choose_purpose(SSL *ssl, const unsigned char **out,
                           unsigned char *out_len, const unsigned char *in,
                           unsigned in_len, void *arg)
 {
-    static const unsigned char ours[] = "\x0c" PEER_JOIN "\x0c" PEER_CEPH;
+    static const unsigned char ours[] =
+        "\x0c" PEER_JOIN "\x0c" PEER_CEPH "\x0c" PEER_DISK;
     int rc = SSL_select_next_proto((unsigned char **)out, out_len, ours,
                                    sizeof(ours) - 1, in, in_len);
     return rc == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK
@@ -85,12 +86,17 @@ SSL_CTX *peer_context(const struct pki *pki, struct error *err)
 
 /* ---- connections ------------------------------------------------------- */
 
-static void set_deadlines(int fd)
+static void set_patience(int fd, int seconds)
 {
-    static const struct timeval t = { .tv_sec = PEER_TIMEOUT_S };
-    static const int one = 1;
+    const struct timeval t = { .tv_sec = seconds };
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+}
+
+static void set_deadlines(int fd)
+{
+    static const int one = 1;
+    set_patience(fd, PEER_TIMEOUT_S);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
@@ -160,6 +166,11 @@ bool peer_connect(struct peer *p, const char *address, int port,
     tls_failed(err, address);
     peer_close(p);
     return false;
+}
+
+void peer_patience(struct peer *p, int seconds)
+{
+    set_patience(p->fd, seconds);
 }
 
 void peer_close(struct peer *p)

@@ -5,6 +5,7 @@
  *   cairn-join/1    a stranger wants in (join.h); shows no certificate
  *   cairn-ceph/1    a member wants the keys of the pool's Ceph cluster
  *                   (ceph_share.h); both sides show certificates
+ *   cairn-disk/1    a member fetches a disk (carry.h); likewise
  *
  * A struct peer is one connection, used by one thread at a time; each read
  * and write has a deadline.
@@ -21,6 +22,7 @@
 
 #define PEER_JOIN       "cairn-join/1"
 #define PEER_CEPH       "cairn-ceph/1"
+#define PEER_DISK       "cairn-disk/1"
 #define PEER_TIMEOUT_S  10
 #define PEER_CONNECT_MS 2000
 
@@ -39,6 +41,8 @@ bool peer_accept(struct peer *p, SSL_CTX *ctx, int fd, struct error *err);
 bool peer_connect(struct peer *p, const char *address, int port,
                   const char *purpose, const struct pki *pki,
                   struct error *err);
+/* The deadline of each read and write from now on; else PEER_TIMEOUT_S. */
+void peer_patience(struct peer *p, int seconds);
 void peer_close(struct peer *p);
 
 /* What ALPN chose; "" when nothing. */

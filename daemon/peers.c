@@ -251,6 +251,8 @@ static void *serve(void *arg)
         let_join(p, &peer, v->from);
     else if (peer_is_for(&peer, PEER_CEPH))
         let_know(p, &peer, v->from);
+    else if (peer_is_for(&peer, PEER_DISK) && peer_is_member(&peer))
+        p->c.give(p->c.arg, &peer, v->from);
     peer_close(&peer);
     SSL_CTX_free(ctx);
     free(v);

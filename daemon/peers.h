@@ -3,8 +3,8 @@
  *
  * Every member listens on peer_port: over TCP for nodes that want to join
  * (join.h, peer_tls.h) and for members that need the keys of the pool's Ceph
- * cluster (ceph_share.h); over UDP, also by multicast (PEERS_GROUP), it
- * answers nodes that look for a pool.
+ * cluster (ceph_share.h), or a disk of a server that goes there (carry.h); over
+ * UDP, also by multicast (PEERS_GROUP), it answers nodes that look for a pool.
  *
  * Threads: one that listens, one a connection (PEERS_MAX at most).
  */
@@ -14,6 +14,7 @@
 #include "common/env.h"
 #include "daemon/config.h"
 #include "daemon/membership.h"
+#include "daemon/peer_tls.h"
 #include "rest-api/pki.h"
 #include "state/cache.h"
 #include "state/store.h"
@@ -32,6 +33,8 @@ struct peers_config {
     const char *state_dir;
     /* Before a node is let in: the state must be where it can reach it. */
     bool (*make_room)(void *arg, struct error *err);
+    /* Sends a member the disk that it asks for. */
+    void (*give)(void *arg, struct peer *peer, const char *from);
     /* What a member may know of the Ceph cluster; false: why not. */
     bool (*share)(void *arg, struct buf *out, struct error *err);
     void *arg;

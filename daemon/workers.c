@@ -72,6 +72,8 @@ static void make_reconcilers(struct workers *w, const struct workers_config *c)
         .gate = w->quarantine,
         .workers = SERVER_WORKERS,
     });
+    w->carry =
+        (struct carry){ c->config, c->cache, c->drivers->volumes, c->node };
     w->storage = storage_new(&(struct storage_config){
         .node = c->node,
         .volumes = c->drivers->volumes,
@@ -82,6 +84,8 @@ static void make_reconcilers(struct workers *w, const struct workers_config *c)
         .images_elsewhere = !c->founder && !c->drivers->volumes->own,
         .leads = duty_ref_leads,
         .leads_arg = c->duty,
+        .fetch = carry_fetch,
+        .fetch_arg = &w->carry,
     });
     w->networks = net_reconcile_new(c->cache, c->store, c->net, c->env, 1);
 }

@@ -15,6 +15,7 @@
 
 #include "compute/quarantine.h"
 #include "compute/server_reconcile.h"
+#include "daemon/carry.h"
 #include "daemon/drivers.h"
 #include "daemon/duty_ref.h"
 #include "engine/housekeeping.h"
@@ -44,6 +45,7 @@ struct workers {
     struct storage *storage;
     struct net_reconcile *networks;
     struct scheduler *scheduler;
+    struct carry carry;
     struct mover mover;
     struct rebalancer *rebalancer;
     struct recoverer *recoverer;

@@ -7,6 +7,7 @@
 #include "storage/sandbox.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +17,7 @@
 
 #define QEMU_IMG_TIMEOUT (INT64_C(3600) * SECOND_US)
 #define BASE_PREFIX      "../base/"
+#define QCOW2_BACKING_AT 8 /* where the header says where its name is */
 
 /* The directories others must pass through (the hypervisor's user opens
  * files by path) can be passed, not listed. */
@@ -197,22 +199,51 @@ bool layers_finish(struct layers *l, const char *path, bool frozen,
 
 /* ---- overlays ---------------------------------------------------------- */
 
-/* base/<generation> of a backing name as we write it, or NULL. */
-static char *base_of(const struct layers *l, const struct qcow2_head *head)
+/* Is it the name of a base, as we write it? */
+static bool is_base(const char *backing)
 {
     size_t n = strlen(BASE_PREFIX);
-    const char *gen = head->backing + n;
-    if (strncmp(head->backing, BASE_PREFIX, n) != 0 ||
-        strspn(gen, "0123456789abcdef") != GENERATION_SIZE - 1 ||
-        gen[GENERATION_SIZE - 1])
-        return NULL;
-    return layers_path(l, PLACE_BASE, gen, "");
+    const char *gen = backing + n;
+    return strncmp(backing, BASE_PREFIX, n) == 0 &&
+           strspn(gen, "0123456789abcdef") == GENERATION_SIZE - 1 &&
+           !gen[GENERATION_SIZE - 1];
+}
+
+/* base/<generation> that it stands on, or NULL. */
+static char *base_of(const struct layers *l, const struct qcow2_head *head)
+{
+    return is_base(head->backing)
+               ? layers_path(l, PLACE_BASE, head->backing + strlen(BASE_PREFIX),
+                             "")
+               : NULL;
 }
 
 char *layers_base(const struct layers *l, const char *path)
 {
     struct qcow2_head head = { 0 };
     return read_head(path, &head, NULL) ? base_of(l, &head) : NULL;
+}
+
+/* All generations are of one length: the name is written over the other. */
+bool layers_rebase(int fd, const char *gen, struct error *err)
+{
+    struct qcow2_head head = { 0 };
+    struct error why = { 0 };
+    uint64_t at;
+    char name[sizeof(BASE_PREFIX) + GENERATION_SIZE];
+    int n = snprintf(name, sizeof(name), BASE_PREFIX "%s", gen ? gen : "");
+    if (!inspect_own_qcow2(fd, &head, &why) && (gen || head.backing[0])) {
+        error_copy(err, &why);
+        return false;
+    }
+    if (!gen && !head.backing[0])
+        return true;
+    if (!gen || !is_base(head.backing) ||
+        pread(fd, &at, sizeof(at), QCOW2_BACKING_AT) != sizeof(at))
+        return error_set(err, ERR_INVALID,
+                         "a layer stands on what it must not");
+    return pwrite(fd, name, (size_t)n, (off_t)be64toh(at)) == n ||
+           error_errno(err, code_of(errno), errno, "cannot write a layer");
 }
 
 int layers_depth(const struct layers *l, const char *path)

@@ -110,6 +110,9 @@ void layers_abandon(struct layers *l, const char *gen);
 int layers_guard(const char *path, struct error *err);
 /* The file that an overlay stands on, or NULL; the caller frees. */
 char *layers_base(const struct layers *l, const char *path);
+/* A file that came from another node stands on base/<gen> from now on; NULL:
+ * it must stand on nothing.  INVALID: it is not as we make them. */
+bool layers_rebase(int fd, const char *gen, struct error *err);
 /* How many overlays stand on each other; a raw file is none. */
 int layers_depth(const struct layers *l, const char *path);
 

@@ -66,8 +66,8 @@ static bool size_check(int64_t size, struct error *err)
                      (long long)size);
 }
 
-static bool path_out(const char *path, char out[STORAGE_PATH_MAX],
-                     struct error *err)
+bool local_path_out(const char *path, char out[STORAGE_PATH_MAX],
+                    struct error *err)
 {
     size_t n = strlen(path);
     if (n >= STORAGE_PATH_MAX)
@@ -135,7 +135,7 @@ bool local_under_qcow2(struct layers *l, enum volume_source from,
     return layers_size(u->path, &u->size, err);
 }
 
-static bool fits(const struct under *u, int64_t size, struct error *err)
+bool local_fits(const struct under *u, int64_t size, struct error *err)
 {
     return size >= u->size ||
            error_set(err, ERR_INVALID,
@@ -144,9 +144,8 @@ static bool fits(const struct under *u, int64_t size, struct error *err)
                      (long long)size, (long long)u->size);
 }
 
-/* A new file on top of `u` (or empty) under its final name. */
-static bool make(struct layers *l, const struct under *u, int64_t size,
-                 enum place place, const char *path, struct error *err)
+bool local_make(struct layers *l, const struct under *u, int64_t size,
+                enum place place, const char *path, struct error *err)
 {
     char gen[GENERATION_SIZE];
     return layers_new(l, u->path, u->driver, size, gen, err) &&
@@ -167,11 +166,11 @@ static bool local_disk_create(struct volumes *v, const char *server_id,
             return false;
         if (size == 0)
             size = u.size;
-        if (!size_check(size, err) || !fits(&u, size, err) ||
-            !make(l, &u, size, PLACE_DISKS, to, err))
+        if (!size_check(size, err) || !local_fits(&u, size, err) ||
+            !local_make(l, &u, size, PLACE_DISKS, to, err))
             return false;
     }
-    return path_out(to, path, err);
+    return local_path_out(to, path, err);
 }
 
 /* A page with a swap area's mark, to stand below the disk. */
@@ -198,7 +197,7 @@ static bool make_swap(struct layers *l, const char *disk_id, int64_t size,
     struct under page = { .path = layers_path(l, PLACE_TMP, disk_id, ""),
                           .driver = "raw" };
     bool ok = write_swap(l, size, page.path, err) &&
-              make(l, &page, size, PLACE_DISKS, to, err);
+              local_make(l, &page, size, PLACE_DISKS, to, err);
     unlink(page.path);
     local_under_free(&page);
     return ok;
@@ -215,9 +214,9 @@ static bool local_disk_blank(struct volumes *v, const char *disk_id,
     _autofree_ char *to = heads_path(l, PLACE_DISKS, disk_id);
     if (!layers_exists(to) &&
         !(swap ? make_swap(l, disk_id, size, to, err)
-               : make(l, &nothing, size, PLACE_DISKS, to, err)))
+               : local_make(l, &nothing, size, PLACE_DISKS, to, err)))
         return false;
-    return path_out(to, path, err);
+    return local_path_out(to, path, err);
 }
 
 static bool local_disk_delete(struct volumes *v, const char *server_id,
@@ -243,7 +242,7 @@ static bool make_clone(struct volumes *v, enum place place, const char *source,
     if (!layers_freeze(l, place, u->path, &base, err))
         return false;
     frozen.path = base;
-    bool ok = make(l, &frozen, size, place, path, err);
+    bool ok = local_make(l, &frozen, size, place, path, err);
     layers_release(l, base, u->path);
     return ok;
 }
@@ -261,11 +260,11 @@ static bool local_disk_clone(struct volumes *v, const char *disk_id,
         if (!local_under_qcow2(l, SOURCE_DISK, source_id, &u, err))
             return false;
         size = size ? size : u.size;
-        if (!size_check(size, err) || !fits(&u, size, err) ||
+        if (!size_check(size, err) || !local_fits(&u, size, err) ||
             !make_clone(v, PLACE_DISKS, source_id, &u, size, to, err))
             return false;
     }
-    return path_out(to, path, err);
+    return local_path_out(to, path, err);
 }
 
 static bool find_source(struct layers *l, const struct volume_spec *spec,
@@ -296,15 +295,15 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
         return false;
     _autofree_ char *to = heads_path(l, PLACE_VOLUMES, volume_id);
     if (!layers_exists(to)) {
-        if (!find_source(l, spec, &u, err) || !fits(&u, spec->size, err))
+        if (!find_source(l, spec, &u, err) || !local_fits(&u, spec->size, err))
             return false;
         if (!(spec->from == SOURCE_VOLUME
                   ? make_clone(v, PLACE_VOLUMES, spec->source, &u, spec->size,
                                to, err)
-                  : make(l, &u, spec->size, PLACE_VOLUMES, to, err)))
+                  : local_make(l, &u, spec->size, PLACE_VOLUMES, to, err)))
             return false;
     }
-    return path_out(to, path, err);
+    return local_path_out(to, path, err);
 }
 
 static bool local_volume_delete(struct volumes *v, const char *volume_id,
@@ -360,7 +359,7 @@ static bool local_snapshot_begin(struct volumes *v, const char *snapshot_id,
         return false;
     *moved = !heads_settled(l, place, id);
     _autofree_ char *head = heads_path(l, place, id);
-    return path_out(head, path, err);
+    return local_path_out(head, path, err);
 }
 
 /* Freezes the head and gives the frozen one the snapshot's name. */
@@ -390,7 +389,7 @@ static bool local_snapshot_create(struct volumes *v, const char *snapshot_id,
     bool ok = heads_settle(l, place, id, err) &&
               (layers_exists(to) || (local_under_qcow2(l, of, id, &u, err) &&
                                      freeze_as(l, place, u.path, to, err)));
-    return ok && path_out(to, path, err);
+    return ok && local_path_out(to, path, err);
 }
 
 static bool local_snapshot_delete(struct volumes *v, const char *snapshot_id,
@@ -487,6 +486,8 @@ static const struct volume_ops local_ops = {
     .disk_create = local_disk_create,
     .disk_blank = local_disk_blank,
     .disk_clone = local_disk_clone,
+    .disk_export = local_disk_export,
+    .disk_import = local_disk_import,
     .disk_delete = local_disk_delete,
     .volume_create = local_volume_create,
     .volume_delete = local_volume_delete,

@@ -1,6 +1,7 @@
 /*
  * local_impl - what the parts of the local driver have of each other: images
- * (local_images.c), and disks, volumes and the whole (local_driver.c).
+ * (local_images.c), disks that change nodes (local_carry.c), and disks, volumes
+ * and the whole (local_driver.c).
  */
 #ifndef CAIRN_STORAGE_LOCAL_IMPL_H
 #define CAIRN_STORAGE_LOCAL_IMPL_H
@@ -46,6 +47,22 @@ void local_under_free(struct under *u);
 /* SOURCE_SNAPSHOT, SOURCE_VOLUME or SOURCE_DISK. */
 bool local_under_qcow2(struct layers *l, enum volume_source from,
                        const char *id, struct under *u, struct error *err);
+
+/* INVALID: it is smaller than what it is made from. */
+bool local_fits(const struct under *u, int64_t size, struct error *err);
+/* A new file on top of `u` (or empty) under its final name. */
+bool local_make(struct layers *l, const struct under *u, int64_t size,
+                enum place place, const char *path, struct error *err);
+bool local_path_out(const char *path, char out[STORAGE_PATH_MAX],
+                    struct error *err);
+
+/* ---- local_carry.c ------------------------------------------------------- */
+
+bool local_disk_export(struct volumes *v, const char *disk_id,
+                       const struct byte_sink *to, struct error *err);
+bool local_disk_import(struct volumes *v, const char *disk_id,
+                       const struct byte_source *from, int64_t size,
+                       char path[STORAGE_PATH_MAX], struct error *err);
 
 /* ---- local_images.c: volumes.h has the contracts --------------------------
  */

@@ -1,10 +1,12 @@
 #include "storage/storage_impl.h"
 
 #include "common/cleanup.h"
+#include "model/migration.h"
 
 #include <string.h>
 
 #define LAST_US (50 * INT64_C(1000))
+#define TELL_US (2 * SECOND_US)
 
 /* Empty and as large as the one that the guest has: its hypervisor copies all
  * of it, base and all. */
@@ -23,7 +25,85 @@ static bool disk_for_move(struct run *r, const struct disk *d, const char *id,
     return v->ops->disk_blank(v, id, size, false, path, r->err);
 }
 
-/* Of a disk that the server had: here, or where every node reaches it. */
+/* A disk of another node, on its way. */
+struct coming {
+    struct run *r;
+    const struct disk *d;
+    int64_t size, told; /* when the migration was last told, monotonic */
+    char *path;
+    const struct byte_source *from;
+};
+
+static bool coming_bytes(void *arg, void *data, size_t len, struct error *err)
+{
+    const struct byte_source *from = ((struct coming *)arg)->from;
+    return from->get(from->arg, data, len, err);
+}
+
+/* How far it is, for people; when that cannot be written it is no matter. */
+static void tell_migration(struct storage *s, const struct snapshot *snap,
+                           const struct disk *d, int64_t done, int64_t total)
+{
+    struct txn_result result;
+    const struct server *server = snap_get(snap, &kind_server, d->server_id);
+    const struct migration *m = server ? server_migration(snap, server) : NULL;
+    _autotxn_ struct txn t = TXN_INIT;
+    if (!m)
+        return;
+    _autorecord_ struct migration *next = record_copy(m);
+    next->disk_total = total > done ? total : done;
+    next->disk_processed = done;
+    next->disk_remaining = next->disk_total - done;
+    next->updated = env_now(s->c.env);
+    txn_change_record(&t, next);
+    store_commit(s->c.store, &t, &result);
+}
+
+static bool coming_on(void *arg, int64_t done, int64_t total, struct error *err)
+{
+    struct coming *c = arg;
+    struct storage *s = c->r->s;
+    int64_t now = env_mono(s->c.env);
+    if (s->stopping)
+        return error_set(err, ERR_CANCELLED, "this node stops");
+    if (now - c->told < TELL_US)
+        return true;
+    c->told = now;
+    _autosnap_ struct snapshot *snap = cache_snapshot(s->c.cache);
+    const struct disk *d = snap_get(snap, &kind_disk, c->d->rec.id);
+    if (!d || d->state != DISK_WANTED)
+        return error_set(err, ERR_CANCELLED, "disk %s is not wanted any more",
+                         c->d->rec.id);
+    tell_migration(s, snap, d, done, total);
+    return true;
+}
+
+static bool take_coming(void *arg, const struct byte_source *from,
+                        struct error *err)
+{
+    struct coming *c = arg;
+    struct volumes *v = c->r->s->c.volumes;
+    const struct byte_source mine = { coming_bytes, coming_on, c };
+    c->from = from;
+    return v->ops->disk_import(v, c->d->rec.id, &mine, c->size, c->path, err);
+}
+
+static bool disk_fetch(struct run *r, const struct disk *d,
+                       const struct disk *from, int64_t size,
+                       char path[STORAGE_PATH_MAX])
+{
+    const struct storage_config *c = &r->s->c;
+    struct coming coming = { r, d, size, env_mono(c->env), path, NULL };
+    if (!c->fetch || !c->volumes->ops->disk_import)
+        return error_set(r->err, ERR_NOT_IMPLEMENTED,
+                         "a disk of node %s cannot be copied to another",
+                         from->node);
+    return c->fetch(c->fetch_arg, from->node, d->rec.id, take_coming, &coming,
+                    r->err);
+}
+
+/* Of a disk that the server had: here, on another node, or where every node
+ * reaches it. */
 static bool disk_copy(struct run *r, const struct disk *d, int64_t size,
                       char path[STORAGE_PATH_MAX])
 {
@@ -33,9 +113,7 @@ static bool disk_copy(struct run *r, const struct disk *d, int64_t size,
         return error_set(r->err, ERR_NOT_FOUND, "disk %s is not there",
                          d->source_id);
     if (!disk_is_shared(from) && strcmp(from->node, d->node) != 0)
-        return error_set(r->err, ERR_NOT_IMPLEMENTED,
-                         "a disk of node %s cannot be copied to another",
-                         from->node);
+        return disk_fetch(r, d, from, size, path);
     return v->ops->disk_clone(v, d->rec.id, d->source_id, size, path, r->err);
 }
 

@@ -31,6 +31,7 @@ struct storage {
     struct reconciler *_Atomic queues[STORAGE_QUEUES]; /* NULL till start */
     pthread_mutex_t lock;                              /* of `attempts` */
     struct attempt *attempts;
+    _Atomic bool stopping; /* what takes long ends early */
 };
 
 /* One run of the reconciler on one record. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define AUDIT_KEY "audit/files"
+#define COPIES    2
 #define SWEEP_US  (60 * SECOND_US)
 #define SWEEP_KEY "sweep/all"
 
@@ -23,13 +24,21 @@ static const struct {
 
 /* ---- the leader's share -------------------------------------------------- */
 
+/* One record is always of one queue. */
+static int queue_of(const struct record *rec, int usual)
+{
+    return rec->kind == &kind_disk && ((const struct disk *)rec)->source_id
+               ? COPIES
+               : usual;
+}
+
 static void add(struct storage *s, const struct record *rec)
 {
     char key[STORE_KEY_MAX];
     if (rec->kind == &kind_image && s->c.images_elsewhere)
         return;
     for (size_t i = 0; i < ARRAY_SIZE(works); i++) {
-        struct reconciler *q = s->queues[works[i].queue];
+        struct reconciler *q = s->queues[queue_of(rec, works[i].queue)];
         if (works[i].kind == rec->kind && q)
             reconciler_add(q, record_key(rec, key));
     }
@@ -98,6 +107,7 @@ void storage_free(struct storage *s)
 {
     if (!s)
         return;
+    s->stopping = true;
     for (int i = 0; i < STORAGE_QUEUES; i++)
         reconciler_stop(s->queues[i]);
     while (s->attempts) {
@@ -111,7 +121,8 @@ void storage_free(struct storage *s)
 
 void storage_start(struct storage *s)
 {
-    static const char *const names[] = { "storage-images", "storage" };
+    static const char *const names[] = { "storage-images", "storage",
+                                         "storage-copies" };
     for (int i = 0; i < STORAGE_QUEUES; i++)
         s->queues[i] =
             reconciler_new(names[i], reconcile, s, s->c.env, s->c.workers);

@@ -32,8 +32,14 @@
  * idempotent, an image that is being written is locked, and what the second
  * would write in the record is refused.
  *
- * Threads: `workers` for images (slow) and as many for the rest; with 0
- * workers the owner steps the queues (state/reconcile.h).
+ * A disk that is made of one on another node (a server that is off goes
+ * there, model/resize.h) is fetched, wholly or not at all: what a crash
+ * leaves is thrown away and it begins anew.  How far it is stands in the
+ * migration.
+ *
+ * Threads: `workers` for images (slow), as many for copies of disks (slow
+ * too), and as many for the rest; with 0 workers the owner steps the queues
+ * (state/reconcile.h).
  */
 #ifndef CAIRN_STORAGE_STORAGE_RECONCILE_H
 #define CAIRN_STORAGE_STORAGE_RECONCILE_H
@@ -43,6 +49,15 @@
 #include "storage/volumes.h"
 
 struct storage;
+
+/* Makes something of a disk that comes from another node. */
+typedef bool storage_take_fn(void *arg, const struct byte_source *from,
+                             struct error *err);
+/* Asks `node` for the disk that the record `disk_id` of ours is to become,
+ * and calls `take` with it, once at most. */
+typedef bool storage_fetch_fn(void *self, const char *node, const char *disk_id,
+                              storage_take_fn *take, void *arg,
+                              struct error *err);
 
 struct storage_config {
     const char *node; /* our name; borrowed, as all here */
@@ -56,6 +71,8 @@ struct storage_config {
      * do. */
     bool (*leads)(void *arg);
     void *leads_arg;
+    storage_fetch_fn *fetch; /* NULL: from nowhere */
+    void *fetch_arg;
 };
 
 /* Before cache_follow (it listens); nothing runs before storage_start. */
@@ -71,7 +88,7 @@ void storage_lead(struct storage *s);
  * runs; not from a store's call-back. */
 void storage_interrupted(struct storage *s);
 
-#define STORAGE_QUEUES 2
+#define STORAGE_QUEUES 3
 /* For the simulation and for metrics; NULL before start. */
 struct reconciler *storage_queue(struct storage *s, int i);
 

@@ -32,6 +32,7 @@
 #include "common/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define STORAGE_NAME_MAX 96
@@ -84,6 +85,19 @@ struct storage_stats {
     int64_t total, free; /* bytes */
 };
 
+/* Bytes on their way to another node: each call moves all `len` or fails. */
+struct byte_sink {
+    bool (*put)(void *arg, const void *data, size_t len, struct error *);
+    void *arg;
+};
+struct byte_source {
+    bool (*get)(void *arg, void *data, size_t len, struct error *);
+    /* Now and then, bytes; false and err: it is not wanted any more.  NULL:
+     * nobody asks. */
+    bool (*progress)(void *arg, int64_t done, int64_t total, struct error *);
+    void *arg;
+};
+
 /* A driver's object starts with this. */
 struct volumes {
     const struct volume_ops *ops;
@@ -125,6 +139,14 @@ struct volume_ops {
     bool (*disk_clone)(struct volumes *, const char *disk_id,
                        const char *source_id, int64_t size,
                        char path[STORAGE_PATH_MAX], struct error *);
+    /* A disk's content for disk_import on another node, of a disk that no
+     * guest writes to (else CONFLICT).  NULL, both: every node reaches it. */
+    bool (*disk_export)(struct volumes *, const char *disk_id,
+                        const struct byte_sink *to, struct error *);
+    /* Another disk with that content, at least as large; 0: as large. */
+    bool (*disk_import)(struct volumes *, const char *disk_id,
+                        const struct byte_source *from, int64_t size,
+                        char path[STORAGE_PATH_MAX], struct error *);
     bool (*disk_delete)(struct volumes *, const char *disk_id, struct error *);
 
     /* A volume, always qcow2.  Cloning one that a guest uses: CONFLICT. */
