@@ -591,8 +591,16 @@ static void exclude_source(struct reading *in, const char *node)
     *out = (struct host_list){ at, out->n + 1 };
 }
 
-/* Does a node have disks of it?  Those are copied from node to node while the
- * guest runs (a live move), and on the node where they are. */
+/* Where it is, if that can be; beside nobody's hint. */
+static void prefer_node(struct reading *in, const char *node)
+{
+    uint32_t *at = in->w->lists + (size_t)2 * HINTED_MAX;
+    *at = fleet_find_host(view_fleet(in->v), node);
+    if (*at != FLEET_NOWHERE)
+        in->w->request.preferred = (struct host_list){ at, 1 };
+}
+
+/* Does a node have disks of it?  On that node a copy is made in no time. */
 static bool has_own_disks(const struct snapshot *s, const struct server *server)
 {
     struct snap_iter it = snap_by(s, &kind_disk, "server_id", server->rec.id);
@@ -616,7 +624,7 @@ bool wish_of_move(struct view *v, const struct migration *m,
     struct reading in = { v, there, out };
     out->request.demand.need[FLEET_VOLUMES] = 0; /* they are there */
     if (m->type == MIGRATION_RESIZE && has_own_disks(view_snapshot(v), server))
-        allow_node(&in, server->node);
+        prefer_node(&in, server->node);
     if (m->type != MIGRATION_RESIZE)
         exclude_source(&in, server->node);
     if (m->type == MIGRATION_LIVE)

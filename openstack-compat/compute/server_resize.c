@@ -138,19 +138,6 @@ static bool has_other_node(struct req *r, const struct server *s,
                                     "enough hosts available.");
 }
 
-/* Honest: what lies on one node is moved live, or not. */
-static bool disks_may_leave(struct req *r, const struct server *s)
-{
-    struct snap_iter it = snap_by(r->snap, &kind_disk, "server_id", s->rec.id);
-    for (const struct disk *d; (d = snap_next(&it));)
-        if (d->generation == s->disks && !disk_is_shared(d))
-            return error_set(&r->err, ERR_NOT_IMPLEMENTED,
-                             "The disk of instance %s is on its node: it can "
-                             "be moved live only (os-migrateLive).",
-                             s->rec.id);
-    return true;
-}
-
 static bool read_host(struct req *r, const json_t *arg, const char **host)
 {
     static const char *const known[] = { "host", NULL };
@@ -173,7 +160,7 @@ enum outcome action_migrate(struct req *r, const struct server *was,
                         "migrate to be performed.");
     if (!read_host(r, arg, &host) ||
         !action_may_start(r, was, IN(VM_ACTIVE) | IN(VM_STOPPED), "migrate") ||
-        !has_other_node(r, was, host) || !disks_may_leave(r, was))
+        !has_other_node(r, was, host))
         return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
     _autorecord_ struct migration *m = begin(r, s, MIGRATION_COLD);

@@ -256,6 +256,75 @@ def test_cairnd_dies_while_a_guest_moves(mover):
     goes_on(mover)
 
 
+def client(*words):
+    """An administrator's own: python-openstackclient."""
+    done = subprocess.run(
+        ["openstack", *words], capture_output=True, text=True, timeout=300,
+        stdin=subprocess.DEVNULL, env=os.environ | {
+            "OS_CLOUD": "cairn", "OS_CLIENT_CONFIG_FILE":
+            str(ROOT / f"build/lab/{NAME}/clouds.yaml")})
+    assert done.returncode == 0, f"{words}: {done.stderr}"
+    return done.stdout
+
+
+def files_of(host, server):
+    return list((ROOT / f"build/node/{NAME}-{host}/fs/var/lib/cairn/storage")
+                .glob(f"disks/*{server}*"))
+
+
+def restarted(mover, written):
+    """It has begun again with all that it had written."""
+    def checked():
+        last = re.findall(r"check gens=\d+ last=(\d+)", mover.console())
+        return last and int(last[-1]) >= written
+    wait_until("the guest finds its blocks", checked, 180)
+    goes_on(mover)
+
+
+def is_at(mover, status, host):
+    wait_until(f"it is {status}", lambda: mover.get().status == status, 180)
+    assert mover.host() == host
+
+
+def test_a_guest_goes_cold_and_is_taken_back(mover):
+    at, written = mover.host(), mover.written()
+    to = "h2" if at != "h2" else "h1"
+    client("server", "migrate", "--host", to, "--os-compute-api-version",
+           "2.56", "--wait", mover.id)
+    is_at(mover, "VERIFY_RESIZE", to)
+    restarted(mover, written)
+    assert files_of(at, mover.id), "the old disk stays until it is confirmed"
+    client("server", "migrate", "revert", mover.id)
+    is_at(mover, "ACTIVE", at)
+    restarted(mover, written)
+    wait_until("nothing is left there", lambda: not files_of(to, mover.id))
+    listed = client("server", "migration", "list", "--server", mover.id,
+                    "--os-compute-api-version", "2.59", "-f", "value")
+    assert "reverted" in listed and "migration" in listed
+
+
+def test_a_guest_is_resized_and_goes_cold(mover):
+    at, written = mover.host(), mover.written()
+    client("flavor", "create", "--ram", "160", "--vcpus", "1", "--disk", "2",
+           "mover.2")
+    client("server", "resize", "--flavor", "mover.2", "--wait", mover.id)
+    restarted(mover, written)
+    client("server", "resize", "confirm", mover.id)
+    wait_until("it is confirmed", lambda: mover.get().status == "ACTIVE")
+    at, written = mover.host(), mover.written()
+    client("server", "stop", mover.id)
+    wait_until("it is off", lambda: mover.get().status == "SHUTOFF")
+    client("server", "migrate", "--wait", mover.id)
+    to = mover.host()
+    assert to != at
+    client("server", "migrate", "confirm", mover.id)
+    wait_until("it is confirmed", lambda: mover.get().status == "SHUTOFF")
+    wait_until("nothing is left there", lambda: not files_of(at, mover.id))
+    client("server", "start", mover.id)
+    is_at(mover, "ACTIVE", to)
+    restarted(mover, written)
+
+
 def test_a_drained_host_is_empty(mover):
     at = mover.host()
     cairn("node", "drain", at)
