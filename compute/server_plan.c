@@ -395,6 +395,8 @@ static struct server_plan move(const struct server_view *v)
 {
     const struct server *s = v->server;
     struct server_plan p;
+    if (v->move->abort && v->move->status < MIGRATION_POST_MIGRATING)
+        return PLAN(MOVE_FAIL, .text = "the node it was to go to has failed");
     switch ((enum migration_status)v->move->status) {
     case MIGRATION_PREPARING:
         return go_off(v, PLAN(MOVE_BEGIN));
@@ -566,12 +568,14 @@ static void observe_settled(struct server *draft, const struct server_view *v,
     if (draft->vm_state == VM_BUILDING ||
         draft->vm_state == VM_SHELVED_OFFLOADED)
         draft->vm_state = VM_ACTIVE; /* other goals come after */
-    else if (!v->move)               /* else RESIZED, until that is confirmed */
+    else if (v->move)                /* until that is confirmed */
+        draft->vm_state = VM_RESIZED;
+    else
         draft->vm_state = state_of_goal[draft->goal];
     if (draft->vm_state == VM_ACTIVE && !draft->launched)
         draft->launched = now;
     draft->shelved = 0;
-    if (!draft->migration_id) /* else the move's */
+    if (!draft->migration_id || v->move) /* else the live move's */
         draft->task_state = v->disk && v->disk->upload_image_id
                                 ? TASK_IMAGE_UPLOADING
                                 : TASK_NONE;

@@ -31,7 +31,8 @@ static bool all_moves(const struct snapshot *s, const struct server *server,
 {
     struct snap_iter it = snap_by(s, &kind_disk, "server_id", server->rec.id);
     for (const struct disk *d; (d = snap_next(&it));)
-        if (!disk_moves(d, fenced))
+        if (d->generation == server->disks && d->state != DISK_LEAVING &&
+            !disk_moves(d, fenced))
             return false;
     for (size_t i = 0; i < server->volumes.n; i++) {
         const struct volume *v = snap_get(
@@ -43,27 +44,30 @@ static bool all_moves(const struct snapshot *s, const struct server *server,
     return true;
 }
 
-/* One that waits for its resize to be confirmed has something at both ends. */
-static bool is_at_both_ends(const struct snapshot *s,
-                            const struct server *server)
+/* The resize of one that has arrived and waits to be confirmed: it goes on
+ * from wherever the server starts again.  NULL: none is. */
+static const struct migration *unconfirmed(const struct snapshot *s,
+                                           const struct server *server)
 {
     const struct migration *m = server_migration(s, server);
-    return m && m->type != MIGRATION_LIVE && m->type != MIGRATION_EVACUATION &&
-           m->status >= MIGRATION_POST_MIGRATING;
+    return m && migration_is_cold(m) && m->status >= MIGRATION_POST_MIGRATING
+               ? m
+               : NULL;
 }
 
 static bool should_run(const struct server *s)
 {
     return s->goal == GOAL_RUNNING &&
            (s->vm_state == VM_ACTIVE || s->vm_state == VM_BUILDING ||
-            s->task_state == TASK_POWERING_ON || s->stranded);
+            s->vm_state == VM_RESIZED || s->task_state == TASK_POWERING_ON ||
+            s->stranded);
 }
 
 struct recovery_server rescue_look(const struct snapshot *s,
                                    const struct server *server, bool fenced)
 {
     return (struct recovery_server){
-        .shared = !is_at_both_ends(s, server) && all_moves(s, server, fenced),
+        .shared = all_moves(s, server, fenced),
         .deleted = server->goal == GOAL_DELETED,
         .runs = should_run(server),
         .saved = server->vm_state == VM_SUSPENDED,
@@ -131,32 +135,62 @@ static void move_unmade(struct txn *t, const struct snapshot *s,
     }
 }
 
+/* The server is on another node now, and starts there. */
+static void arrive(struct txn *t, const struct snapshot *s,
+                   const struct server *server, struct migration *m,
+                   struct server *draft, struct server *there, bool runs,
+                   int64_t now)
+{
+    m->dest_zone =
+        rec_str(m, placement_zone(s, snap_get(s, &kind_node, m->dest)));
+    migration_swap_places(m, there);
+    m->reason = rec_strf(m, "node %s has failed", server->node);
+    migration_arrive(t, s, m, draft, now);
+    migration_end(t, s, m, draft, MIGRATION_DONE, NULL, now);
+    move_unmade(t, s, server, m->dest);
+    if (runs)
+        start_anew(draft, now);
+    else
+        draft->generation++; /* whenever it starts there */
+}
+
+/* Its resize goes on from there: it may be confirmed, or taken back to where
+ * it was. */
+static void keep_resize(struct txn *t, const struct migration *resize,
+                        const struct migration *m, struct server *draft)
+{
+    _autorecord_ struct migration *kept = record_copy(resize);
+    kept->dest = rec_str(kept, m->dest);
+    kept->dest_zone = rec_str(kept, m->dest_zone);
+    kept->updated = m->updated;
+    draft->migration_id = rec_str(draft, resize->rec.id);
+    if (resize->status == MIGRATION_POST_MIGRATING)
+        draft->task_state = TASK_RESIZE_FINISH;
+    if (resize->status == MIGRATION_REVERTING)
+        draft->task_state = TASK_RESIZE_REVERTING;
+    txn_change_record(t, kept);
+}
+
 bool rescue_move(struct txn *t, const struct snapshot *s,
                  const struct server *server, const char *node,
                  struct server *there, const char *id, int64_t now,
                  struct error *err)
 {
-    bool runs = should_run(server);
     int task = server->task_state;
-    const struct node *dest = snap_get(s, &kind_node, node);
+    const struct migration *resize = unconfirmed(s, server);
     _autorecord_ struct server *draft = record_copy(server);
-    if (!end_migration(t, s, draft, now, err))
+    if (resize)
+        draft->migration_id = NULL;
+    else if (!end_migration(t, s, draft, now, err))
         return false;
     _autorecord_ struct migration *m =
         migration_begin(t, s, draft, id, MIGRATION_EVACUATION, now, err);
     if (!m)
         return false;
     m->dest = rec_str(m, node);
-    m->dest_zone = rec_str(m, placement_zone(s, dest));
-    migration_swap_places(m, there);
-    m->reason = rec_strf(m, "node %s has failed", server->node);
-    migration_arrive(t, s, m, draft, now);
-    migration_end(t, s, m, draft, MIGRATION_DONE, NULL, now);
-    move_unmade(t, s, server, node);
-    if (runs)
-        start_anew(draft, now);
-    else
-        draft->generation++; /* whenever it starts there */
+    arrive(t, s, server, m, draft, there, should_run(server), now);
+    if (resize)
+        keep_resize(t, resize, m, draft);
     if (server->goal == GOAL_DELETED)
         draft->task_state = task;
     txn_change_record(t, m);
@@ -164,12 +198,23 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
     return true;
 }
 
+void rescue_evacuate(struct txn *t, const struct snapshot *s,
+                     struct migration *m, const struct server *server,
+                     const char *node, struct server *there, int64_t now)
+{
+    _autorecord_ struct server *draft = record_copy(server);
+    m->dest = rec_str(m, node);
+    arrive(t, s, server, m, draft, there, server->goal == GOAL_RUNNING, now);
+    txn_change_record(t, m);
+    txn_change_record(t, draft);
+}
+
 void rescue_strand(struct txn *t, const struct snapshot *s,
                    const struct server *server, const char *why, int64_t now)
 {
     _autorecord_ struct server *draft = record_copy(server);
     struct error ignored; /* giving back cannot go over a quota */
-    if (!is_at_both_ends(s, server))
+    if (!unconfirmed(s, server))
         end_migration(t, s, draft, now, &ignored);
     draft->vm_state = VM_ERROR;
     draft->task_state = TASK_NONE;
@@ -190,7 +235,8 @@ bool rescue_is_busy(const struct server *server)
 bool rescue_is_due(const struct server *server)
 {
     return server->stranded ||
-           (server->goal == GOAL_RUNNING && server->vm_state == VM_ACTIVE);
+           (server->goal == GOAL_RUNNING &&
+            (server->vm_state == VM_ACTIVE || server->vm_state == VM_RESIZED));
 }
 
 void rescue_restart(struct txn *t, const struct server *server, int64_t now)

@@ -8,13 +8,14 @@
  * A server that starts again, elsewhere or at home, is STOPPED with the task
  * powering-on and has a new `generation`: its node's compute starts it, or
  * finds that it runs (one with local disks may have outlived its node's
- * silence).
+ * silence).  One whose resize waits to be confirmed goes on waiting, from
+ * wherever it is.
  */
 #ifndef CAIRN_ENGINE_RESCUE_H
 #define CAIRN_ENGINE_RESCUE_H
 
 #include "engine/recovery.h"
-#include "model/compute.h"
+#include "model/migration.h"
 #include "state/cache.h"
 
 /* What recovery_fate asks about a server.  `fenced`: there is shared storage
@@ -29,6 +30,11 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
                  const struct server *server, const char *node,
                  struct server *there, const char *id, int64_t now,
                  struct error *err);
+/* The same for an evacuation that was asked for, a draft that is QUEUED; the
+ * caller has seen that the server's node is FENCED. */
+void rescue_evacuate(struct txn *t, const struct snapshot *s,
+                     struct migration *m, const struct server *server,
+                     const char *node, struct server *there, int64_t now);
 /* It cannot run until its node is back: ERROR, with the reason. */
 void rescue_strand(struct txn *t, const struct snapshot *s,
                    const struct server *server, const char *why, int64_t now);

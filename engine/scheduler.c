@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "engine/rescue.h"
 #include "model/migration.h"
 #include "model/network.h"
 #include "model/release.h"
@@ -378,6 +379,40 @@ static enum reconcile_verdict send(struct deciding *d, struct migration *draft,
     return commit(d);
 }
 
+/* The recovery may have been quicker, or the node is back. */
+static bool may_evacuate(struct deciding *d, const struct server *server)
+{
+    const struct node *n = snap_get(d->snap, &kind_node, server->node);
+    if (!n || n->health != HEALTH_FENCED)
+        return false;
+    txn_expect_record(&d->txn, n);
+    return true;
+}
+
+/* Somebody has asked for it by hand (nova's evacuate). */
+static enum reconcile_verdict evacuate_to(struct deciding *d,
+                                          struct migration *draft,
+                                          const struct server *server,
+                                          const char *node,
+                                          const struct decision *why)
+{
+    _autorecord_ struct server *there = record_copy(server);
+    bool fits = placer_write(d->s->placer, placer_last(d->s->placer), there);
+    placer_forget(d->s->placer);
+    if (!may_evacuate(d, server))
+        return end_move(d, draft, server, MIGRATION_FAILED,
+                        "The node of the server has not failed");
+    if (!fits) {
+        *d->delay_us = SILENT_US;
+        return RECONCILE_AGAIN;
+    }
+    placement_guard(&d->txn, d->snap);
+    txn_expect_record(&d->txn, snap_get(d->snap, &kind_node, node));
+    txn_change_record(&d->txn, why);
+    rescue_evacuate(&d->txn, d->snap, draft, server, node, there, d->now);
+    return commit(d);
+}
+
 static enum reconcile_verdict do_move(struct deciding *d, const char *id)
 {
     const struct migration *m = snap_get(d->snap, &kind_migration, id);
@@ -394,7 +429,9 @@ static enum reconcile_verdict do_move(struct deciding *d, const char *id)
         return end_move(d, draft, server, MIGRATION_CANCELLED, NULL);
     _autorecord_ struct decision *why = new_reasons(d, server);
     if (placer_move(d->s->placer, d->snap, m, server, d->now, &node, why, &err))
-        return send(d, draft, server, node, why);
+        return m->type == MIGRATION_EVACUATION
+                   ? evacuate_to(d, draft, server, node, why)
+                   : send(d, draft, server, node, why);
     if (worth_waiting(d->s, &err)) {
         *d->delay_us = SILENT_US;
         return RECONCILE_AGAIN;

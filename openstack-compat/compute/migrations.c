@@ -1,8 +1,10 @@
-/* Live migration, and the list of moves: os-migrateLive, servers/{id}/
- * migrations, os-migrations. */
+/* Live migration, evacuation, and the list of moves: os-migrateLive, evacuate,
+ * servers/{id}/ migrations, os-migrations. */
 #include "openstack-compat/compute/server_actions.h"
 
+#include "engine/rescue.h"
 #include "model/migration.h"
+#include "model/pool.h"
 
 #include <string.h>
 
@@ -100,6 +102,88 @@ enum outcome action_migrate_live(struct req *r, const struct server *was,
     txn_change_record(&r->txn, m);
     txn_change_record(&r->txn, s);
     return req_reply(r, 202);
+}
+
+/* ---- evacuate --------------------------------------------------------------
+ */
+
+static bool read_evacuate(struct req *r, const struct server *s,
+                          const json_t *arg, const char **host)
+{
+    static const char *const oldest[] = { "host", "onSharedStorage",
+                                          "adminPass", NULL };
+    static const char *const forced[] = { "host", "force", "adminPass", NULL };
+    static const char *const plain[] = { "host", "adminPass", NULL };
+    const char *const *known = r->mv < MV(2, 14) ? oldest
+                               : r->mv >= MV(2, 29) && r->mv < MV(2, 68)
+                                   ? forced
+                                   : plain;
+    if (!nova_only(r, arg, known) || !nova_string(r, arg, "host", 1, 255, host))
+        return false;
+    if (*host && !snap_get(r->snap, &kind_node, *host))
+        return error_set(&r->err, ERR_NOT_FOUND,
+                         "Compute host %s could not be found.", *host);
+    return !*host || strcmp(*host, s->node) != 0 ||
+           error_set(&r->err, ERR_INVALID,
+                     "The target host can't be the same one.");
+}
+
+/* Only what has failed for certain is evacuated, and only what is whole
+ * without it: nova would make an empty disk anew. */
+static bool may_evacuate(struct req *r, const struct server *s)
+{
+    const struct node *n = snap_get(r->snap, &kind_node, s->node);
+    if (!n || n->health == HEALTH_UP || n->health == HEALTH_QUARANTINED)
+        return error_set(&r->err, ERR_INVALID,
+                         "Compute service of %s is still in use.", s->node);
+    if (n->health == HEALTH_FENCING)
+        return error_set(&r->err, ERR_CONFLICT,
+                         "Node %s is just being fenced: its servers start "
+                         "elsewhere by themselves.",
+                         s->node);
+    return rescue_look(r->snap, s, true).shared ||
+           error_set(&r->err, ERR_CONFLICT,
+                     "Instance %s has a disk on node %s itself, which would be "
+                     "lost: it starts again when the node is back.",
+                     s->rec.id, s->node);
+}
+
+static enum outcome reply_evacuate(struct req *r)
+{
+    if (r->mv >= MV(2, 14))
+        return req_reply(r, 200);
+    struct jw w = req_json(r);
+    jw_obj(&w, NULL);
+    jw_null(&w, "adminPass");
+    jw_obj_end(&w);
+    return req_reply(r, 200);
+}
+
+enum outcome action_evacuate(struct req *r, const struct server *was,
+                             const json_t *arg)
+{
+    const char *host = NULL;
+    if (!r->auth.is_admin)
+        return req_fail(r, ERR_FORBIDDEN,
+                        "Policy doesn't allow os_compute_api:os-evacuate to be "
+                        "performed.");
+    if (!action_may_start(r, was, IN(VM_ACTIVE) | IN(VM_STOPPED) | IN(VM_ERROR),
+                          "evacuate") ||
+        !read_evacuate(r, was, arg, &host) || !may_evacuate(r, was))
+        return req_failed(r);
+    _autorecord_ struct server *s = record_copy(was);
+    _autorecord_ struct migration *m =
+        migration_begin(&r->txn, r->snap, s, req_uuid(r), MIGRATION_EVACUATION,
+                        r->now, &r->err);
+    if (!m)
+        return req_failed(r);
+    m->user_id = rec_str(m, r->auth.user_id);
+    m->project_id = rec_str(m, r->auth.project_id);
+    m->requested_host = rec_str(m, host);
+    server_note(r, s, "evacuate");
+    txn_change_record(&r->txn, m);
+    txn_change_record(&r->txn, s);
+    return reply_evacuate(r);
 }
 
 /* ---- what all show ---------------------------------------------------------

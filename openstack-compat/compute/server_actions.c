@@ -425,7 +425,7 @@ static const struct {
     { "createImage", action_create_image },
     { "migrate", action_migrate },
     { "os-migrateLive", action_migrate_live },
-    { "evacuate", not_built },
+    { "evacuate", action_evacuate },
     { "shelve", action_shelve },
     { "shelveOffload", action_shelve_offload },
     { "unshelve", action_unshelve },

@@ -15,7 +15,7 @@
 
 typedef enum outcome action_fn(struct req *r, const struct server *s,
                                const json_t *arg);
-action_fn action_migrate_live;
+action_fn action_migrate_live, action_evacuate;
 action_fn action_rebuild, action_create_image, action_shelve,
     action_shelve_offload, action_unshelve, action_resize,
     action_confirm_resize, action_revert_resize, action_migrate;

@@ -187,6 +187,18 @@ static const struct migration *finished(struct req *r, const struct server *s,
     return NULL;
 }
 
+/* It would go back to a node that is not. */
+static bool source_is_there(struct req *r, const struct migration *m)
+{
+    const struct node *n = snap_get(r->snap, &kind_node, m->source);
+    return (n && n->health == HEALTH_UP) ||
+           error_set(&r->err, ERR_CONFLICT,
+                     "Instance %s cannot go back: node %s, where it was, %s. "
+                     "It can be confirmed where it is.",
+                     m->server_id, m->source,
+                     n ? "has failed" : "is not there any more");
+}
+
 /* No guest has the disks it had, and its node has nothing else of it. */
 enum outcome action_confirm_resize(struct req *r, const struct server *was,
                                    const json_t *arg)
@@ -208,7 +220,7 @@ enum outcome action_revert_resize(struct req *r, const struct server *was,
                                   const json_t *arg)
 {
     const struct migration *done = finished(r, was, "revertResize");
-    if (!done)
+    if (!done || !source_is_there(r, done))
         return req_failed(r);
     _autorecord_ struct server *s = record_copy(was);
     _autorecord_ struct migration *m = record_copy(done);
