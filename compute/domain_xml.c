@@ -461,6 +461,18 @@ bool domain_xml_secret(struct buf *out, const struct domain_ceph *ceph,
     return hand_over(w, b, out, err);
 }
 
+bool domain_xml_passphrase(struct buf *out, const char *uuid, struct error *err)
+{
+    WRITER(w, b);
+    begin(w, "secret", "ephemeral", "yes", "private", "yes", NULL);
+    text(w, "uuid", uuid);
+    begin(w, "usage", "type", "volume", NULL);
+    text(w, "volume", uuid);
+    end(w);
+    end(w);
+    return hand_over(w, b, out, err);
+}
+
 bool domain_xml_move(struct buf *out, const struct domain_info *info,
                      const char *device, const char *path, struct error *err)
 {

@@ -54,6 +54,9 @@ bool domain_xml_nic(struct buf *out, const struct nic_spec *nic,
 /* The secret that holds Ceph's key, in libvirt's memory only. */
 bool domain_xml_secret(struct buf *out, const struct domain_ceph *ceph,
                        struct error *err);
+/* One for the passphrase of an encrypted disk; likewise. */
+bool domain_xml_passphrase(struct buf *out, const char *uuid,
+                           struct error *err);
 /* What libvirt is told to move one disk of the domain onto `path`: a snapshot
  * of that disk alone. */
 bool domain_xml_move(struct buf *out, const struct domain_info *info,

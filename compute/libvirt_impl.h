@@ -84,6 +84,12 @@ bool libvirt_stats(struct hypervisor *h, const char *id,
 bool libvirt_count_dirty(struct hypervisor *h, const char *id,
                          struct error *err);
 
+/* ---- libvirt_secret.c ---------------------------------------------------- */
+
+bool libvirt_keep_secret(struct hypervisor *h, const char *uuid,
+                         const char *passphrase, struct error *err);
+void libvirt_drop_secret(struct hypervisor *h, const char *uuid);
+
 /* ---- libvirt_migrate.c --------------------------------------------------- */
 
 /* Guests that are being moved from here, a thread each. */

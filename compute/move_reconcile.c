@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "compute/config_drive.h"
+#include "compute/disk_keys.h"
 #include "compute/server_plan.h"
 #include "compute/server_spec.h"
 #include "model/pool.h"
@@ -219,7 +220,8 @@ static bool make_files(struct move_context *c, struct migrate_place *place)
         spec->config_drive = drive.data;
         spec->config_drive_len = drive.len;
     }
-    ok = ok && h->ops->migrate_prepare(h, spec, place, c->err);
+    ok = ok && disk_keys_give(h, c->keyring, c->snap, s, c->err) &&
+         h->ops->migrate_prepare(h, spec, place, c->err);
     buf_free(&drive);
     arena_free(&arena);
     return ok;
@@ -324,7 +326,10 @@ static bool clear(struct move_context *c, const struct domain_info *domain)
     if (domain->state != DOMAIN_ABSENT)
         log_info(LOG_NAME, "server %s: is on node %s; what is here goes", id,
                  c->server->node ? c->server->node : "?");
-    return h->ops->destroy(h, id, c->err) && h->ops->undefine(h, id, c->err);
+    if (!h->ops->destroy(h, id, c->err) || !h->ops->undefine(h, id, c->err))
+        return false;
+    disk_keys_take(h, c->snap, c->server);
+    return true;
 }
 
 static enum reconcile_verdict wait(struct move_context *c, int64_t after_us)

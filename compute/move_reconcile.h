@@ -9,6 +9,7 @@
 #ifndef CAIRN_COMPUTE_MOVE_RECONCILE_H
 #define CAIRN_COMPUTE_MOVE_RECONCILE_H
 
+#include "common/keyring.h"
 #include "compute/move_plan.h"
 #include "state/cache.h"
 #include "state/reconcile.h"
@@ -18,6 +19,7 @@ struct move_context {
     struct store *store;
     const struct env *env;
     struct hypervisor *hypervisor;
+    const struct keyring *keyring;
     const char *node;
     const struct snapshot *snap;
     const struct server *server;

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "compute/config_drive.h"
+#include "compute/disk_keys.h"
 #include "compute/move_reconcile.h"
 #include "compute/server_run.h"
 #include "compute/server_spec.h"
@@ -81,7 +82,8 @@ static bool do_start(struct server_run *run)
         spec->config_drive = drive.data;
         spec->config_drive_len = drive.len;
     }
-    ok = ok && run->h->ops->define_start(run->h, spec, run->err);
+    ok = ok && disk_keys_give(run->h, run->keyring, run->snap, s, run->err) &&
+         run->h->ops->define_start(run->h, spec, run->err);
     buf_free(&drive);
     arena_free(&arena);
     return ok;
@@ -108,7 +110,8 @@ static bool attach_disk(struct server_run *run, size_t i)
     const struct volume *v = run->view.volumes[i];
     struct disk_spec disk = server_volume_spec(
         run->snap, s, LIST_AT(s->volumes, struct server_volume, i), v);
-    return run->h->ops->attach_disk(run->h, s->rec.id, &disk, run->err);
+    return disk_keys_give(run->h, run->keyring, run->snap, s, run->err) &&
+           run->h->ops->attach_disk(run->h, s->rec.id, &disk, run->err);
 }
 
 static bool attach_nic(struct server_run *run, size_t i)
@@ -128,12 +131,15 @@ static bool act(struct server_run *run, const struct server_plan *p)
     case STEP_START:
         return do_start(run);
     case STEP_RESTORE:
-        return ops->start(h, id, err);
+        return disk_keys_give(h, run->keyring, run->snap, run->view.server,
+                              err) &&
+               ops->start(h, id, err);
     case STEP_SHUTDOWN:
         return ops->shutdown(h, id, err);
     case STEP_DESTROY:
         return ops->destroy(h, id, err);
     case STEP_UNDEFINE:
+        disk_keys_take(h, run->snap, run->view.server);
         return ops->undefine(h, id, err);
     case STEP_PAUSE:
         return ops->suspend(h, id, err);
@@ -332,6 +338,7 @@ static bool run_move(struct server_run *run, const struct server *server,
         .store = run->store,
         .env = run->env,
         .hypervisor = run->h,
+        .keyring = run->keyring,
         .node = run->node,
         .snap = run->snap,
         .server = server,
@@ -422,6 +429,7 @@ static enum reconcile_verdict see_to(struct server_reconciler *r,
         .env = r->config.env,
         .node = r->node,
         .h = r->config.hypervisor,
+        .keyring = r->config.keyring,
         .memory = remember(r, id),
         .snap = s,
         .delay_us = delay_us,

@@ -26,6 +26,7 @@
 #define CAIRN_COMPUTE_SERVER_RECONCILE_H
 
 #include "common/env.h"
+#include "common/keyring.h"
 #include "compute/hypervisor.h"
 #include "state/cache.h"
 #include "state/reconcile.h"
@@ -38,7 +39,8 @@ struct server_reconciler_config {
     struct cache *cache;
     struct hypervisor *hypervisor;
     const struct env *env;
-    const char *node; /* this node's name; copied */
+    const char *node;              /* this node's name; copied */
+    const struct keyring *keyring; /* NULL: there are no encrypted volumes */
     /* Asked before each look at a server, and told after it; false: not now
      * (quarantine.h).  NULL: always. */
     bool (*enter)(void *gate);

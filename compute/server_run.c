@@ -1,6 +1,7 @@
 #include "compute/server_run.h"
 
 #include "common/log.h"
+#include "compute/disk_keys.h"
 #include "model/pool.h"
 #include "model/release.h"
 #include "model/resize.h"
@@ -92,9 +93,10 @@ static void settle_volumes(struct server_run *run, struct txn *t,
         const struct server_volume *sv = volume_in(draft, old->volume_id);
         const struct volume *v =
             snap_get(run->snap, &kind_volume, old->volume_id);
-        if (v && !sv)
+        if (v && !sv) {
+            disk_keys_take_one(run->h, v);
             volume_release(t, v, was->rec.id, false, now);
-        else if (v && sv->state == ATTACH_DONE && old->state != ATTACH_DONE)
+        } else if (v && sv->state == ATTACH_DONE && old->state != ATTACH_DONE)
             put_attachment(t, v, draft, sv, now);
     }
 }
@@ -222,6 +224,7 @@ enum reconcile_verdict server_run_release(struct server_run *run)
     if (!run->h->ops->undefine(run->h, s->rec.id, run->err) ||
         !server_release(&t, run->snap, s, wall(run), run->err))
         return RECONCILE_RETRY;
+    disk_keys_take(run->h, run->snap, s);
     enum reconcile_verdict verdict = commit(run, &t);
     if (verdict == RECONCILE_DONE)
         log_info(LOG_NAME, "server %s: deleted", s->rec.id);

@@ -12,6 +12,7 @@
 #define CAIRN_COMPUTE_SERVER_RUN_H
 
 #include "common/env.h"
+#include "common/keyring.h"
 #include "compute/server_plan.h"
 #include "state/reconcile.h"
 #include "state/store.h"
@@ -34,6 +35,7 @@ struct server_run {
     const struct env *env;
     const char *node;
     struct hypervisor *h;
+    const struct keyring *keyring;
     struct server_memory *memory;
     const struct snapshot *snap;
     struct server_view view;

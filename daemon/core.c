@@ -9,6 +9,7 @@
 #include "daemon/etcd_member.h"
 #include "daemon/etcd_upkeep.h"
 #include "daemon/first_content.h"
+#include "daemon/guest_pki.h"
 #include "daemon/measure.h"
 #include "daemon/node.h"
 #include "daemon/peers.h"
@@ -41,6 +42,7 @@ struct core {
     struct drivers drivers;
     struct metadata *metadata;
     struct net_driver *net;
+    struct keyring keyring; /* of encrypted volumes */
     struct workers workers;
     struct node_beat *beat;
     struct measure *measure;
@@ -54,6 +56,20 @@ static bool open_pki(struct core *c, struct error *err)
 {
     return !c->config->tls || pki_open(c->place.pki_dir, c->place.names,
                                        env_now(c->env), &c->pki, err);
+}
+
+/* Without a CA there is nothing to wrap keys with; then encrypted volumes are
+ * refused where they would be made. */
+static void open_keyring(struct core *c)
+{
+    struct error err;
+    if (!c->config->tls)
+        return;
+    _autofree_ char *ca_key = xasprintf("%s/ca.key", c->place.pki_dir);
+    c->keyring.there =
+        guest_pki_secret(ca_key, "cairn volume keys", c->keyring.key, &err);
+    if (!c->keyring.there)
+        log_warn("core", "no key for encrypted volumes: %s", err.text);
 }
 
 /* ---- what acts on the node --------------------------------------------- */
@@ -105,6 +121,7 @@ static bool open_network(struct core *c, struct error *err)
 
 static void make_workers(struct core *c)
 {
+    open_keyring(c);
     workers_make(&c->workers, &(struct workers_config){
                                   .config = c->config,
                                   .env = c->env,
@@ -113,6 +130,7 @@ static void make_workers(struct core *c)
                                   .drivers = &c->drivers,
                                   .net = c->net,
                                   .duty = &c->duty,
+                                  .keyring = &c->keyring,
                                   .node = c->place.node,
                                   .founder = c->pool.founder,
                               });

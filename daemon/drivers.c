@@ -83,10 +83,12 @@ static bool open_volumes(struct drivers *d, const struct config *config,
 {
     _autofree_ char *dir = xasprintf("%s/storage", config->state_dir);
     struct local_config local = { .dir = dir };
+    config_user(config->guest_user, 0, &local.owner, &local.group);
     const struct rbd_config rbd = { .ceph = d->ceph,
                                     .pool = config->ceph_pool,
-                                    .dir = dir };
-    config_user(config->guest_user, 0, &local.owner, &local.group);
+                                    .dir = dir,
+                                    .owner = local.owner,
+                                    .group = local.group };
     d->volumes = d->ceph ? d->module->open(&rbd, env, err)
                          : local_driver_open(&local, env, err);
     return d->volumes != NULL;

@@ -45,24 +45,33 @@ static bool crypto_failed(struct error *err, const char *what)
  */
 
 /* HMAC-SHA256 of the purpose, keyed with the pool CA's private number. */
-static EVP_PKEY *derive(const char *ca_key, struct error *err)
+bool guest_pki_secret(const char *ca_key, const char *purpose,
+                      unsigned char out[KEY_SIZE], struct error *err)
 {
     _autopem_ FILE *f = fopen(ca_key, "re");
     _autopkey_ EVP_PKEY *pool =
         f ? PEM_read_PrivateKey(f, NULL, NULL, NULL) : NULL;
     BIGNUM *number = NULL;
-    unsigned char secret[KEY_SIZE], seed[KEY_SIZE];
-    EVP_PKEY *key = NULL;
-    if (pool &&
+    unsigned char secret[KEY_SIZE];
+    bool ok =
+        pool &&
         EVP_PKEY_get_bn_param(pool, OSSL_PKEY_PARAM_PRIV_KEY, &number) == 1 &&
         BN_bn2binpad(number, secret, sizeof(secret)) == KEY_SIZE &&
         HMAC(EVP_sha256(), secret, sizeof(secret),
-             (const unsigned char *)PURPOSE, strlen(PURPOSE), seed, NULL))
-        key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed,
-                                           sizeof(seed));
+             (const unsigned char *)purpose, strlen(purpose), out, NULL);
     OPENSSL_cleanse(secret, sizeof(secret));
-    OPENSSL_cleanse(seed, sizeof(seed));
     BN_clear_free(number);
+    return ok || crypto_failed(err, ca_key);
+}
+
+static EVP_PKEY *derive(const char *ca_key, struct error *err)
+{
+    unsigned char seed[KEY_SIZE];
+    if (!guest_pki_secret(ca_key, PURPOSE, seed, err))
+        return NULL;
+    EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed,
+                                                 sizeof(seed));
+    OPENSSL_cleanse(seed, sizeof(seed));
     if (!key)
         crypto_failed(err, ca_key);
     return key;

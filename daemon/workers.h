@@ -34,6 +34,7 @@ struct workers_config {
     const struct drivers *drivers;
     struct net_driver *net;
     struct duty_ref *duty;
+    const struct keyring *keyring; /* outlives the workers */
     const char *node;
     bool founder; /* of the pool: its images are here */
 };

@@ -293,6 +293,10 @@ static bool local_volume_create(struct volumes *v, const char *volume_id,
     if (!local_name_check("volume", volume_id, err) ||
         !size_check(spec->size, err))
         return false;
+    if (spec->luks || spec->multiattach)
+        return error_set(err, ERR_NOT_IMPLEMENTED,
+                         "a node's own disk has neither encrypted volumes nor "
+                         "shared ones");
     _autofree_ char *to = heads_path(l, PLACE_VOLUMES, volume_id);
     if (!layers_exists(to)) {
         if (!find_source(l, spec, &u, err) || !local_fits(&u, spec->size, err))

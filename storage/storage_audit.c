@@ -31,13 +31,15 @@ static bool image_names(const struct snapshot *snap, const char *name)
 
 struct orphan {
     struct orphan *next;
+    struct volumes *in;
     enum stored_kind kind;
     bool fresh; /* an upload that grows, or did so of late */
     char name[STORAGE_NAME_MAX];
 };
 
 struct audit {
-    int64_t before; /* only what was last changed before this */
+    struct volumes *in; /* what is looked through */
+    int64_t before;     /* only what was last changed before this */
     struct orphan *found;
 };
 
@@ -48,6 +50,7 @@ static void audit_note(void *arg, const struct stored *what)
     if ((fresh && what->kind != STORED_UPLOAD) || !storage_name_ok(what->name))
         return;
     struct orphan *o = xcalloc(1, sizeof(*o));
+    o->in = a->in;
     o->kind = what->kind;
     o->fresh = fresh;
     memcpy(o->name, what->name, strlen(what->name) + 1);
@@ -80,9 +83,9 @@ static bool audit_named(const struct snapshot *snap, const struct orphan *o)
     return true;
 }
 
-static void audit_remove(struct run *r, struct volumes *v,
-                         const struct orphan *o)
+static void audit_remove(struct run *r, const struct orphan *o)
 {
+    struct volumes *v = o->in;
     static const char *const kinds[] = { "upload", "image", "disk", "volume",
                                          "snapshot" };
     bool (*const removers[])(struct volumes *, const char *, struct error *) = {
@@ -121,17 +124,22 @@ static void audit_uploads(struct run *r, const struct snapshot *snap,
             storage_interrupt(r->s, im);
 }
 
-/* The snapshot is taken after the list: whatever was listed had its record
+static bool look_through(struct run *r, struct audit *a, struct volumes *v)
+{
+    a->in = v;
+    return v->ops->tidy(v, r->err) && v->ops->list(v, audit_note, a, r->err);
+}
+
+/* The snapshot is taken after the lists: whatever was listed had its record
  * long before.  What all nodes share is looked through by the leader. */
 enum reconcile_verdict storage_audit(struct run *r)
 {
     struct audit a = { .before = storage_now(r) - AUDIT_AGE_US };
     struct volumes *v = r->s->c.volumes;
-    if (storage_is_shared(r) && !storage_leads(r->s))
-        v = v->own;
+    bool all = !v->own || storage_leads(r->s);
     *r->delay_us = AUDIT_US;
-    bool ok =
-        v->ops->tidy(v, r->err) && v->ops->list(v, audit_note, &a, r->err);
+    bool ok = (!all || look_through(r, &a, v)) &&
+              (!v->own || look_through(r, &a, v->own));
     _autosnap_ struct snapshot *snap = cache_snapshot(r->s->c.cache);
     r->snap = snap;
     if (ok && !r->s->c.images_elsewhere)
@@ -139,7 +147,7 @@ enum reconcile_verdict storage_audit(struct run *r)
     for (struct orphan *o; (o = a.found);) {
         a.found = o->next;
         if (ok && !o->fresh && !audit_named(snap, o))
-            audit_remove(r, v, o);
+            audit_remove(r, o);
         free(o);
     }
     return ok ? RECONCILE_AGAIN : RECONCILE_RETRY;

@@ -10,14 +10,17 @@
 #define SAVED_US    (5 * SECOND_US)
 #define SAVED_TRIES 12
 
-struct content content_of_volume(const struct volume *v)
+struct content content_of_volume(const struct run *r, const struct volume *v)
 {
-    return (struct content){ SOURCE_VOLUME, v->rec.id, v->path, v, NULL };
+    return (struct content){ SOURCE_VOLUME, v->rec.id,
+                             v->path,       v,
+                             NULL,          storage_place(r, v->local) };
 }
 
-struct content content_of_disk(const struct disk *d)
+struct content content_of_disk(const struct run *r, const struct disk *d)
 {
-    return (struct content){ SOURCE_DISK, d->rec.id, d->path, NULL, d };
+    return (struct content){ SOURCE_DISK, d->rec.id, d->path,
+                             NULL,        d,         r->s->c.volumes };
 }
 
 static enum reconcile_verdict put_path(struct run *r, const struct content *c,
@@ -54,14 +57,13 @@ enum taken content_sync(struct run *r, const struct volume *v,
 {
     char head[STORAGE_PATH_MAX];
     bool moved;
+    const struct content c = content_of_volume(r, v);
     if (!v->path)
         return TAKEN; /* it is being made */
-    if (!storage_ops(r)->snapshot_begin(r->s->c.volumes, v->rec.id,
-                                        SOURCE_VOLUME, v->rec.id, false, head,
-                                        &moved, r->err))
+    if (!c.in->ops->snapshot_begin(c.in, v->rec.id, SOURCE_VOLUME, v->rec.id,
+                                   false, head, &moved, r->err))
         return FAILED;
-    const struct content content = content_of_volume(v);
-    return write_head(r, &content, head, verdict);
+    return write_head(r, &c, head, verdict);
 }
 
 /* A guest whose memory lies in a file goes on with the files it had. */
@@ -109,17 +111,15 @@ enum taken content_take(struct run *r, const char *snapshot_id,
 {
     char head[STORAGE_PATH_MAX];
     bool moved;
-    struct volumes *all = r->s->c.volumes;
-    if (!storage_ops(r)->snapshot_begin(all, snapshot_id, c->of, c->id,
-                                        content_has_user(c), head, &moved,
-                                        r->err))
+    struct volumes *all = c->in;
+    if (!all->ops->snapshot_begin(all, snapshot_id, c->of, c->id,
+                                  content_has_user(c), head, &moved, r->err))
         return FAILED;
     if (write_head(r, c, head, verdict) == NOT_YET)
         return NOT_YET;
     if (moved && user_sleeps(r, c))
         return content_wait(r, SAVED_US, SAVED_TRIES, verdict);
-    if (storage_ops(r)->snapshot_create(all, snapshot_id, c->of, c->id, path,
-                                        r->err))
+    if (all->ops->snapshot_create(all, snapshot_id, c->of, c->id, path, r->err))
         return TAKEN;
     return moved && r->err->code == ERR_CONFLICT
                ? content_wait(r, MOVE_US, MOVE_TRIES, verdict)
@@ -127,10 +127,11 @@ enum taken content_take(struct run *r, const char *snapshot_id,
 }
 
 /* What was taken for one purpose only; what is left of it the audit finds. */
-void content_drop(struct run *r, const char *snapshot_id)
+void content_drop(struct run *r, const struct content *c,
+                  const char *snapshot_id)
 {
     struct error ignored;
-    storage_ops(r)->snapshot_delete(r->s->c.volumes, snapshot_id, &ignored);
+    c->in->ops->snapshot_delete(c->in, snapshot_id, &ignored);
 }
 
 /* ---- an image made of what a volume or a disk holds ---------------------- */
@@ -147,8 +148,8 @@ static enum taken fill_image(struct run *r, const struct content *c,
                             : content_sync(r, c->volume, verdict);
     if (taken != TAKEN)
         return taken;
-    return storage_ops(r)->volume_to_image(
-               r->s->c.volumes, held ? SOURCE_SNAPSHOT : SOURCE_VOLUME,
+    return c->in->ops->volume_to_image(
+               c->in, held ? SOURCE_SNAPSHOT : SOURCE_VOLUME,
                held ? im->rec.id : c->id, storage_upload_id(im),
                im->disk_format, info, r->err)
                ? TAKEN
@@ -208,6 +209,6 @@ enum reconcile_verdict content_upload(struct run *r, const struct content *c,
     put_uploaded(r, &t, c);
     verdict = storage_commit(r, &t);
     if (verdict == RECONCILE_DONE)
-        content_drop(r, image_id);
+        content_drop(r, c, image_id);
     return verdict;
 }

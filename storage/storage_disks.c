@@ -168,6 +168,7 @@ static enum reconcile_verdict disk_make(struct run *r, const struct disk *d)
 /* The image that was to be made of it never will be. */
 static enum reconcile_verdict disk_remove(struct run *r, const struct disk *d)
 {
+    const struct content c = content_of_disk(r, d);
     const struct image *im = snap_get(r->snap, &kind_image, d->upload_image_id);
     _autotxn_ struct txn t = TXN_INIT;
     char id[STORE_KEY_MAX];
@@ -182,14 +183,14 @@ static enum reconcile_verdict disk_remove(struct run *r, const struct disk *d)
     txn_delete_record(&t, d);
     enum reconcile_verdict verdict = storage_commit(r, &t);
     if (im && verdict == RECONCILE_DONE)
-        content_drop(r, im->rec.id);
+        content_drop(r, &c, im->rec.id);
     return verdict;
 }
 
 enum reconcile_verdict storage_work_disk(struct run *r, const void *record)
 {
     const struct disk *d = record;
-    const struct content content = content_of_disk(d);
+    const struct content content = content_of_disk(r, d);
     if (!d->node || !storage_is_ours(r, d->node))
         return RECONCILE_DONE;
     switch ((enum disk_state)d->state) {

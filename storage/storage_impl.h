@@ -6,6 +6,7 @@
  *   storage_images.c      uploads -> images
  *   storage_content.c     what a guest may be writing to, taken all the same
  *   storage_volumes.c     volumes and their snapshots
+ *   storage_keys.c        keys of encrypted ones, images for local ones
  *   storage_disks.c       servers' own disks
  *   storage_audit.c       files that no record names
  */
@@ -51,6 +52,8 @@ storage_work_fn storage_work_image, storage_work_disk, storage_work_volume,
 /* ---- storage_run.c ------------------------------------------------------- */
 
 const struct volume_ops *storage_ops(const struct run *r);
+/* Where volumes and snapshots are kept that are local, or are not. */
+struct volumes *storage_place(const struct run *r, bool local);
 int64_t storage_now(const struct run *r);
 
 /* How often the key has been tried, this time included. */
@@ -69,6 +72,8 @@ bool storage_is_shared(const struct run *r);
 bool storage_leads(const struct storage *s);
 /* Is what names `node` (NULL: nobody) this node's to do? */
 bool storage_is_ours(const struct run *r, const char *node);
+/* The same of one on a node's own disk, or not. */
+bool storage_volume_is_ours(const struct run *r, const char *node, bool local);
 /* Who has what was made just now; NULL: everybody. */
 const char *storage_home(const struct run *r);
 
@@ -100,9 +105,10 @@ struct content {
     const char *id, *path;
     const struct volume *volume; /* or */
     const struct disk *disk;
+    struct volumes *in;
 };
-struct content content_of_volume(const struct volume *v);
-struct content content_of_disk(const struct disk *d);
+struct content content_of_volume(const struct run *r, const struct volume *v);
+struct content content_of_disk(const struct run *r, const struct disk *d);
 
 bool content_has_user(const struct content *c);
 /* The record names the file that the volume is. */
@@ -115,7 +121,8 @@ enum taken content_take(struct run *r, const char *snapshot_id,
                         const struct content *c, char path[STORAGE_PATH_MAX],
                         enum reconcile_verdict *verdict);
 /* What was taken for one purpose only; what is left of it the audit finds. */
-void content_drop(struct run *r, const char *snapshot_id);
+void content_drop(struct run *r, const struct content *c,
+                  const char *snapshot_id);
 /* Comes again in `us`, `tries` times; then FAILED with CONFLICT. */
 enum taken content_wait(struct run *r, int64_t us, int tries,
                         enum reconcile_verdict *verdict);
@@ -128,6 +135,24 @@ enum reconcile_verdict content_upload(struct run *r, const struct content *c,
 /* What a volume is when nothing is being done with it.  One that a server
  * was promised is not for others, before it has it as well. */
 int storage_resting(const struct volume *v);
+
+/* ---- storage_keys.c ------------------------------------------------------ */
+
+/* The passphrase of the volume's key, which is made if it is the volume's own
+ * and not there yet (NOT_YET: written, we come again).  Wipe it. */
+enum taken storage_key(struct run *r, const struct volume *v, struct luks *out,
+                       char passphrase[PASSPHRASE_SIZE],
+                       enum reconcile_verdict *verdict);
+/* Bytes that the volume takes beyond what its guest sees. */
+bool storage_overhead(struct run *r, const char *key_id, int64_t *bytes);
+/* Adds to `t` that one who had the key is gone. */
+void storage_key_release(struct run *r, struct txn *t, const char *key_id,
+                         const char *whose);
+/* An image's content here, as blob `blob` of our own storage, until
+ * storage_unfetch. */
+bool storage_fetch(struct run *r, const char *image_id, const char *volume_id,
+                   char blob[STORAGE_NAME_MAX]);
+void storage_unfetch(struct run *r, const char *volume_id);
 
 /* ---- storage_audit.c ----------------------------------------------------- */
 

@@ -19,6 +19,9 @@
  * the records.  Failures that may pass are tried again some times; the
  * others are written as a state and a `fault` for whoever asked.
  *
+ * A volume on its node's own disk (volume.local) is that node's alone, in the
+ * storage that is the node's (volumes.h, `own`), as are its snapshots.
+ *
  * An audit, now and then, removes files that no record names (an hour old,
  * so that nothing in the making is taken for one), and gives up uploads of
  * which nothing has arrived for an hour.
@@ -44,6 +47,7 @@
 #ifndef CAIRN_STORAGE_STORAGE_RECONCILE_H
 #define CAIRN_STORAGE_STORAGE_RECONCILE_H
 
+#include "common/keyring.h"
 #include "model/model.h"
 #include "state/reconcile.h"
 #include "storage/volumes.h"
@@ -65,7 +69,8 @@ struct storage_config {
     struct store *store;
     struct cache *cache;
     const struct env *env;
-    unsigned workers;      /* of each queue */
+    const struct keyring *keyring; /* NULL: there are no encrypted volumes */
+    unsigned workers;              /* of each queue */
     bool images_elsewhere; /* another node of the pool keeps the images */
     /* Of a storage that the nodes share: who does what is nobody's?  NULL: we
      * do. */

@@ -15,6 +15,12 @@ const struct volume_ops *storage_ops(const struct run *r)
     return r->s->c.volumes->ops;
 }
 
+struct volumes *storage_place(const struct run *r, bool local)
+{
+    struct volumes *v = r->s->c.volumes;
+    return local && v->own ? v->own : v;
+}
+
 /* ---- trying again, and giving up --------------------------------------- */
 
 static struct attempt **attempt_find(struct storage *s, const char *key)
@@ -157,6 +163,16 @@ bool storage_is_ours(const struct run *r, const char *node)
     if (!storage_is_shared(r))
         return !node;
     return storage_leads(r->s) && (!node || is_silent(r, node));
+}
+
+/* What is on a node's own disk waits for that node, as long as there is one.
+ */
+bool storage_volume_is_ours(const struct run *r, const char *node, bool local)
+{
+    if (!local || !storage_is_shared(r))
+        return storage_is_ours(r, node);
+    return snap_get(r->snap, &kind_node, node) ? strcmp(node, r->s->c.node) == 0
+                                               : storage_leads(r->s);
 }
 
 /* Who has what was made just now. */

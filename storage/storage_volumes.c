@@ -1,6 +1,9 @@
 #include "storage/storage_impl.h"
 
 #include "common/cleanup.h"
+#include "storage/luks.h"
+
+#include <string.h>
 
 #define GROW_US       (5 * SECOND_US)
 #define RELEASE_US    (2 * SECOND_US)
@@ -67,34 +70,84 @@ static enum taken clone_source(struct run *r, const struct volume *v,
         return content_sync(r, source, verdict);
     spec->from = SOURCE_SNAPSHOT;
     spec->source = v->rec.id;
-    const struct content content = content_of_volume(source);
+    const struct content content = content_of_volume(r, source);
     return content_take(r, v->rec.id, &content, path, verdict);
+}
+
+/* What a volume is made from, and with. */
+struct making {
+    struct volume_spec spec;
+    struct luks luks;
+    char passphrase[PASSPHRASE_SIZE];
+    char blob[STORAGE_NAME_MAX];
+};
+
+/* On a node's own disk what is made from an image needs that there. */
+static enum taken prepare(struct run *r, const struct volume *v,
+                          struct making *m, enum reconcile_verdict *verdict)
+{
+    bool fetch = v->local && storage_is_shared(r);
+    enum taken taken = clone_source(r, v, &m->spec, verdict);
+    m->spec.multiattach = v->multiattach;
+    if (taken == TAKEN && v->key_id) {
+        taken = storage_key(r, v, &m->luks, m->passphrase, verdict);
+        m->spec.luks = &m->luks;
+        m->spec.size += luks_overhead(m->luks.key_size);
+    }
+    if (taken == TAKEN && fetch && m->spec.from == SOURCE_IMAGE) {
+        m->spec.source = m->blob;
+        return storage_fetch(r, v->image_id, v->rec.id, m->blob) ? TAKEN
+                                                                 : FAILED;
+    }
+    return taken;
+}
+
+static enum taken fill(struct run *r, const struct volume *v,
+                       char path[STORAGE_PATH_MAX],
+                       enum reconcile_verdict *verdict)
+{
+    struct making m = { 0 };
+    struct volumes *in = storage_place(r, v->local);
+    enum taken taken = prepare(r, v, &m, verdict);
+    if (taken == TAKEN &&
+        !in->ops->volume_create(in, v->rec.id, &m.spec, path, r->err))
+        taken = FAILED;
+    if (m.blob[0])
+        storage_unfetch(r, v->rec.id);
+    explicit_bzero(m.passphrase, sizeof(m.passphrase));
+    return taken;
+}
+
+/* What was taken of the source for this one alone. */
+static void drop_source(struct run *r, const struct volume *v)
+{
+    const struct volume *source = snap_get(r->snap, &kind_volume, v->source_id);
+    const struct content c = content_of_volume(r, source ? source : v);
+    if (v->source_id)
+        content_drop(r, &c, v->rec.id);
 }
 
 static enum reconcile_verdict volume_make(struct run *r, const struct volume *v)
 {
     char path[STORAGE_PATH_MAX];
-    struct volume_spec spec;
     enum reconcile_verdict verdict;
-    enum taken taken = clone_source(r, v, &spec, &verdict);
+    enum taken taken = fill(r, v, path, &verdict);
     if (taken == NOT_YET)
         return verdict;
-    bool ok = taken == TAKEN &&
-              storage_ops(r)->volume_create(r->s->c.volumes, v->rec.id, &spec,
-                                            path, r->err);
+    bool ok = taken == TAKEN;
     if (!ok && !storage_give_up(r))
         return RECONCILE_RETRY;
     _autorecord_ struct volume *next = record_copy(v);
     if (ok) {
-        next->node = rec_str(next, storage_home(r));
+        next->node = v->local ? next->node : rec_str(next, storage_home(r));
         next->path = rec_str(next, path);
         next->real_size_gb = v->size_gb;
-        next->bootable |= spec.from == SOURCE_IMAGE;
+        next->bootable |= v->image_id != NULL;
     }
     verdict = volume_settle(r, next, ok ? storage_resting(v) : VOLUME_ERROR,
                             ok ? NULL : storage_fault(r->err));
-    if (v->source_id && verdict == RECONCILE_DONE)
-        content_drop(r, v->rec.id);
+    if (verdict == RECONCILE_DONE)
+        drop_source(r, v);
     return verdict;
 }
 
@@ -103,8 +156,8 @@ static enum reconcile_verdict volume_remove(struct run *r,
 {
     bool ok = v->attachments.n == 0 ||
               error_set(r->err, ERR_INVALID, "the volume is still attached");
-    ok =
-        ok && storage_ops(r)->volume_delete(r->s->c.volumes, v->rec.id, r->err);
+    struct volumes *in = storage_place(r, v->local);
+    ok = ok && in->ops->volume_delete(in, v->rec.id, r->err);
     /* Whoever died with it open has it for half a minute more in Ceph. */
     enum reconcile_verdict verdict;
     if (!ok && r->err->code == ERR_CONFLICT &&
@@ -119,6 +172,7 @@ static enum reconcile_verdict volume_remove(struct run *r,
     }
     _autotxn_ struct txn t = TXN_INIT;
     txn_delete_record(&t, v);
+    storage_key_release(r, &t, v->key_id, v->rec.id);
     if (!volume_charge(&t, r->snap, v->project_id, -1, 0, -v->size_gb, r->err))
         return RECONCILE_RETRY;
     return storage_commit(r, &t);
@@ -128,8 +182,11 @@ static enum reconcile_verdict volume_remove(struct run *r,
  * what follows; we look again, for it may stop before that. */
 static enum reconcile_verdict volume_grow(struct run *r, const struct volume *v)
 {
-    bool ok = storage_ops(r)->volume_extend(r->s->c.volumes, v->rec.id,
-                                            v->size_gb * GIB, r->err);
+    int64_t overhead;
+    struct volumes *in = storage_place(r, v->local);
+    bool ok = storage_overhead(r, v->key_id, &overhead) &&
+              in->ops->volume_extend(in, v->rec.id, v->size_gb * GIB + overhead,
+                                     r->err);
     if (!ok && r->err->code == ERR_CONFLICT && v->attachments.n > 0) {
         *r->delay_us = GROW_US;
         return RECONCILE_AGAIN;
@@ -172,8 +229,8 @@ static enum reconcile_verdict volume_claim(struct run *r,
 enum reconcile_verdict storage_work_volume(struct run *r, const void *record)
 {
     const struct volume *v = record;
-    const struct content content = content_of_volume(v);
-    if (!storage_is_ours(r, v->node))
+    const struct content content = content_of_volume(r, v);
+    if (!storage_volume_is_ours(r, v->node, v->local))
         return RECONCILE_DONE;
     if (!v->node && v->status == VOLUME_CREATING)
         return volume_claim(r, v);
@@ -193,8 +250,6 @@ enum reconcile_verdict storage_work_volume(struct run *r, const void *record)
 
 /* ---- snapshots --------------------------------------------------------- */
 
-/* ---- snapshots --------------------------------------------------------- */
-
 static enum reconcile_verdict snapshot_settle(struct run *r,
                                               const struct volume_snapshot *sn,
                                               int status, const char *path,
@@ -202,7 +257,7 @@ static enum reconcile_verdict snapshot_settle(struct run *r,
 {
     _autorecord_ struct volume_snapshot *next = record_copy(sn);
     next->status = status;
-    next->node = rec_str(next, storage_home(r));
+    next->node = sn->local ? next->node : rec_str(next, storage_home(r));
     next->path = rec_str(next, path);
     next->fault = rec_str(next, fault);
     next->updated = storage_now(r);
@@ -216,7 +271,7 @@ static enum reconcile_verdict snapshot_make(struct run *r,
     enum reconcile_verdict verdict;
     const struct volume *v = snap_get(r->snap, &kind_volume, sn->volume_id);
     const struct content content =
-        v ? content_of_volume(v) : (struct content){ 0 };
+        v ? content_of_volume(r, v) : (struct content){ 0 };
     enum taken taken =
         v ? content_take(r, sn->rec.id, &content, path, &verdict) : FAILED;
     if (!v)
@@ -239,9 +294,8 @@ static enum taken snapshot_drop(struct run *r, const struct volume_snapshot *sn,
     enum taken taken = v ? content_sync(r, v, verdict) : TAKEN;
     if (taken != TAKEN)
         return taken;
-    return storage_ops(r)->snapshot_delete(r->s->c.volumes, sn->rec.id, r->err)
-               ? TAKEN
-               : FAILED;
+    struct volumes *in = storage_place(r, sn->local);
+    return in->ops->snapshot_delete(in, sn->rec.id, r->err) ? TAKEN : FAILED;
 }
 
 static enum reconcile_verdict snapshot_remove(struct run *r,
@@ -259,6 +313,7 @@ static enum reconcile_verdict snapshot_remove(struct run *r,
     }
     _autotxn_ struct txn t = TXN_INIT;
     txn_delete_record(&t, sn);
+    storage_key_release(r, &t, sn->key_id, sn->rec.id);
     if (!volume_charge(&t, r->snap, sn->project_id, 0, -1, -sn->size_gb,
                        r->err))
         return RECONCILE_RETRY;
@@ -268,7 +323,7 @@ static enum reconcile_verdict snapshot_remove(struct run *r,
 enum reconcile_verdict storage_work_snapshot(struct run *r, const void *record)
 {
     const struct volume_snapshot *sn = record;
-    if (!storage_is_ours(r, sn->node))
+    if (!storage_volume_is_ours(r, sn->node, sn->local))
         return RECONCILE_DONE;
     if (sn->status == SNAPSHOT_CREATING)
         return snapshot_make(r, sn);

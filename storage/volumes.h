@@ -59,10 +59,16 @@ enum volume_source {
     SOURCE_DISK, /* of snapshots only: a server's root disk, by server id */
 };
 
+struct luks; /* luks.h */
+
 struct volume_spec {
     int64_t size;            /* bytes, not less than the source's */
     enum volume_source from; /* made from what */
     const char *source;      /* blob, snapshot id or volume id; or NULL */
+    /* Encrypted (then `size` is with luks_overhead); NULL: not.  A source that
+     * is a volume or snapshot is so already.  NOT_IMPLEMENTED: not here. */
+    const struct luks *luks;
+    bool multiattach; /* several may write to it at once */
 };
 
 enum stored_kind {
@@ -102,7 +108,8 @@ struct byte_source {
 struct volumes {
     const struct volume_ops *ops;
     /* NULL: what is in it is this node's.  Else all nodes of the pool have
-     * the same in it, and these are the files of this node: uploads. */
+     * the same in it, and these are the files of this node: uploads, and the
+     * volumes that are local. */
     struct volumes *own;
 };
 

@@ -309,6 +309,11 @@ static bool upload_image(struct req *r, const struct volume *was,
                          "Invalid volume: Volume %s is encrypted; an image of "
                          "it would be readable by nobody.",
                          was->rec.id);
+    if (was->local && pool_is_replicated(r->snap))
+        return error_set(&r->err, ERR_NOT_IMPLEMENTED,
+                         "Volume %s is on a node's own disk; to make an image "
+                         "of it there is not built.",
+                         was->rec.id);
     if (was->status != VOLUME_AVAILABLE &&
         !(was->status == VOLUME_IN_USE && forced))
         return bad_state(r, was, forced ? "available or in-use" : "available");

@@ -7,6 +7,7 @@
 #include "storage/digest.h"
 #include "storage/image_check.h"
 #include "storage/local_driver.h"
+#include "storage/luks.h"
 #include "storage/swap.h"
 
 #include <dirent.h>
@@ -19,6 +20,7 @@
 
 #define NOBODY       65534
 #define INFO_KEY     "cairn.image"
+#define LUKS_KEY     "cairn.luks"
 #define INFO_MAX     1024
 #define CACHE_AGE_US (600 * SECOND_US)
 
@@ -442,6 +444,55 @@ static bool pool_disk_clone(struct volumes *v, const char *disk_id,
            path_out(driver_of(v), disk, path, err);
 }
 
+/* What an encrypted volume is made from, as a file: NULL, empty. */
+static bool fetch_source(struct rbd_driver *d, const struct volume_spec *spec,
+                         const char *raw, struct error *err)
+{
+    char from[RBD_NAME_MAX];
+    struct rbd_facts facts;
+    int64_t room = spec->size - luks_overhead(spec->luks->key_size);
+    _autoclose_ int fd = new_file(d, raw, err);
+    return fd >= 0 && name_of_blob(from, "image", spec->source, err) &&
+           rbd_image_facts(d->io, from, &facts, err) &&
+           is_enough(room, facts.size, err) &&
+           fetch(d, from, facts.size, fd, err);
+}
+
+/* By way of a file of this node.  One that is finished says so: its header
+ * must never be written again. */
+static bool make_encrypted(struct rbd_driver *d, const char *name,
+                           const struct volume_spec *spec, struct error *err)
+{
+    char made[8];
+    if (rbd_image_noted(d->io, name, LUKS_KEY, made, sizeof(made), NULL))
+        return rbd_image_grow(d->io, name, spec->size, err);
+    bool image = spec->from == SOURCE_IMAGE;
+    _autofree_ char *suffixed = xasprintf("%s.raw", name);
+    _autodrop_ char *raw = file_in(d->cache, suffixed);
+    _autodrop_ char *file = file_in(d->cache, name);
+    int64_t room = spec->size - luks_overhead(spec->luks->key_size);
+    unlink(file);
+    if ((image && !fetch_source(d, spec, raw, err)) ||
+        !luks_make(spec->luks, image ? raw : NULL, room, file, d->env, err))
+        return false;
+    _autoclose_ int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return error_errno(err, ERR_INTERNAL, errno, "cannot open %s", file);
+    return rbd_image_make(d->io, name, spec->size, err) &&
+           rbd_image_fill(d->io, name, fd, err) &&
+           rbd_image_note(d->io, name, LUKS_KEY, "made", err);
+}
+
+static bool make_plain(struct rbd_driver *d, const char *name,
+                       const struct volume_spec *spec, struct error *err)
+{
+    char from[RBD_NAME_MAX];
+    if (spec->from == SOURCE_EMPTY)
+        return rbd_image_make(d->io, name, spec->size, err);
+    return name_of_blob(from, "image", spec->source, err) &&
+           clone_sealed(d, from, spec->size, name, err);
+}
+
 static bool pool_volume_create(struct volumes *v, const char *volume_id,
                                const struct volume_spec *spec,
                                char path[STORAGE_PATH_MAX], struct error *err)
@@ -453,11 +504,9 @@ static bool pool_volume_create(struct volumes *v, const char *volume_id,
     bool ok = false;
     switch (spec->from) {
     case SOURCE_EMPTY:
-        ok = rbd_image_make(d->io, name, spec->size, err);
-        break;
     case SOURCE_IMAGE:
-        ok = name_of_blob(from, "image", spec->source, err) &&
-             clone_sealed(d, from, spec->size, name, err);
+        ok = spec->luks ? make_encrypted(d, name, spec, err)
+                        : make_plain(d, name, spec, err);
         break;
     case SOURCE_SNAPSHOT:
         ok = name_of(from, "snapshot", spec->source, err) &&
@@ -470,7 +519,8 @@ static bool pool_volume_create(struct volumes *v, const char *volume_id,
         ok = error_set(err, ERR_INTERNAL, "volumes are not made from disks");
         break;
     }
-    return ok && path_out(d, name, path, err);
+    return ok && (!spec->multiattach || rbd_image_share(d->io, name, err)) &&
+           path_out(d, name, path, err);
 }
 
 static bool pool_volume_delete(struct volumes *v, const char *volume_id,
@@ -651,8 +701,7 @@ static bool pool_list(struct volumes *v, stored_fn *fn, void *arg,
 {
     struct rbd_driver *d = driver_of(v);
     struct listing l = { d, fn, arg };
-    return rbd_image_each(d->io, list_name, &l, err) &&
-           d->staging->ops->list(d->staging, fn, arg, err);
+    return rbd_image_each(d->io, list_name, &l, err);
 }
 
 /* As the monitors count it: what the pool can still take, its copies
@@ -750,7 +799,8 @@ static bool open_staging(struct rbd_driver *d, const struct rbd_config *config,
                          struct error *err)
 {
     struct local_config local = { .dir = config->dir,
-                                  .group = d->checker.gid,
+                                  .owner = config->owner,
+                                  .group = config->group,
                                   .sandbox_uid = config->sandbox_uid,
                                   .sandbox_gid = config->sandbox_gid };
     d->staging = local_driver_open(&local, d->env, err);

@@ -8,6 +8,9 @@
  *   volume.<id>         a volume: empty, or a clone
  *   snapshot.<id>       a sealed clone of a volume as it was
  *
+ * An encrypted volume is LUKS (luks.h) from its first byte, and so are its
+ * clones and snapshots.  One for several servers has no exclusive lock.
+ *
  * Uploads are files under `dir` of the node that took them in, until they are
  * committed: inspected and converted there as the local driver does it, in a
  * sandbox, and then written to the cluster.  Who downloads an image gets it
@@ -32,6 +35,9 @@ struct rbd_config {
     struct ceph *ceph; /* borrowed */
     const char *pool;
     const char *dir; /* absolute; uploads and downloads pass through it */
+    /* The hypervisor's user: of volumes on the node's own disk. */
+    uid_t owner;
+    gid_t group;
     /* Whom sandboxes run as, nobody else's; 0 = 65534. */
     uid_t sandbox_uid;
     gid_t sandbox_gid;

@@ -188,6 +188,21 @@ static bool finish_clone(rados_ioctx_t io, const char *name, int64_t size,
                                  name);
 }
 
+bool rbd_image_share(rados_ioctx_t io, const char *name, struct error *err)
+{
+    _autoimage_ rbd_image_t image = open_image(io, name, NULL, true, err);
+    uint64_t has = 0;
+    if (!image)
+        return false;
+    int rc = rbd_get_features(image, &has);
+    has &= RBD_FEATURE_EXCLUSIVE_LOCK | RBD_FEATURE_OBJECT_MAP |
+           RBD_FEATURE_FAST_DIFF;
+    if (rc >= 0 && has)
+        rc = rbd_update_features(image, has, 0);
+    return rc >= 0 ||
+           ceph_error(err, rc, "RBD image %s cannot be shared", name);
+}
+
 bool rbd_image_clone(rados_ioctx_t io, const char *parent, const char *snap,
                      const char *name, int64_t size, struct error *err)
 {

@@ -45,6 +45,10 @@ struct rbd_facts {
 /* An empty image of `size`; one that is there is grown to it. */
 bool rbd_image_make(rados_ioctx_t io, const char *name, int64_t size,
                     struct error *err);
+/* Several clients may write to it at once from now on: without the exclusive
+ * lock, and what rests on it.  The fence does not need it: a blocklisted
+ * client cannot write, locked or not. */
+bool rbd_image_share(rados_ioctx_t io, const char *name, struct error *err);
 /* A clone of `parent` as it was at its snapshot `snap`. */
 bool rbd_image_clone(rados_ioctx_t io, const char *parent, const char *snap,
                      const char *name, int64_t size, struct error *err);

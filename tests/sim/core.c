@@ -73,6 +73,7 @@ static void put_node(struct world *w, const struct sim_node *of)
 {
     char address[32];
     struct node *n = record_new(&kind_node, of->name);
+    n->replicated = world_is_pool(w);
     n->hypervisor_id = rec_strf(n, "11111111-0000-4000-8000-%012u", of->number);
     n->availability_zone = "nova";
     if (world_is_pool(w))
@@ -134,6 +135,7 @@ void core_first_content(struct world *w)
         .admin_password = SIM_ADMIN_PASSWORD,
         .demo_password = SIM_DEMO_PASSWORD,
         .password_cost = SIM_PASSWORD_COST,
+        .replicated = world_is_pool(w),
         .external_cidr = "203.0.113.0/26",
         .external_gateway = "203.0.113.1",
     };

@@ -6,6 +6,7 @@
 #include "model/image.h"
 #include "model/pool.h"
 #include "model/volume.h"
+#include "storage/luks.h"
 #include "storage/storage_reconcile.h"
 
 #include <stdlib.h>
@@ -90,7 +91,10 @@ static bool fake_volume(struct volumes *v, const char *id,
 {
     snprintf(path, STORAGE_PATH_MAX, "/v/%s", id);
     return act(v, e, "volume %s %lld %d %s", id, (long long)(spec->size / GIB),
-               spec->from, spec->source ? spec->source : "-");
+               spec->from, spec->source ? spec->source : "-") &&
+           (!spec->luks ||
+            act(v, e, "luks %lld %zu %lld", (long long)spec->luks->key_size,
+                strlen(spec->luks->passphrase), (long long)(spec->size % GIB)));
 }
 
 static bool fake_volume_delete(struct volumes *v, const char *id,
@@ -200,6 +204,7 @@ static struct storage *storage;
 
 static bool leading;
 static struct volumes *own; /* of a storage that the nodes share */
+static struct keyring keyring;
 
 static bool leads(void *arg)
 {
@@ -221,6 +226,7 @@ static int setup(void **state)
                                      .store = store,
                                      .cache = cache,
                                      .env = &env,
+                                     .keyring = &keyring,
                                      .leads = leads };
     leading = true;
     storage = storage_new(&config);
@@ -613,7 +619,11 @@ static void other_looks(void)
 static void one_of_two_nodes_makes_a_volume(void **state)
 {
     struct error err;
-    struct storage_config config = { "n2", &fake.base, store, cache, &env, 0 };
+    struct storage_config config = { .node = "n2",
+                                     .volumes = &fake.base,
+                                     .store = store,
+                                     .cache = cache,
+                                     .env = &env };
     cache_unfollow(cache);
     other = storage_new(&config);
     assert_true(cache_follow(cache, store, &err));
@@ -1002,6 +1012,95 @@ static void shared_volume_is_nobodys(void **state)
     assert_null(now->node);
 }
 
+/* On a node's own disk, though the pool has a storage that all share. */
+static void local_volume_stays(void **state)
+{
+    struct volume *v = new_volume("v", VOLUME_CREATING);
+    node_lives("n1");
+    v->node = "n1";
+    v->local = true;
+    put(v);
+    run();
+    const struct volume *now = look(&kind_volume, "v");
+    assert_string_equal(asked(), "");
+    assert_string_equal(buf_str(&files.log), "volume v 3 0 -;");
+    assert_string_equal(now->node, "n1");
+    struct volume_snapshot *sn = record_new(&kind_snapshot, "s");
+    volume_snapshot_of(sn, now);
+    put(sn);
+    run();
+    assert_non_null(strstr(buf_str(&files.log), "snapshot s v;"));
+    assert_string_equal(asked(), "");
+    assert_string_equal(
+        ((const struct volume_snapshot *)look(&kind_snapshot, "s"))->node,
+        "n1");
+}
+
+/* The leader does not touch what another node has, dead or not. */
+static void local_volume_waits_for_its_node(void **state)
+{
+    struct volume *v = new_volume("v", VOLUME_DELETING);
+    struct node *n = record_new(&kind_node, "n2");
+    put(n); /* silent for ever */
+    v->node = "n2";
+    v->local = true;
+    put(v);
+    run();
+    assert_int_equal(((const struct volume *)look(&kind_volume, "v"))->status,
+                     VOLUME_DELETING);
+    assert_string_equal(asked(), "");
+    assert_string_equal(buf_str(&files.log), "");
+}
+
+static struct volume *encrypted(const char *id, const char *key)
+{
+    struct volume *v = new_volume(id, VOLUME_CREATING);
+    v->node = "n1";
+    v->key_id = key;
+    return v;
+}
+
+/* Written down before it is used, wrapped; its clone has the same. */
+static void encrypted_volumes_have_a_key(void **state)
+{
+    keyring = (struct keyring){ .key = { 7 }, .there = true };
+    put(encrypted("v", "v"));
+    run();
+    assert_string_equal(asked(), "volume v 3 0 -;luks 256 64 2068480;");
+    const struct volume_key *k = look(&kind_volume_key, "v");
+    assert_non_null(k);
+    assert_int_equal(k->key_size, 256);
+    struct volume *w = encrypted("w", "v");
+    w->source_id = "v";
+    put(w);
+    run();
+    assert_non_null(strstr(asked(), "volume w 3 3 v;luks 256 64 2068480;"));
+    /* It goes with the last of them. */
+    struct volume *gone = record_copy(look(&kind_volume, "v"));
+    gone->status = VOLUME_DELETING;
+    put(gone);
+    run();
+    assert_null(look(&kind_volume, "v"));
+    assert_non_null(look(&kind_volume_key, "v"));
+    gone = record_copy(look(&kind_volume, "w"));
+    gone->status = VOLUME_DELETING;
+    put(gone);
+    run();
+    assert_null(look(&kind_volume, "w"));
+    assert_null(look(&kind_volume_key, "v"));
+    keyring = (struct keyring){ 0 };
+}
+
+static void no_key_no_encrypted_volume(void **state)
+{
+    put(encrypted("v", "v"));
+    run();
+    const struct volume *v = look(&kind_volume, "v");
+    assert_string_equal(asked(), "");
+    assert_int_equal(v->status, VOLUME_ERROR);
+    assert_null(look(&kind_volume_key, "v"));
+}
+
 /* The scheduler says who makes it, with its server or alone. */
 static void shared_volume_waits_for_its_place(void **state)
 {
@@ -1145,6 +1244,10 @@ int main(void)
         T(image_of_a_running_volume),
         T(audit_removes_what_nobody_names),
         SHARED(shared_volume_is_nobodys),
+        SHARED(local_volume_stays),
+        SHARED(local_volume_waits_for_its_node),
+        SHARED(encrypted_volumes_have_a_key),
+        SHARED(no_key_no_encrypted_volume),
         SHARED(shared_volume_waits_for_its_place),
         SHARED(the_leader_does_what_is_nobodys),
         SHARED(what_a_dead_node_began_is_the_leaders),

@@ -33,9 +33,12 @@ static void start(void)
     if (!volumes || !store)
         fail_msg("%s", err.text);
     cache = cache_new(model_kinds, N_KINDS);
-    struct storage_config config = {
-        "n1", volumes, store, cache, &env_system, 3
-    };
+    struct storage_config config = { .node = "n1",
+                                     .volumes = volumes,
+                                     .store = store,
+                                     .cache = cache,
+                                     .env = &env_system,
+                                     .workers = 3 };
     storage = storage_new(&config);
     assert_true(cache_follow(cache, store, &err));
     storage_interrupted(storage);
