@@ -145,22 +145,44 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Their guests, ascending; to be freed. */
-static uint64_t *spared(struct rebalancer *b, uint32_t *n)
+struct guests {
+    uint64_t *at;
+    uint32_t n;
+};
+
+static void add_guest(struct rebalancer *b, struct guests *g, const char *id)
 {
+    const struct record *r = snap_get(view_snapshot(b->view), &kind_server, id);
+    uint64_t guest = r ? view_guest(b->view, r) : 0;
+    if (!guest)
+        return;
+    g->at = xrealloc(g->at, (g->n + 1) * sizeof(*g->at));
+    g->at[g->n++] = guest;
+}
+
+/* What a leader before us has moved, or we before we were started again. */
+static void add_recorded(struct rebalancer *b, struct guests *g)
+{
+    int64_t now = env_now(b->c.env);
+    struct snap_iter it = snap_all(view_snapshot(b->view), &kind_migration);
+    for (const struct migration *m; (m = snap_next(&it));)
+        if ((m->status == MIGRATION_COMPLETED || m->status == MIGRATION_DONE) &&
+            now - m->ended < REBALANCE_REST_US)
+            add_guest(b, g, m->server_id);
+}
+
+/* Who has moved lately: ascending, some twice; to be freed. */
+static struct guests spared(struct rebalancer *b)
+{
+    struct guests g = { 0 };
     pthread_mutex_lock(&b->lock);
-    uint64_t *all = xcalloc(b->n + 1, sizeof(*all));
-    *n = 0;
-    for (size_t i = 0; i < b->n; i++) {
-        const struct record *r =
-            snap_get(view_snapshot(b->view), &kind_server, b->movers[i].id);
-        uint64_t guest = r ? view_guest(b->view, r) : 0;
-        if (guest)
-            all[(*n)++] = guest;
-    }
+    for (size_t i = 0; i < b->n; i++)
+        add_guest(b, &g, b->movers[i].id);
     pthread_mutex_unlock(&b->lock);
-    qsort(all, *n, sizeof(*all), by_number);
-    return all;
+    add_recorded(b, &g);
+    if (g.n)
+        qsort(g.at, g.n, sizeof(*g.at), by_number);
+    return g;
 }
 
 /* The hosts they have left; to be freed. */
@@ -245,9 +267,10 @@ static void plan_and_act(struct rebalancer *b, int rebalancing, bool drains)
 {
     struct plan_policy policy = plan_careful;
     struct plan plan;
-    uint64_t *resting = spared(b, &policy.n_spared);
+    struct guests resting = spared(b);
     uint32_t *left = settling(b, &policy.goals.strain.n_settling);
-    policy.spared = resting;
+    policy.spared = resting.at;
+    policy.n_spared = resting.n;
     policy.goals.strain.settling = left;
     if (drains)
         only_drain(&policy);
@@ -260,7 +283,7 @@ static void plan_and_act(struct rebalancer *b, int rebalancing, bool drains)
     else
         start_moves(b, &plan);
     plan_free(&plan);
-    free(resting);
+    free(resting.at);
     free(left);
 }
 

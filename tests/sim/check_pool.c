@@ -202,10 +202,14 @@ static void check_rested(struct look *l, const struct migration *fill)
             m->ended < fill->created &&
             fill->created - m->ended < REBALANCE_REST_US - SECOND_US &&
             (m->status == MIGRATION_DONE || m->status == MIGRATION_COMPLETED))
-            world_broken(l->w,
-                         "server %s moves again after %lld s without need",
-                         m->server_id,
-                         (long long)((fill->created - m->ended) / SECOND_US));
+            world_broken(
+                l->w,
+                "server %s has moved at %lld s (%s, %s), and again at %lld s, "
+                "without need",
+                m->server_id,
+                (long long)((m->ended - l->w->started) / SECOND_US),
+                migration_type_names[m->type], m->reason ? m->reason : "asked",
+                (long long)((fill->created - l->w->started) / SECOND_US));
 }
 
 static void check_rest(struct look *l)

@@ -107,6 +107,34 @@ static void moves_and_comes_to_rest(void **state)
     assert_int_equal(asked.calls, 1);
 }
 
+/* Node b is empty, which moves them once they have rested. */
+static void rests_by_the_records(void **state)
+{
+    char id[8];
+    open_with(move, NULL);
+    for (int i = 1; i <= 6; i++) {
+        snprintf(id, sizeof(id), "s%d", i);
+        struct server *s = record_new(&kind_server, id);
+        s->vcpus = 1;
+        s->ram_mb = 1024;
+        s->vm_state = VM_ACTIVE;
+        s->node = "a";
+        world_put(s);
+        struct migration *m = record_new(&kind_migration, id);
+        m->server_id = rec_str(m, id);
+        m->type = MIGRATION_EVACUATION;
+        m->status = MIGRATION_DONE;
+        m->ended = world_time;
+        world_put(m);
+    }
+    pass(REBALANCE_PASS_US);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 0);
+    pass(REBALANCE_REST_US);
+    pass(REBALANCE_PASS_US);
+    assert_true(asked.calls > 0);
+}
+
 static void gives_up_on_who_does_not_arrive(void **state)
 {
     open_with(move, NULL);
@@ -221,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(moves_and_comes_to_rest),
+        CASE(rests_by_the_records),
         CASE(gives_up_on_who_does_not_arrive),
         CASE(a_refusal_is_asked_again),
         CASE(off_and_advise_move_nobody),
