@@ -25,8 +25,8 @@ static void check_lost(struct look *l, const struct sim_node *n,
 {
     if (r->health == HEALTH_FENCED ? !n->fenced
                                    : !r->maintenance && !r->draining)
-        world_broken(l->w, "quiet: %s is lost, and is %s, refused: %d", n->name,
-                     node_health_names[r->health], n->fenced);
+        world_broken(l->w, "recovery: %s is lost, and is %s, refused: %d",
+                     n->name, node_health_names[r->health], n->fenced);
 }
 
 static void check_well(struct look *l, const struct sim_node *n,
@@ -223,6 +223,36 @@ static void check_rest(struct look *l)
         if (is(m->reason, plan_reason_text(GOAL_FILL)))
             check_rested(l, m);
     }
+}
+
+/* Its record, and its guest, if it was given to another. */
+static void check_runs(struct look *l, const struct server *s)
+{
+    const struct sim_node *n = sim_node_named(l->w, s->node);
+    const struct guest *g = n ? guests_find(n->guests, s->rec.id) : NULL;
+    if (s->goal == GOAL_RUNNING && s->task_state == TASK_POWERING_ON)
+        world_broken(l->w, "recovery: server %s is to start on %s, still",
+                     s->rec.id, s->node);
+    if (s->vm_state == VM_ACTIVE && s->goal == GOAL_RUNNING &&
+        (!g || !guest_active(g)))
+        world_broken(l->w, "recovery: server %s does not run on %s", s->rec.id,
+                     s->node ? s->node : "no node");
+}
+
+void check_failed(struct look *l, const struct sim_node *n)
+{
+    struct view *v = view_new();
+    _autosnap_ struct snapshot *s = cache_snapshot(l->w->truth);
+    const struct node *r = snap_get(l->s, &kind_node, n->name);
+    view_follow(v, s, l->w->time);
+    if (r)
+        check_lost(l, n, r);
+    check_waiting(l, v, n->name);
+    struct snap_iter it = snap_all(l->s, &kind_server);
+    for (const struct server *x; (x = snap_next(&it));)
+        if (!is(x->node, n->name))
+            check_runs(l, x);
+    view_free(v);
 }
 
 void check_pool(struct look *l)

@@ -49,6 +49,13 @@ void check_quiet(struct world *w)
     clients_check(w->clients, &l);
 }
 
+void check_recovered(struct world *w, const struct sim_node *n)
+{
+    _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
+    struct look l = { w, s, 0 };
+    check_failed(&l, n);
+}
+
 static void check_none(struct look *l, const struct kind *kind)
 {
     struct snap_iter it = snap_all(l->s, kind);

@@ -10,9 +10,13 @@
 
 #include "world.h"
 
+struct sim_node;
+
 void check_step(struct world *w);
 /* When nothing has failed and nobody has asked for anything for a while. */
 void check_quiet(struct world *w);
+/* The node has lost its power some seconds ago, and nothing else happened. */
+void check_recovered(struct world *w, const struct sim_node *n);
 /* And when, after that, everything has been deleted. */
 void check_empty(struct world *w);
 

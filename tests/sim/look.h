@@ -69,6 +69,8 @@ void check_networks(struct look *l);
 void check_storage(struct look *l);
 /* No file without a record. */
 void check_files(struct look *l);
+/* Who runs on it, and could run elsewhere, does. */
+void check_failed(struct look *l, const struct sim_node *n);
 /* Does it wait for a node that never comes back?  So do its disks. */
 bool look_is_bound(struct look *l, const struct server *s);
 /* Of such a server, or itself one: it may outlive its deletion. */

@@ -6,10 +6,12 @@
 
 #include <inttypes.h>
 
-#define ROUNDS  2
-#define CALM_US (900 * SECOND_US)  /* longer than any back-off or patience */
-#define FEW_US  (300 * SECOND_US)  /* the same of a large pool */
-#define LONG_US (7400 * SECOND_US) /* longer than the audit of files waits */
+#define ROUNDS     2
+#define CALM_US    (900 * SECOND_US) /* longer than any back-off or patience */
+#define FEW_US     (300 * SECOND_US) /* the same of a large pool */
+#define RECOVER_US (20 * SECOND_US)  /* the promise: issue and SPECIFICATION */
+#define OFF_US     (300 * SECOND_US)
+#define LONG_US    (7400 * SECOND_US) /* longer than the audit of files waits */
 
 static void chaos(struct world *w, unsigned long steps)
 {
@@ -66,6 +68,20 @@ static unsigned long steps_of(const struct world *w, unsigned long steps)
     return world_is_pool(w) ? steps * 3 : steps;
 }
 
+/* All is well, and one node loses its power for some minutes: whoever can run
+ * elsewhere does so in time. */
+static void cut_power(struct world *w)
+{
+    struct sim_node *n = &w->nodes[chance(w, w->n_nodes)];
+    if (n->lost || w->broken)
+        return;
+    sim_node_cut_power(n, OFF_US);
+    world_calm(w, RECOVER_US);
+    if (!w->broken)
+        check_recovered(w, n);
+    world_calm(w, OFF_US);
+}
+
 static bool go(struct world *w, const struct run_options *o)
 {
     int rounds = world_is_large(w) ? 1 : ROUNDS;
@@ -76,6 +92,8 @@ static bool go(struct world *w, const struct run_options *o)
         world_calm(w, calm);
         if (!w->broken)
             check_quiet(w);
+        if (world_is_pool(w) && i + 1 < rounds)
+            cut_power(w);
     }
     tidy(w);
     if (world_is_pool(w))

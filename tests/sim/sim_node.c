@@ -211,6 +211,13 @@ void sim_node_off(struct sim_node *n)
     n->booted = true;
 }
 
+void sim_node_cut_power(struct sim_node *n, int64_t us)
+{
+    node_event(n, "loses its power, and all else is well");
+    sim_node_off(n);
+    n->off_until = n->core_due = n->w->time + us;
+}
+
 void sim_node_lose(struct sim_node *n)
 {
     if (n->lost)

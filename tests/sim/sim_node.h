@@ -71,6 +71,8 @@ static inline void sim_node_woken(struct sim_node *n)
 }
 /* Without power; it comes back by itself. */
 void sim_node_off(struct sim_node *n);
+/* The same, for so long. */
+void sim_node_cut_power(struct sim_node *n, int64_t us);
 /* It never comes back, nor what was there alone. */
 void sim_node_lose(struct sim_node *n);
 /* Looks who belongs to the pool no more: that is switched off. */
