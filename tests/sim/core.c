@@ -171,7 +171,7 @@ static enum reconcile_verdict beat(void *self, const char *key,
         error_copy(err, &result.err);
         return RECONCILE_RETRY;
     }
-    *delay_us = world_is_large(c->w) ? 4 * BEAT_US : BEAT_US;
+    *delay_us = world_is_large(c->w) || !c->w->chaos ? 4 * BEAT_US : BEAT_US;
     return RECONCILE_AGAIN;
 }
 

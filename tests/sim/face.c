@@ -300,6 +300,11 @@ bool face_hear(struct face *f)
     return sim_end_deliver(f->end) || cache_relist(f->cache);
 }
 
+bool face_busy(const struct face *f)
+{
+    return f->calls || sim_end_waiting(f->end) || sim_end_sent(f->end);
+}
+
 int64_t face_due(struct face *f)
 {
     int64_t due = INT64_MAX;

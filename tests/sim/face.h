@@ -48,9 +48,10 @@ void call_free(struct call *c);
 bool call_sees(const struct call *c, const struct kind *kind, const char *id);
 void face_submit(struct face *f, struct call *c);
 size_t face_calls(const struct face *f);
-bool face_step_call(struct face *f); /* one call goes one step */
-bool face_take(struct face *f);      /* the store takes a transaction */
-bool face_hear(struct face *f);      /* delivers one thing from the store */
+bool face_step_call(struct face *f);  /* one call goes one step */
+bool face_take(struct face *f);       /* the store takes a transaction */
+bool face_hear(struct face *f);       /* delivers one thing from the store */
+bool face_busy(const struct face *f); /* one of the three would do something */
 int64_t face_due(struct face *f);
 
 #endif

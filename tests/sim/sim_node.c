@@ -424,6 +424,13 @@ static int64_t find_due(struct sim_node *n)
     return due;
 }
 
+/* In a calm mostly not, but for calls: so most of its time costs nothing. */
+bool sim_node_busy(const struct sim_node *n)
+{
+    return n->w->chaos || (n->face && face_busy(n->face)) ||
+           chance_percent(n->w, 20);
+}
+
 int64_t sim_node_due(struct sim_node *n)
 {
     if (!n->due_known)

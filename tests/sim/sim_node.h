@@ -63,6 +63,8 @@ void sim_node_end(struct sim_node *n);
 /* One thing that a node does by itself; `first`: the world has chosen it, so
  * clients and disasters come to it too. */
 bool sim_node_step(struct sim_node *n, bool first);
+/* Could it do something although nothing is due? */
+bool sim_node_busy(const struct sim_node *n);
 int64_t sim_node_due(struct sim_node *n);
 /* Something has come to it: what it was due for holds no more. */
 static inline void sim_node_woken(struct sim_node *n)

@@ -122,7 +122,8 @@ static bool step_nodes(struct world *w)
     uint64_t first = world_is_pool(w) ? chance(w, w->n_nodes) : 0;
     for (unsigned i = 0; i < w->n_nodes; i++) {
         struct sim_node *n = &w->nodes[(first + i) % w->n_nodes];
-        if ((i == 0 || sim_node_due(n) <= w->time) && sim_node_step(n, i == 0))
+        if ((sim_node_due(n) <= w->time || (i == 0 && sim_node_busy(n))) &&
+            sim_node_step(n, i == 0))
             return true;
     }
     return false;
