@@ -187,6 +187,17 @@ static enum task_state first_task(enum migration_type type)
     }
 }
 
+/* An administrator may have called a server ACTIVE that is not even made:
+ * nobody could tell yet whether its disk will be shared or the node's own. */
+static bool has_its_disks(const struct snapshot *s, const struct server *server)
+{
+    struct snap_iter it = snap_by(s, &kind_disk, "server_id", server->rec.id);
+    for (const struct disk *d; (d = snap_next(&it));)
+        if (d->generation == server->disks && d->state == DISK_WANTED)
+            return false;
+    return true;
+}
+
 struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                                   struct server *server, const char *id,
                                   enum migration_type type, int64_t now,
@@ -195,6 +206,12 @@ struct migration *migration_begin(struct txn *t, const struct snapshot *s,
     if (server_migration(s, server)) {
         error_set(err, ERR_CONFLICT,
                   "Cannot move instance %s while it is being moved already",
+                  server->rec.id);
+        return NULL;
+    }
+    if (type != MIGRATION_EVACUATION && !has_its_disks(s, server)) {
+        error_set(err, ERR_CONFLICT,
+                  "Cannot move instance %s: its disk is not made yet",
                   server->rec.id);
         return NULL;
     }

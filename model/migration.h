@@ -156,8 +156,9 @@ static inline bool migration_may_begin(const struct server *s)
  * caller to fill in and to put with txn_change_record; `server` is a draft
  * too and gets migration_id and the type's first task.  `id` is a new UUID.
  * Both flavors are the server's until the caller
- * gives a new one.  NULL and CONFLICT: one is under way, or a live one is
- * asked for and the guest has cells or devices of its node. */
+ * gives a new one.  NULL and CONFLICT: one is under way, its disks are not
+ * made yet, or a live one is asked for and the guest has cells or devices of
+ * its node. */
 struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                                   struct server *server, const char *id,
                                   enum migration_type type, int64_t now,

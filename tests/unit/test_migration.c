@@ -205,6 +205,27 @@ static void a_resize_holds_what_it_may_go_back_to(void **state)
     assert_string_equal(held(&ram), "");
 }
 
+/* Its disk could be anywhere yet: a place for it at the dest might be the
+ * disk itself, in the shared storage. */
+static void not_before_its_disks_are_made(void **state)
+{
+    static const enum migration_type types[] = { MIGRATION_LIVE, MIGRATION_COLD,
+                                                 MIGRATION_RESIZE };
+    struct txn t = TXN_INIT;
+    struct error err = { 0 };
+    struct disk *d = world_edit(&kind_disk, SERVER_ID);
+    d->state = DISK_WANTED;
+    world_put(d);
+    _autosnap_ struct snapshot *s = cache_snapshot(world_cache);
+    _autorecord_ struct server *server = server_draft();
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        assert_null(migration_begin(&t, s, server, MOVE_ID, types[i],
+                                    world_time, &err));
+        assert_int_equal(err.code, ERR_CONFLICT);
+    }
+    assert_null(server->migration_id);
+}
+
 static void only_one_at_a_time_and_each_has_a_number(void **state)
 {
     struct txn t = TXN_INIT;
@@ -258,6 +279,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_fails_leaves_all_as_it_was,
                                         open_world, close_world),
         cmocka_unit_test_setup_teardown(a_resize_holds_what_it_may_go_back_to,
+                                        open_world, close_world),
+        cmocka_unit_test_setup_teardown(not_before_its_disks_are_made,
                                         open_world, close_world),
         cmocka_unit_test_setup_teardown(
             only_one_at_a_time_and_each_has_a_number, open_world, close_world),
