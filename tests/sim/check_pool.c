@@ -247,7 +247,8 @@ void check_failed(struct look *l, const struct sim_node *n)
     view_follow(v, s, l->w->time);
     if (r)
         check_lost(l, n, r);
-    check_waiting(l, v, n->name);
+    if (r && r->health != HEALTH_UP) /* else nobody misses it */
+        check_waiting(l, v, n->name);
     struct snap_iter it = snap_all(l->s, &kind_server);
     for (const struct server *x; (x = snap_next(&it));)
         if (!is(x->node, n->name))

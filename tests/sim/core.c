@@ -27,7 +27,6 @@
 
 #define BEAT_US    (10 * SECOND_US)
 #define QUEUES_MAX 12
-#define STANDING   3 /* the first nodes would lead */
 
 struct core {
     struct world *w;
@@ -225,7 +224,7 @@ static void stand(struct core *c)
     snprintf(presence, sizeof(presence), ELECTION_NODES "%s",
              installation(id, c->n));
     c->presence = elect(c, presence, true);
-    c->leader = elect(c, "leader", c->n->number <= STANDING);
+    c->leader = elect(c, "leader", c->n->number <= CORE_STANDING);
 }
 
 /* What one node does for all, from the start (daemon/core.c). */

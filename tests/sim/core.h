@@ -11,6 +11,7 @@
 
 #include "sim_node.h"
 
+#define CORE_STANDING      3 /* the first nodes would lead */
 #define SIM_IMAGE          "22222222-0000-4000-8000-000000000001"
 #define SIM_ADMIN_PASSWORD "s3cr3t-admin"
 #define SIM_DEMO_PASSWORD  "s3cr3t-demo"

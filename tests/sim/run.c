@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "clients.h"
+#include "core.h"
 #include "invariants.h"
 #include "sim_node.h"
 
@@ -68,12 +69,21 @@ static unsigned long steps_of(const struct world *w, unsigned long steps)
     return world_is_pool(w) ? steps * 3 : steps;
 }
 
+/* Is there another that could lead? */
+static bool can_spare(const struct world *w, const struct sim_node *n)
+{
+    bool found = false;
+    for (unsigned i = 0; i < w->n_nodes && i < CORE_STANDING; i++)
+        found |= &w->nodes[i] != n && !w->nodes[i].lost;
+    return found && !n->lost;
+}
+
 /* All is well, and one node loses its power for some minutes: whoever can run
  * elsewhere does so in time. */
 static void cut_power(struct world *w)
 {
     struct sim_node *n = &w->nodes[chance(w, w->n_nodes)];
-    if (n->lost || w->broken)
+    if (w->broken || !can_spare(w, n))
         return;
     sim_node_cut_power(n, OFF_US);
     world_calm(w, RECOVER_US);
