@@ -170,6 +170,8 @@ static void set_health(struct pass *p, const struct node *n,
     draft->health_since = p->now;
     if (health == HEALTH_UP)
         draft->seen = p->now; /* by its lease: it may have servers at once */
+    else if (health == HEALTH_FENCED && n->health == HEALTH_QUARANTINED)
+        draft->cleaned = 0; /* what it kept may go elsewhere from now on */
     txn_change_record(t, draft);
 }
 
@@ -312,8 +314,9 @@ static size_t take_deleted(struct pass *p, struct txn *t, const struct node *n)
     struct snap_iter it = snap_by(p->snap, &kind_server, "node", n->rec.id);
     for (const struct server *s; !is_full(t) && (s = snap_next(&it));) {
         struct recovery_server look = rescue_look(p->snap, s, has_fence(p->r));
-        if (!look.deleted || recovery_fate(&look) != FATE_MOVES)
-            continue;
+        if (!look.deleted || recovery_fate(&look) != FATE_MOVES ||
+            (look.saved && n->health != HEALTH_FENCED))
+            continue; /* one that is back keeps a memory of its own server */
         struct evacuee e = { .server = s,
                              .node = p->r->c.node,
                              .there = record_copy(s) };

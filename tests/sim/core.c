@@ -381,9 +381,12 @@ static void start_parts(struct core *c)
     storage_start(c->storage);
     reconciler_add(c->beat, c->n->name);
     struct reconciler *queues[] = {
-        server_reconciler_queue(c->servers), net_reconcile_queue(c->networks),
-        scheduler_queue(c->scheduler),       storage_queue(c->storage, 0),
-        storage_queue(c->storage, 1),        storage_queue(c->storage, 2),
+        server_reconciler_queue(c->servers),
+        net_reconcile_queue(c->networks),
+        scheduler_queue(c->scheduler),
+        storage_queue(c->storage, 0),
+        storage_queue(c->storage, 1),
+        storage_queue(c->storage, 2),
         c->beat,
     };
     for (size_t i = 0; i < ARRAY_SIZE(queues); i++)

@@ -5,6 +5,7 @@
 #include "look.h"
 #include "model/compute.h"
 #include "model/image.h"
+#include "model/migration.h"
 #include "model/network.h"
 #include "model/pool.h"
 #include "model/volume.h"
@@ -31,6 +32,16 @@ void check_step(struct world *w)
         check_records(&l, false);
         check_together(&l);
     }
+}
+
+bool check_moving(struct world *w)
+{
+    bool found = false;
+    _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
+    struct snap_iter it = snap_all(s, &kind_migration);
+    for (const struct migration *m; !found && (m = snap_next(&it));)
+        found = m->type == MIGRATION_LIVE && migration_under_way(m);
+    return found;
 }
 
 void check_quiet(struct world *w)

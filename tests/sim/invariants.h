@@ -13,6 +13,8 @@
 struct sim_node;
 
 void check_step(struct world *w);
+/* Is a guest on its way? */
+bool check_moving(struct world *w);
 /* When nothing has failed and nobody has asked for anything for a while. */
 void check_quiet(struct world *w);
 /* The node has lost its power some seconds ago, and nothing else happened. */

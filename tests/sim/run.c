@@ -69,6 +69,13 @@ static unsigned long steps_of(const struct world *w, unsigned long steps)
     return world_is_pool(w) ? steps * 3 : steps;
 }
 
+/* The rebalancer moves somebody whenever it finds that worth it. */
+static void let_arrive(struct world *w)
+{
+    for (int i = 0; !w->broken && i < 30 && check_moving(w); i++)
+        world_calm(w, 10 * SECOND_US);
+}
+
 /* Is there another that could lead? */
 static bool can_spare(const struct world *w, const struct sim_node *n)
 {
@@ -100,6 +107,7 @@ static bool go(struct world *w, const struct run_options *o)
     for (int i = 0; !w->broken && i < rounds; i++) {
         chaos(w, steps_of(w, o->steps));
         world_calm(w, calm);
+        let_arrive(w);
         if (!w->broken)
             check_quiet(w);
         if (world_is_pool(w) && i + 1 < rounds)
