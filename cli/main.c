@@ -19,7 +19,10 @@ static const char *text_of(const json_t *v, char tmp[32])
     if (json_is_integer(v))
         snprintf(tmp, 32, "%lld", (long long)json_integer_value(v));
     else
-        snprintf(tmp, 32, "%s", json_is_true(v) ? "yes" : "no");
+        snprintf(tmp, 32, "%s",
+                 json_is_null(v)   ? "-" /* not measured */
+                 : json_is_true(v) ? "yes"
+                                   : "no");
     return tmp;
 }
 
@@ -61,6 +64,8 @@ static const struct {
 } use_columns[] = {
     { "CPU%", "cpu_percent", 5 },
     { "WAITING%", "cpu_pressure_percent", 8 },
+    { "MEM-WAIT%", "memory_pressure_percent", 9 },
+    { "IO-WAIT%", "io_pressure_percent", 8 },
     { "STEAL%", "steal_percent", 6 },
     { "RAM-IN-USE", "ram_mb", 10 },
 };
