@@ -24,6 +24,8 @@ struct life {
 
 struct pool_voters {
     const struct env *env;
+    uint64_t learner; /* who learns, and since when it has been started */
+    int64_t learns;
     struct life all[VOTERS_NODES_MAX];
     size_t n;
 };
@@ -231,6 +233,18 @@ static void carry_out(const struct scene *s, struct voters_step step,
         log_limited(LOG_WARN, LOG_NAME, "%s: %s", node->id, err.text);
 }
 
+/* The one voter that there is must be able to take a third at once. */
+static bool is_ripe(struct pool_voters *v, const struct etcd_member *e,
+                    const struct etcd_members *list)
+{
+    if (!*e->name)
+        return false;
+    if (v->learner != e->id)
+        v->learns = env_mono(v->env);
+    v->learner = e->id;
+    return list->n > 2 || env_mono(v->env) - v->learns >= POOL_LEARNER_RIPE_US;
+}
+
 /* There is one that learns: nothing else happens until it votes or is gone.
  * Once it votes the next step comes at once. */
 static bool tend_learner(struct pool_voters *v, const struct snapshot *snap,
@@ -253,13 +267,14 @@ static bool tend_learner(struct pool_voters *v, const struct snapshot *snap,
             alive =
                 l->alive || env_mono(v->env) - l->since < POOL_LEARNER_DEAD_US;
     }
-    bool done = !alive     ? etcd_remove(g, e->id, &err)
-                : *e->name ? etcd_promote(g, e->id, &err)
-                           : false;
+    bool ripe = alive && is_ripe(v, e, list);
+    bool done = !alive ? etcd_remove(g, e->id, &err)
+                : ripe ? etcd_promote(g, e->id, &err)
+                       : false;
     if (done)
         log_info(LOG_NAME, "%s %s", e->peer,
                  alive ? "votes" : "died before it could vote");
-    else if (!alive || *e->name)
+    else if (!alive || ripe)
         log_limited(LOG_INFO, LOG_NAME, "%s: %s", e->peer, err.text);
     e->learner = !(done && alive);
     return e->learner;

@@ -19,6 +19,8 @@
 
 #define POOL_PRESENCE        ELECTION_NODES
 #define POOL_LEARNER_DEAD_US (20 * SECOND_US)
+/* etcd adds nobody while a voter has been connected for less than 5 s. */
+#define POOL_LEARNER_RIPE_US (7 * SECOND_US)
 
 struct pool_voters;
 
