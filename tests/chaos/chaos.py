@@ -58,9 +58,21 @@ class Run:
             "h1", "POST", "network", "/networks",
             {"network": {"name": "chaos"}})
         self.world.network = made["network"]["id"]
+        self.rebalance("on")  # a record that is there before
         self.before = state.dump(self.api, "h1")
         self.files_before = state.files(self.lab)
         self.images_before = self.images()
+
+    def rebalance(self, how):
+        """While it is judged, nothing moves that nobody asked to."""
+        def accepted():
+            try:
+                status, _ = self.api.call("h1", "PUT", "cairn", "/policy",
+                                          {"rebalancing": how})
+            except Lost:
+                return False
+            return status == 200
+        wait_until(f"rebalancing is {how}", accepted, PATIENCE_S)
 
     def images(self):
         return state.images(self.lab) if self.o.ceph else set()
@@ -114,6 +126,7 @@ class Run:
     # --- the verdict
 
     def verdict(self):
+        self.rebalance("off")
         self.judge("quiet", state.quiet(self.lab, self.api, self.hosts,
                                         PATIENCE_S))
         self.say("quiet")
