@@ -52,6 +52,8 @@ class Pool:
         self.history = History(self.lab.dir / "history.jsonl")
         until("three monitors, three copies", self.is_whole)
         until("three vote on the state", self.all_vote)
+        until("nothing is moved to balance load", lambda: self.api.call(
+            "h1", "PUT", "cairn", "/policy", {"rebalancing": "off"})[0] == 200)
         world = World(self.lab, self.api, spread=True)
         self.writers = Writers(world, self.api, self.history, 1)
         self.writers.start()
