@@ -55,9 +55,15 @@ int storage_tries(struct storage *s, const char *key)
     return tries;
 }
 
-static bool may_pass(enum error_code code)
+/* In a storage that the nodes share another may have been at the same thing
+ * until a moment ago: what it has just taken away is not found, and monitors
+ * that have just lost their leader answer EPERM. */
+static bool may_pass(const struct run *r)
 {
-    switch (code) {
+    switch (r->err->code) {
+    case ERR_NOT_FOUND:
+    case ERR_FORBIDDEN:
+        return storage_is_shared(r);
     case ERR_BUSY:
     case ERR_CONFLICT: /* a guest that is just letting go of it */
     case ERR_INTERNAL:
@@ -75,7 +81,7 @@ static bool may_pass(enum error_code code)
 bool storage_give_up(struct run *r)
 {
     int tries = storage_tries(r->s, r->key);
-    bool over = !may_pass(r->err->code) || tries >= ATTEMPTS_MAX;
+    bool over = !may_pass(r) || tries >= ATTEMPTS_MAX;
     if (over) {
         log_warn("storage", "%s: given up after %d tries: %s", r->key, tries,
                  r->err->text);

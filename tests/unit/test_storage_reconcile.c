@@ -1101,6 +1101,21 @@ static void no_key_no_encrypted_volume(void **state)
     assert_null(look(&kind_volume_key, "v"));
 }
 
+/* The leader before this one was at it when it died (make chaos SEED=14). */
+static void shared_snapshot_that_another_has_begun(void **state)
+{
+    static const enum error_code codes[] = { ERR_NOT_FOUND, ERR_FORBIDDEN };
+    put(held_volume(VOLUME_AVAILABLE));
+    for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+        put(new_snapshot(SNAPSHOT_CREATING));
+        fake.only = "snapshot";
+        make_fail(2, codes[i]);
+        run();
+        const struct volume_snapshot *sn = look(&kind_snapshot, "s");
+        assert_int_equal(sn->status, SNAPSHOT_AVAILABLE);
+    }
+}
+
 /* The scheduler says who makes it, with its server or alone. */
 static void shared_volume_waits_for_its_place(void **state)
 {
@@ -1248,6 +1263,7 @@ int main(void)
         SHARED(local_volume_waits_for_its_node),
         SHARED(encrypted_volumes_have_a_key),
         SHARED(no_key_no_encrypted_volume),
+        SHARED(shared_snapshot_that_another_has_begun),
         SHARED(shared_volume_waits_for_its_place),
         SHARED(the_leader_does_what_is_nobodys),
         SHARED(what_a_dead_node_began_is_the_leaders),
