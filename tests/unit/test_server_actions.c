@@ -572,6 +572,51 @@ static void bad_resizes(void **state)
     act(409, "{\"resize\":{\"flavorRef\":\"big\"}}");
 }
 
+/* ---- evacuate ------------------------------------------------------------ */
+
+static void set_health(enum node_health health)
+{
+    _autorecord_ struct node *n = edit(&kind_node, "one");
+    n->health = (int)health;
+    commit(n);
+}
+
+static void evacuate(int status)
+{
+    api_status(c, status, "POST", C "/servers/" SID "/action", c->admin,
+               "{\"evacuate\":{}}");
+}
+
+static void evacuated_when_its_node_has_failed(void **state)
+{
+    act(403, "{\"evacuate\":{}}");
+    evacuate(400); /* it is still in use */
+    set_health(HEALTH_FENCING);
+    evacuate(409);
+    set_health(HEALTH_FENCED);
+    evacuate(409); /* its disk is there */
+    _autorecord_ struct disk *d = edit(&kind_disk, SID);
+    d->path = rec_str(d, "rbd:cairn/x");
+    d->state = DISK_READY;
+    commit(d);
+    api_status(c, 404, "POST", C "/servers/" SID "/action", c->admin,
+               "{\"evacuate\":{\"host\":\"none\"}}");
+    evacuate(200);
+    evacuate(409); /* it is under way */
+    _autorecord_ struct server *s = edit(&kind_server, SID);
+    _autorecord_ struct migration *m = edit(&kind_migration, s->migration_id);
+    assert_int_equal(m->type, MIGRATION_EVACUATION);
+    assert_int_equal(m->status, MIGRATION_QUEUED);
+}
+
+static void no_way_back_to_a_node_that_has_failed(void **state)
+{
+    resize_all_the_way();
+    set_health(HEALTH_FENCED);
+    act(409, "{\"revertResize\":null}");
+    act(204, "{\"confirmResize\":null}");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -590,6 +635,8 @@ int main(void)
         TEST(resized_and_back),
         TEST(deleted_while_resized),
         TEST(bad_resizes),
+        TEST(evacuated_when_its_node_has_failed),
+        TEST(no_way_back_to_a_node_that_has_failed),
         TEST(an_unshelve_that_fails),
         TEST(a_shelved_one_goes_with_its_image),
     };

@@ -418,6 +418,9 @@ static void resized(void **state)
     expect_step(&f, STEP_SHUTDOWN, "off first");
     f.view.domain.state = DOMAIN_OFF;
     expect_step(&f, STEP_MOVE_BEGIN, "it is off");
+    m->abort = true;
+    expect_step(&f, STEP_MOVE_FAIL, "its dest has failed");
+    m->abort = false;
     m->status = MIGRATION_MIGRATING;
     f.view.coming[f.view.n_coming++] = coming;
     expect_step(&f, STEP_WAIT, "its disks are being made");
@@ -443,6 +446,11 @@ static void resized(void **state)
     observe(&f, 1);
     assert_int_equal(f.server->vm_state, VM_RESIZED);
     expect_step(&f, STEP_NONE, "until somebody says more");
+    f.server->vm_state = VM_STOPPED; /* its node had failed */
+    f.server->task_state = TASK_POWERING_ON;
+    observe(&f, 1);
+    assert_int_equal(f.server->vm_state, VM_RESIZED);
+    assert_int_equal(f.server->task_state, TASK_NONE);
     m->status = MIGRATION_REVERTING;
     expect_step(&f, STEP_SHUTDOWN, "off, to go back");
     f.view.domain.state = DOMAIN_ABSENT;
