@@ -276,7 +276,8 @@ static bool fill_move(struct server_run *run, enum server_step step,
         return true;
     case STEP_MOVE_FINISH:
         resize_finish(m, s, now);
-        return true;
+        return !m->unattended ||
+               resize_confirm(t, run->snap, m, s, now, run->err);
     case STEP_MOVE_REVERT:
         return resize_revert(t, run->snap, m, s, zone_of(run, m->source), now,
                              run->err);

@@ -137,8 +137,10 @@ static uint32_t group_of(struct board *b, struct map64 *seen,
 
 static bool may_move(const struct board *b, const struct fleet_guest *g)
 {
-    return g->movable && !fleet_demand(b->fleet, g->class_)->devices[0].count &&
-           b->fleet->hosts[g->at.host].facts.state != FLEET_DEAD;
+    int state = b->fleet->hosts[g->at.host].facts.state;
+    return (g->movable || (g->rests && state == FLEET_DRAINING)) &&
+           !fleet_demand(b->fleet, g->class_)->devices[0].count &&
+           state != FLEET_DEAD;
 }
 
 static void add_guests(struct board *b)

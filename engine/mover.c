@@ -8,10 +8,13 @@ static bool put(struct mover *m, struct txn *t, const struct server *was,
     _autosnap_ struct snapshot *snap = cache_snapshot(m->cache);
     _autorecord_ struct server *s = record_copy(was);
     env_uuid(m->env, id);
+    bool off = migration_may_begin_cold(was);
     _autorecord_ struct migration *draft =
-        migration_begin(t, snap, s, id, MIGRATION_LIVE, env_now(m->env), err);
+        migration_begin(t, snap, s, id, off ? MIGRATION_COLD : MIGRATION_LIVE,
+                        env_now(m->env), err);
     if (!draft)
         return false;
+    draft->unattended = off;
     draft->requested_host = rec_str(draft, to);
     draft->reason = rec_str(draft, why);
     txn_change_record(t, draft);
@@ -30,7 +33,7 @@ bool mover_begin(void *self, const struct server *server, const char *to,
 {
     struct mover *m = self;
     _autotxn_ struct txn t = TXN_INIT;
-    if (!migration_may_begin(server))
+    if (!migration_may_begin(server) && !migration_may_begin_cold(server))
         return error_set(err, ERR_CONFLICT,
                          "server %s cannot be moved now: it is busy",
                          server->rec.id);

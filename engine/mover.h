@@ -1,8 +1,9 @@
 /*
- * mover - begins to move a running server, for those who decide by themselves
+ * mover - begins to move a server, for those who decide by themselves
  * that it should (the rebalancer; a drain is its work too).
  *
- * It writes the record of a live migration to a certain node and is done: the
+ * It writes the record of a migration to a certain node, live or, of a server
+ * that is off, a cold one that nobody has to confirm, and is done: the
  * scheduler checks once more whether the server may go there, and the nodes
  * carry it out (model/migration.h).
  *

@@ -63,7 +63,7 @@ static enum stay_reason reason_of(struct board *b, uint32_t guest,
 {
     const struct board_guest *g = &b->guests[guest];
     const struct fleet_guest *of = fleet_guest(b->fleet, g->id);
-    if (!of->movable)
+    if (!of->movable && !of->rests)
         return STAY_FIXED;
     if (!g->movable)
         return STAY_DEVICES;

@@ -121,13 +121,8 @@ const struct record *view_record(const struct view *v, uint64_t guest)
 
 /* ---- servers and volumes ------------------------------------------------- */
 
-/* A running one whose volumes are where every node reaches them, and that is
- * not on its way already; who was given cells or devices of its node stays as
- * long as it runs. */
-static bool is_movable(const struct view *v, const struct server *s)
+static bool volumes_may_leave(const struct view *v, const struct server *s)
 {
-    if (s->cells.n || s->devices.n || !migration_may_begin(s))
-        return false;
     for (size_t i = 0; i < s->volumes.n; i++) {
         const struct volume *volume =
             snap_get(v->to, &kind_volume,
@@ -136,6 +131,21 @@ static bool is_movable(const struct view *v, const struct server *s)
             return false;
     }
     return true;
+}
+
+/* A running one whose volumes are where every node reaches them, and that is
+ * not on its way already; who was given cells or devices of its node stays as
+ * long as it runs. */
+static bool is_movable(const struct view *v, const struct server *s)
+{
+    return !s->cells.n && !s->devices.n && migration_may_begin(s) &&
+           volumes_may_leave(v, s);
+}
+
+/* One that is off may go with its disks. */
+static bool is_resting(const struct view *v, const struct server *s)
+{
+    return migration_may_begin_cold(s) && volumes_may_leave(v, s);
 }
 
 /* One that is not measured any more uses nothing that is known. */
@@ -172,6 +182,9 @@ static void put_server(struct view *v, const struct server *s)
     if (n)
         assign_read(n, &s->cells, &s->devices, &at);
     put_guest(v, &s->rec, at, &request, is_movable(v, s));
+    struct fleet_guest *g = fleet_guest(v->fleet, view_guest(v, &s->rec));
+    if (g)
+        g->rests = is_resting(v, s);
     set_local(v, s);
     set_use(v, s);
 }

@@ -63,6 +63,7 @@ static const struct field migration_fields[] = {
     FIELD(T, abort, F_BOOL),
     FIELD(T, force_complete, F_BOOL),
     FIELD(T, dest_ready, F_BOOL),
+    FIELD(T, unattended, F_BOOL),
     FIELD_L(T, cells, server_cell_schema),
     FIELD_L(T, devices, server_device_schema),
     FIELD_O(T, arrival, arrival_schema),

@@ -108,6 +108,7 @@ struct migration {
     const char *reason;               /* "drain of node h1"; NULL: asked for */
     bool abort, force_complete;
     bool dest_ready;
+    bool unattended; /* a cold one that nobody is asked to confirm */
     /* What the other node, the one that is not the server's, has for it: as
      * server.cells and server.devices. */
     struct list cells, devices;
@@ -150,6 +151,13 @@ static inline bool migration_may_begin(const struct server *s)
     return s->node && !s->migration_id && s->goal != GOAL_DELETED &&
            s->task_state == TASK_NONE &&
            (s->vm_state == VM_ACTIVE || s->vm_state == VM_PAUSED);
+}
+
+/* ... and while it is off? */
+static inline bool migration_may_begin_cold(const struct server *s)
+{
+    return s->node && !s->migration_id && s->goal == GOAL_STOPPED &&
+           s->task_state == TASK_NONE && s->vm_state == VM_STOPPED;
 }
 
 /* Begins a move: a draft with status QUEUED and the next number, for the

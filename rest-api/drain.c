@@ -40,9 +40,18 @@ static void ask(struct view *fork, const char *node, unsigned failures,
 /* Why the engine takes a server for one that cannot be moved. */
 static const char *why_fixed(const struct server *s)
 {
-    if (s->vm_state == VM_ACTIVE || s->vm_state == VM_PAUSED)
-        return "it has a disk or a device that only this node has";
-    return "it does not run, and only what runs is moved";
+    switch ((enum vm_state)s->vm_state) {
+    case VM_SUSPENDED:
+        return "it is suspended: its memory is a file of this node";
+    case VM_RESIZED:
+        return "its resize waits to be confirmed or reverted";
+    case VM_ERROR:
+        return "it is in ERROR";
+    default:
+        return s->task_state == TASK_NONE
+                   ? "it has a disk or a device that only this node has"
+                   : "it is busy";
+    }
 }
 
 static const char *why(const struct record *r, const struct stay *s)

@@ -211,6 +211,36 @@ static void drain(bool on)
     put_node("a");
 }
 
+static void put_off(void)
+{
+    struct server *s = record_new(&kind_server, "off");
+    s->vcpus = 1;
+    s->ram_mb = 1024;
+    s->vm_state = VM_STOPPED;
+    s->goal = GOAL_STOPPED;
+    s->node = "a";
+    world_put(s);
+}
+
+/* What is off leaves a node that drains, and no other; nobody is asked to
+ * confirm it. */
+static void what_is_off_leaves_a_node_that_drains(void **state)
+{
+    open_with(move, NULL);
+    put_policy(REBALANCE_ON);
+    put_off();
+    drain(true);
+    bool went = false;
+    for (int i = 0; i < 5 && !went; i++) {
+        pass(REBALANCE_MOVE_US);
+        went = strcmp(asked.server, "off") == 0;
+    }
+    assert_true(went);
+    _autorecord_ const struct server *s = world_get(&kind_server, "off");
+    assert_true(migration_may_begin_cold(s));
+    assert_false(migration_may_begin(s));
+}
+
 /* Whatever the pool's policy is; what fails is left alone for a while. */
 static void a_node_that_drains_is_emptied(void **state)
 {
@@ -255,6 +285,7 @@ int main(void)
         CASE(off_and_advise_move_nobody),
         CASE(what_cannot_be_moved_live_stays),
         CASE(a_node_that_drains_is_emptied),
+        CASE(what_is_off_leaves_a_node_that_drains),
         CASE(without_a_way_it_advises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
