@@ -1,5 +1,6 @@
 #include "daemon/enroll.h"
 
+#include "engine/leases.h"
 #include "model/compute.h"
 #include "model/node_disks.h"
 #include "model/pool.h"
@@ -123,6 +124,7 @@ bool enroll_remove(struct store *store, struct cache *cache,
     const struct node_disks *disks = snap_get(snap, &kind_node_disks, node);
     const struct node_use *use = snap_get(snap, &kind_node_use, node);
     struct snap_iter servers = snap_by(snap, &kind_server, "node", node);
+    char key[STORE_KEY_MAX];
     _autotxn_ struct txn txn = TXN_INIT;
     if (!m && !n)
         return error_set(err, ERR_NOT_FOUND, "There is no node '%.60s'.", node);
@@ -135,6 +137,8 @@ bool enroll_remove(struct store *store, struct cache *cache,
                          node);
     if (!has_no_data(store, disks, err))
         return false;
+    if (m) /* nobody has beaten while the whole pool stood still */
+        txn_absent(&txn, lease_key(key, m->node_id));
     if (disks)
         txn_delete_record(&txn, disks);
     if (m)

@@ -25,7 +25,8 @@ bool enroll_revoke(struct store *store, struct cache *cache, const char *name,
 bool enroll_disk(struct store *store, struct cache *cache, const char *osd,
                  bool leave, struct error *err);
 /* The node belongs to the pool no more.  CONFLICT while it has servers or
- * has given a sign of life within ENROLL_SILENT_US: switch it off first; and
+ * has given a sign of life within ENROLL_SILENT_US, or holds its lease (a pool
+ * that was switched off has long been silent): switch it off first; and
  * while its disks have OSDs: these are then asked to leave. */
 bool enroll_remove(struct store *store, struct cache *cache,
                    const struct env *env, const char *node, struct error *err);
