@@ -52,8 +52,7 @@ static bool matters(const struct search *s, const struct board_guest *g)
 {
     const struct goals *goals = s->goals;
     const struct board_class *k = &s->board->classes[g->class_];
-    if (goals->on[GOAL_EVEN] || goals->on[GOAL_FILL] ||
-        !goals->on[GOAL_DEFRAGMENT])
+    if (goals->on[GOAL_EVEN] || !goals->on[GOAL_DEFRAGMENT])
         return true;
     int32_t vcpu = k->cells ? k->cell.vcpu : k->need[0];
     return goals->policy.memory || vcpu % goals->policy.vcpu != 0;

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define MILLION 1000000
+
 static const struct {
     const char *name, *text;
 } words[GOALS_N] = {
@@ -11,11 +13,11 @@ static const struct {
 };
 
 /* Points: a guest to evacuate, a guest to repair, a vCPU that is missing, a
- * host that could be off, a host filled from nothing to all (twice), a unit
- * of the large request. */
+ * host that could be off, 4 GiB that a new host is short of, a host filled
+ * from nothing to all, a unit of the large request. */
 static const int32_t usual[GOALS_N] = {
     [GOAL_EVACUATE] = 1000000,  [GOAL_REPAIR] = 50000, [GOAL_RELIEVE] = 20000,
-    [GOAL_CONSOLIDATE] = 30000, [GOAL_FILL] = 100000,  [GOAL_EVEN] = 100000,
+    [GOAL_CONSOLIDATE] = 30000, [GOAL_FILL] = 5000,    [GOAL_EVEN] = 100000,
     [GOAL_DEFRAGMENT] = 5000,
 };
 
@@ -41,15 +43,14 @@ static int32_t capacity(const struct board *b, uint32_t dim, uint32_t host)
     return b->fleet->capacity[b->dim[dim]][host];
 }
 
-/* How full, thousandths of vCPU or memory, whichever is more. */
-static int64_t fullness(const struct board *b, uint32_t host)
+int64_t goals_fullness(const struct board *b, uint32_t host)
 {
     int64_t most = 0;
     for (uint32_t i = 0; i < b->dims; i++) {
         int64_t all = capacity(b, i, host);
         if (b->dim[i] > FLEET_MEMORY || all <= 0)
             continue;
-        int64_t full = (all - b->room[host * b->dims + i]) * 1000 / all;
+        int64_t full = (all - b->room[host * b->dims + i]) * MILLION / all;
         most = full > most ? full : most;
     }
     return most;
@@ -60,13 +61,13 @@ static int64_t business(const struct goals *g, uint32_t host)
 {
     static const enum strain watched[] = { STRAIN_CPU, STRAIN_NETWORK };
     const struct strains *s = &g->strains[host];
-    int64_t most = fullness(g->board, host);
+    int64_t most = goals_fullness(g->board, host);
     for (int i = 0; i < 2; i++) {
         int64_t has = s->has[watched[i]];
         int64_t use =
             g->board->hosts[host].use[watched[i]] + s->base[watched[i]];
-        if (has > 0 && use * 1000 / has > most)
-            most = use * 1000 / has;
+        if (has > 0 && use * MILLION / has > most)
+            most = use * MILLION / has;
     }
     return most;
 }
@@ -83,21 +84,22 @@ static bool is_strained(const struct goals *g, uint32_t host)
 }
 
 /* A host that is up and has less than a share of the mean. */
-static bool somebody_is_empty(const struct goals *g)
+static bool somebody_is_empty(struct goals *g)
 {
     const struct board *b = g->board;
     int64_t sum = 0, n = 0, least = INT64_MAX;
     for (uint32_t h = 0; h < b->n_hosts; h++) {
         if (b->hosts[h].state != FLEET_UP)
             continue;
-        int64_t full = fullness(b, h);
+        int64_t full = goals_fullness(b, h);
         sum += full;
         n++;
         least = full < least ? full : least;
     }
     /* A tenth full on average: nothing to fill with. */
-    return n && sum / n > 100 &&
-           least * 1000 < sum / n * g->policy.nearly_empty;
+    g->mean = n ? sum / n : 0;
+    return g->mean > MILLION / 10 &&
+           least * 1000 < g->mean * g->policy.nearly_empty;
 }
 
 static int64_t all_units(const struct goals *g)
@@ -193,7 +195,17 @@ static int64_t relieve(const struct goals *g, uint32_t host)
 
 static int64_t square(int64_t full, int32_t weight)
 {
-    return full * full * weight / 1000000;
+    return full * full / MILLION * weight / MILLION;
+}
+
+int64_t goals_short(const struct goals *g, uint32_t host)
+{
+    int64_t wanted = g->mean * g->policy.filled / 1000;
+    int64_t full = goals_fullness(g->board, host);
+    if (g->board->hosts[host].state != FLEET_UP || full >= wanted)
+        return 0;
+    return (wanted - full) * g->board->fleet->capacity[FLEET_MEMORY][host] /
+           MILLION;
 }
 
 int64_t goals_host_one(const struct goals *g, enum goal goal, uint32_t host)
@@ -208,7 +220,7 @@ int64_t goals_host_one(const struct goals *g, enum goal goal, uint32_t host)
     case GOAL_CONSOLIDATE:
         return h->guests ? weight : 0;
     case GOAL_FILL:
-        return square(fullness(g->board, host), weight);
+        return goals_short(g, host) * weight / 4096;
     case GOAL_EVEN:
         return square(business(g, host), weight);
     case GOAL_DEFRAGMENT:

@@ -9,10 +9,12 @@
  *                above what the machine gives in comfort
  *   EVEN         the square of how full it is, allocated or measured,
  *                whichever is more
- *   FILL         the same, allocated, while there is a host that is nearly
- * empty CONSOLIDATE  a host that is not empty DEFRAGMENT   less: the whole
- * units of the large request that fit there REPAIR       members of a group
- * that are where its rule does not want them (asked by group, not by host)
+ *   FILL         what a host has less than a share of the pool's mean, while
+ *                there is one that is nearly empty
+ *   CONSOLIDATE  a host that is not empty
+ *   DEFRAGMENT   less: the whole units of the large request that fit there
+ *   REPAIR       members of a group that are where its rule does not want
+ *                them (asked by group, not by host)
  *
  * A goal that is not triggered is silent, so that a plan comes to rest: what
  * triggers RELIEVE is a machine in trouble (strain.h); only then is its
@@ -45,7 +47,8 @@ const char *goal_text(enum goal g);
 struct goals_policy {
     int32_t weight[GOALS_N];     /* points, see goals_usual_weight; 0: off */
     struct strain_policy strain; /* RELIEVE */
-    int32_t nearly_empty;        /* FILL: thousandths of the pool's mean */
+    int32_t nearly_empty;        /* FILL: thousandths of the pool's mean ... */
+    int32_t filled;              /* ... up to which they are filled then */
     int32_t vcpu, memory;        /* DEFRAGMENT: the unit; thousandths, MiB */
     int64_t units;               /* DEFRAGMENT: so many are enough */
 };
@@ -60,6 +63,7 @@ struct goals {
     bool on[GOALS_N];
     const struct strains *strains; /* by host; borrowed */
     bool groups;                   /* some rule is broken */
+    int64_t mean;                  /* of fullness, of the hosts that are up */
 };
 
 /* `strains` of the board as it was measured (strain_find): what the machine
@@ -76,6 +80,12 @@ int64_t goals_host_strain(const struct goals *g, enum strain s, uint32_t host);
 /* One goal over the whole board; smaller is better. */
 int64_t goals_pain(const struct goals *g, enum goal goal);
 int64_t goals_total(const struct goals *g);
+/* How full a host is, in millionths of its vCPUs or memory, whichever is
+ * more. */
+int64_t goals_fullness(const struct board *b, uint32_t host);
+/* FILL: MiB, or as much in vCPUs, that a host should have more; 0: it is well
+ * filled, or not up. */
+int64_t goals_short(const struct goals *g, uint32_t host);
 /* Whole units of the large request that fit on a host. */
 int64_t goals_units(const struct goals *g, uint32_t host);
 /* For searches: a host where less is missing to a unit is closer to one;

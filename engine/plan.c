@@ -13,7 +13,7 @@ const struct plan_policy plan_careful = {
         .weight = { [GOAL_EVACUATE] = 1000000,
                     [GOAL_REPAIR] = 50000,
                     [GOAL_RELIEVE] = 20000,
-                    [GOAL_FILL] = 100000 },
+                    [GOAL_FILL] = 5000 },
         .strain = { .trigger = 900,
                     .target = 750,
                     .stall = { [STRAIN_CPU] = 50,
@@ -23,6 +23,7 @@ const struct plan_policy plan_careful = {
                                        [STRAIN_DISK] = 500 },
                     .swap = 4096 },
         .nearly_empty = 250,
+        .filled = 750,
     },
     .hysteresis = 2000,
     .most = 50,
@@ -76,7 +77,7 @@ static struct board *lay_out(const struct fleet *f, const struct plan_policy *p)
 /* Patience pays where there is no single best move to take. */
 static bool wants_patience(const struct goals *g)
 {
-    return g->on[GOAL_DEFRAGMENT] || g->on[GOAL_EVEN] || g->on[GOAL_FILL];
+    return g->on[GOAL_DEFRAGMENT] || g->on[GOAL_EVEN];
 }
 
 static void look_once(struct board *b, const struct plan_policy *p,
@@ -88,6 +89,7 @@ static void look_once(struct board *b, const struct plan_policy *p,
     search_init(&s, b, &g, most, p->hysteresis, p->seed);
     search_needed(&s);
     search_empty(&s);
+    search_fill(&s);
     search_descend(&s);
     if (wants_patience(&g))
         search_anneal(&s, p->steps);

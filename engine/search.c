@@ -89,7 +89,7 @@ int64_t search_change(struct search *s, uint32_t guest, uint32_t host,
     return change;
 }
 
-static bool may_add(const struct search *s, uint32_t guest)
+bool search_may_add(const struct search *s, uint32_t guest)
 {
     return s->away < s->most || board_away(&s->board->guests[guest]);
 }
@@ -131,11 +131,12 @@ static bool swap_in(struct search *s, uint32_t guest, uint32_t host)
         struct berth to;
         uint8_t cells;
         uint32_t mark = s->logged;
-        if (!b->guests[x].movable || b->guests[x].spared || !may_add(s, x) ||
-            !would_fit(b, guest, x, host) || !berth_find(s, x, false, &to))
+        if (!b->guests[x].movable || b->guests[x].spared ||
+            !search_may_add(s, x) || !would_fit(b, guest, x, host) ||
+            !berth_find(s, x, false, &to))
             continue;
         search_move(s, x, to.host, to.cells);
-        if (may_add(s, guest) && board_cells(b, guest, host, &cells) &&
+        if (search_may_add(s, guest) && board_cells(b, guest, host, &cells) &&
             board_allows(b, guest, host, cells)) {
             search_move(s, guest, host, cells);
             return true;
@@ -181,7 +182,7 @@ static bool group_to(struct search *s, uint32_t group, uint32_t host,
     for (uint32_t i = 0; i < in->n && all; i++) {
         uint32_t guest = in->members[i];
         uint8_t cells;
-        all = b->guests[guest].movable && may_add(s, guest) &&
+        all = b->guests[guest].movable && search_may_add(s, guest) &&
               board_cells(b, guest, host, &cells) &&
               board_allows(b, guest, host, cells);
         if (!all)
@@ -285,7 +286,7 @@ void search_needed(struct search *s)
     for (uint32_t i = 0; i < s->board->n_guests; i++) {
         uint32_t guest = e[i].guest;
         struct berth to;
-        if (!must_go(s, guest) || !may_add(s, guest))
+        if (!must_go(s, guest) || !search_may_add(s, guest))
             continue;
         if (!berth_find(s, guest, false, &to))
             is_tied(s->board, guest)
@@ -324,7 +325,7 @@ static bool empty_host(struct search *s, uint32_t host)
                 largest = i;
         }
         struct berth to;
-        if (!may_add(s, largest) || !berth_find(s, largest, true, &to))
+        if (!search_may_add(s, largest) || !berth_find(s, largest, true, &to))
             break;
         change += to.change;
         search_move(s, largest, to.host, to.cells);
@@ -363,7 +364,7 @@ void search_empty(struct search *s)
 static bool may_go(const struct search *s, uint32_t guest)
 {
     const struct board_guest *g = &s->board->guests[guest];
-    return g->movable && may_add(s, guest) &&
+    return g->movable && search_may_add(s, guest) &&
            (!g->spared || s->goals->strains[g->host].urgent);
 }
 
@@ -384,6 +385,15 @@ static bool improve_host(struct search *s, uint32_t host)
     return true;
 }
 
+/* What moving its guests away may do something about: a host that is nearly
+ * empty is not helped by that. */
+static int64_t hurts(const struct search *s, uint32_t host)
+{
+    return s->pain[host] - (s->goals->on[GOAL_FILL]
+                                ? goals_host_one(s->goals, GOAL_FILL, host)
+                                : 0);
+}
+
 void search_descend(struct search *s)
 {
     const struct board *b = s->board;
@@ -392,7 +402,7 @@ void search_descend(struct search *s)
         improved = false;
         for (uint32_t i = 0; i < b->n_hosts; i++)
             e[i] = (struct order_entry){ b->fleet->by_rank[i],
-                                         s->pain[b->fleet->by_rank[i]] };
+                                         hurts(s, b->fleet->by_rank[i]) };
         qsort(e, b->n_hosts, sizeof(*e), larger_first);
         for (uint32_t i = 0; i < b->n_hosts && i < DESCEND_HOSTS; i++)
             improved =

@@ -3,12 +3,13 @@
  *
  * What is looked for is a board with the least sum of pain (goals.h) and
  * price (the cost of every guest that is away from home, times the policy's
- * hysteresis), with at most so many guests away.  Four ways, from the
+ * hysteresis), with at most so many guests away.  Five ways, from the
  * purposeful to the patient:
  *
  *   search_needed    those that must go (evacuation, broken groups), each to
  *                    the best place, others moved out of the way for it
  *   search_empty     whole hosts at a time
+ *   search_fill      guests of the fullest hosts to those that are nearly empty
  *   search_descend   the best single move, again and again
  *   search_anneal    simulated annealing (Kirkpatrick et al. 1983) over
  *                    single moves: goes through worse boards to better ones,
@@ -53,6 +54,7 @@ void search_free(struct search *s);
 
 void search_needed(struct search *s);
 void search_empty(struct search *s);
+void search_fill(struct search *s);
 void search_descend(struct search *s);
 void search_anneal(struct search *s, uint64_t steps);
 void search_prune(struct search *s);
@@ -64,6 +66,8 @@ void search_back(struct search *s, uint32_t logged);
 /* What the sum would change by; the board is as before. */
 int64_t search_change(struct search *s, uint32_t guest, uint32_t host,
                       uint8_t cells);
+/* May one more be away from home, if it is this one? */
+bool search_may_add(const struct search *s, uint32_t guest);
 int64_t search_price(const struct search *s, uint32_t guest);
 
 #endif

@@ -339,6 +339,119 @@ static void test_fills_a_new_host(void **state)
     fleet_free(f);
 }
 
+/* Two new hosts in a pool of large ones with small guests, a plan at a time:
+ * the first is filled up before the second, nobody moves twice, and all of it
+ * comes from the fullest. */
+static void test_fills_with_small_guests(void **state)
+{
+    (void)state;
+    struct fleet *f = pool(12);
+    struct plan_policy p = plan_careful;
+    bool moved[700] = { false };
+    uint32_t moves = 0, plans = 0, n;
+    for (uint32_t h = 0; h < 12; h++) {
+        fleet_set_capacity(f, h, FLEET_VCPU, 400000);
+        fleet_set_capacity(f, h, FLEET_MEMORY, 400 * 1024);
+    }
+    /* The first two have 80 guests of 2 vCPUs and 4 GiB, the others 60. */
+    uint64_t id = 0;
+    for (uint32_t h = 0; h < 10; h++)
+        for (int i = 0; i < (h < 2 ? 80 : 60); i++)
+            put(f, ++id, h, 2, 20);
+    p.most = 20;
+    do {
+        struct plan plan;
+        plan_make(f, &p, &plan);
+        n = plan.n;
+        for (uint32_t i = 0; i < n; i++) {
+            assert_false(moved[plan.moves[i].guest]);
+            moved[plan.moves[i].guest] = true;
+            assert_int_equal(plan.moves[i].reason, GOAL_FILL);
+            assert_true(plan.moves[i].to.host >= 10);
+        }
+        if (plans == 0) /* nothing is there yet to be finished */
+            assert_int_equal(plan.moves[0].to.host, plan.moves[19].to.host);
+        apply(f, &plan);
+        moves += n;
+        plan_free(&plan);
+    } while (n && ++plans < 20);
+    /* The mean is 53, three quarters of it 40, a quarter 13. */
+    uint32_t a = f->hosts[10].guests, b = f->hosts[11].guests;
+    assert_int_equal(moves, a + b);
+    assert_in_range(a > b ? a : b, 39, 41);
+    assert_in_range(a > b ? b : a, 14, 41);
+    assert_true(f->hosts[0].guests < 80 && f->hosts[1].guests < 80);
+    for (uint32_t h = 0; h < 10; h++)
+        assert_true(f->hosts[h].guests >= 53);
+    fleet_free(f);
+}
+
+/* Broken rules of every kind, each by itself; nothing moves where the goal
+ * has no weight. */
+static void test_repairs_every_rule(void **state)
+{
+    (void)state;
+    static const struct {
+        enum request_policy policy;
+        uint32_t at[3], hosts; /* where they are; on how many they should be */
+    } rows[] = {
+        { REQUEST_AFFINITY, { 0, 0, 1 }, 1 },
+        { REQUEST_SOFT_AFFINITY, { 0, 1, 1 }, 1 },
+        { REQUEST_ANTI_AFFINITY, { 0, 0, 1 }, 3 },
+        { REQUEST_SOFT_ANTI_AFFINITY, { 2, 2, 2 }, 3 },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct fleet *f = pool(3);
+        struct plan_policy off = plan_careful;
+        struct plan plan;
+        struct request r = { .demand.need = { 2000, 4096 },
+                             .group = { .id = 9,
+                                        .policy = (uint8_t)rows[i].policy } };
+        for (uint32_t k = 0; k < 3; k++)
+            assert_true(fleet_put(f, 1 + k, &r,
+                                  &(struct placing){ .host = rows[i].at[k] }));
+        off.goals.weight[GOAL_REPAIR] = 0;
+        assert_int_equal(plan_size(f, &off), 0);
+        plan_make(f, &plan_careful, &plan);
+        apply(f, &plan);
+        assert_int_equal(fleet_group(f, 9)->n, rows[i].hosts);
+        plan_free(&plan);
+        assert_int_equal(plan_size(f, &plan_careful), 0);
+        fleet_free(f);
+    }
+}
+
+/* Each goal is what moves guests, and nothing else does. */
+static void test_without_the_goal(void **state)
+{
+    (void)state;
+    static const struct {
+        enum goal goal;
+        uint64_t guests;
+        uint32_t hosts; /* that they are on */
+        int32_t vcpus;
+    } rows[] = {
+        { GOAL_EVACUATE, 4, 4, 4 },   { GOAL_CONSOLIDATE, 4, 4, 4 },
+        { GOAL_DEFRAGMENT, 4, 4, 4 }, { GOAL_FILL, 36, 3, 2 },
+        { GOAL_EVEN, 12, 1, 2 },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct fleet *f = pool(4);
+        struct plan_policy p = plan_careful;
+        memset(p.goals.weight, 0, sizeof(p.goals.weight));
+        p.goals.vcpu = 64000;
+        p.goals.memory = 65536;
+        for (uint64_t id = 1; id <= rows[i].guests; id++)
+            put(f, id, (uint32_t)(id % rows[i].hosts), rows[i].vcpus, 10);
+        if (rows[i].goal == GOAL_EVACUATE)
+            set_state(f, 1, FLEET_DRAINING);
+        assert_int_equal(plan_size(f, &p), 0);
+        p.goals.weight[rows[i].goal] = goals_usual_weight(rows[i].goal);
+        assert_int_not_equal(plan_size(f, &p), 0);
+        fleet_free(f);
+    }
+}
+
 static void test_makes_whole_units(void **state)
 {
     (void)state;
@@ -663,6 +776,9 @@ int main(void)
         cmocka_unit_test(test_consolidates),
         cmocka_unit_test(test_fills_a_new_host),
         cmocka_unit_test(test_makes_whole_units),
+        cmocka_unit_test(test_fills_with_small_guests),
+        cmocka_unit_test(test_repairs_every_rule),
+        cmocka_unit_test(test_without_the_goal),
         cmocka_unit_test(test_spares_the_moved),
         cmocka_unit_test(test_minds_cpus),
         cmocka_unit_test(test_random_plans),
