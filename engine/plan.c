@@ -249,7 +249,9 @@ static void tell_move(struct telling *t, const struct order_move *m)
     for (int i = 0; i < GOALS_N; i++) {
         int64_t gain = before[i] - after[i];
         out->gain += gain;
-        if (gain > best && !m->waits) {
+        /* Whoever has to go anyway does not go for the rest's sake. */
+        bool must = out->reason <= GOAL_RELIEVE && i > GOAL_RELIEVE;
+        if (gain > best && !must && !m->waits) {
             best = gain;
             out->reason = i;
         }
