@@ -47,12 +47,12 @@ enum taken storage_key(struct run *r, const struct volume *v, struct luks *out,
                        char passphrase[PASSPHRASE_SIZE],
                        enum reconcile_verdict *verdict)
 {
-    const struct volume_key *k = snap_get(r->snap, &kind_volume_key, v->key_id);
-    if (!k && strcmp(v->key_id, v->rec.id) == 0)
+    if (!snap_get(r->snap, &kind_volume_key, v->key_id) &&
+        strcmp(v->key_id, v->rec.id) == 0)
         return make_key(r, v, verdict);
-    if (!key_of(r, v->key_id) ||
-        !keyring_unwrap(r->s->c.keyring, k->rec.id, k->wrapped, passphrase,
-                        r->err))
+    const struct volume_key *k = key_of(r, v->key_id);
+    if (!k || !keyring_unwrap(r->s->c.keyring, k->rec.id, k->wrapped,
+                              passphrase, r->err))
         return FAILED;
     *out = (struct luks){ passphrase, k->key_size };
     return TAKEN;
