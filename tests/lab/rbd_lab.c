@@ -13,6 +13,7 @@
 #include "storage/ceph/rbd_fence.h"
 #include "storage/ceph/rbd_image.h"
 #include "storage/digest.h"
+#include "storage/luks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,6 +125,33 @@ static void volume(struct fixture *f, const char *id, enum volume_source from,
                    const char *source, char path[STORAGE_PATH_MAX])
 {
     const struct volume_spec spec = { 16 * MIB, from, source };
+    must(f->v->ops->volume_create(f->v, id, &spec, path, &err));
+}
+
+#define SECRET                                                                 \
+    "0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
+
+/* qemu-io on a volume as a guest's QEMU opens it. */
+static int guest_io(struct fixture *f, const char *id, const char *what)
+{
+    return shell_in(f->dir,
+                    "printf %%s " SECRET " > key && "
+                    "qemu-io --object secret,id=k,file=key -c '%s' "
+                    "--image-opts driver=luks,key-secret=k,file.driver=rbd,"
+                    "file.pool=rbd,file.image=volume.%s,file.conf=$CEPH_CONF,"
+                    "file.user=admin >out 2>&1 && ! grep -q failed out",
+                    what, id);
+}
+
+static void make_luks(struct fixture *f, const char *id,
+                      enum volume_source from, const char *source, int64_t mib)
+{
+    const struct luks luks = { SECRET, 256 };
+    char path[STORAGE_PATH_MAX];
+    const struct volume_spec spec = { .size = mib * MIB + luks_overhead(256),
+                                      .from = from,
+                                      .source = source,
+                                      .luks = &luks };
     must(f->v->ops->volume_create(f->v, id, &spec, path, &err));
 }
 
@@ -497,6 +525,49 @@ static void test_fence(void **state)
     buf_free(&b);
 }
 
+/* What a guest writes, its clones read, and nobody without the key. */
+static void test_encrypted(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    char path[STORAGE_PATH_MAX];
+    base_image(f, &info);
+    make_luks(f, "e", SOURCE_EMPTY, NULL, 16);
+    make_luks(f, "i", SOURCE_IMAGE, info.blob, 16);
+    assert_int_equal(guest_io(f, "i", "read -q -P 65 0 1M"), 0);
+    assert_int_equal(guest_io(f, "e", "write -q -P 66 15M 1M"), 0);
+    assert_int_not_equal(guest_io(f, "e", "write -q -P 66 16M 1M"), 0);
+    /* Asked again it does not begin anew. */
+    make_luks(f, "e", SOURCE_EMPTY, NULL, 16);
+    must(f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "e", path, &err));
+    make_luks(f, "c", SOURCE_SNAPSHOT, "s", 32);
+    assert_int_equal(guest_io(f, "c", "read -q -P 66 15M 1M"), 0);
+    assert_int_equal(guest_io(f, "c", "write -q -P 67 31M 1M"), 0);
+    must(f->v->ops->volume_extend(f->v, "e", 24 * MIB + luks_overhead(256),
+                                  &err));
+    assert_int_equal(guest_io(f, "e", "write -q -P 67 23M 1M"), 0);
+    assert_int_equal(guest_io(f, "e", "read -q -P 66 15M 1M"), 0);
+    assert_int_equal(shell_in(f->dir, "rbd export volume.e raw.e >out 2>&1 && "
+                                      "rbd export volume.i raw.i >out 2>&1 && "
+                                      "head -c 6 raw.e | grep -q LUKS"),
+                     0);
+    assert_int_not_equal(shell_in(f->dir, "grep -qa BBBBBBBB raw.e"), 0);
+    assert_int_not_equal(shell_in(f->dir, "grep -qa AAAAAAAA raw.i"), 0);
+}
+
+static void test_for_several(void **state)
+{
+    struct fixture *f = *state;
+    char path[STORAGE_PATH_MAX];
+    const struct volume_spec spec = { .size = 8 * MIB, .multiattach = true };
+    for (int i = 0; i < 2; i++)
+        must(f->v->ops->volume_create(f->v, "m", &spec, path, &err));
+    assert_int_not_equal(
+        shell_in(f->dir, "rbd info volume.m | grep -q exclusive-lock"), 0);
+    must(f->v->ops->volume_extend(f->v, "m", 16 * MIB, &err));
+    must(f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "m", path, &err));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -512,6 +583,8 @@ int main(void)
         T(test_half_an_image),
         T(test_half_a_clone),
         T(test_too_small),
+        T(test_encrypted),
+        T(test_for_several),
         T(test_list_and_stats),
         T(test_commands),
         T(test_no_cluster),
