@@ -72,7 +72,7 @@ bool volume_traits(const struct snapshot *s, const struct volume_type *t,
     if (v->local && (v->multiattach || v->key_id))
         return error_set(err, ERR_INVALID,
                          "Volume type %.80s needs a replicated storage: a "
-                         "volume on a node's own disk is neither %s.",
+                         "volume on a node's own disk is not %s.",
                          t->name,
                          v->key_id ? "encrypted" : "attached to several");
     return true;

@@ -800,7 +800,7 @@ static bool open_staging(struct rbd_driver *d, const struct rbd_config *config,
 {
     struct local_config local = { .dir = config->dir,
                                   .owner = config->owner,
-                                  .group = config->group,
+                                  .group = d->checker.gid,
                                   .sandbox_uid = config->sandbox_uid,
                                   .sandbox_gid = config->sandbox_gid };
     d->staging = local_driver_open(&local, d->env, err);
@@ -827,7 +827,10 @@ struct volumes *rbd_driver_open(const struct rbd_config *config,
         .qemu_img = "/usr/bin/qemu-img",
         .root = d->root,
         .uid = config->sandbox_uid ? config->sandbox_uid : NOBODY,
-        .gid = config->sandbox_gid ? config->sandbox_gid : NOBODY,
+        /* What the staging keeps is read by both, sandboxes and guests. */
+        .gid = config->sandbox_gid ? config->sandbox_gid
+               : config->group     ? config->group
+                                   : NOBODY,
     };
     d->io = ceph_pool(d->ceph, d->pool, err);
     if (!d->io || !open_staging(d, config, err)) {
