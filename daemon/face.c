@@ -195,9 +195,9 @@ static void face_free(struct face *f)
 {
     cache_unfollow(f->cache);
     password_queue_free(f->passwords);
+    store_close(f->store);
     httpd_free(f->httpd);
     metadata_server_free(f->metadata);
-    store_close(f->store);
     auth_memory_free(f->memory);
     fragments_free(f->fragments);
     desk_free(f->desk);

@@ -8,10 +8,17 @@
 
 #define BUCKETS 256
 
-enum pending { PENDING_NONE, PENDING_COMMIT, PENDING_WAIT, PENDING_FILE };
+enum pending {
+    PENDING_NONE,
+    PENDING_COMMIT,
+    PENDING_CONFIRM,
+    PENDING_WAIT,
+    PENDING_FILE,
+};
 
 struct driver {
     struct driver_config c;
+    struct confirm *confirm;
     pthread_mutex_t lock; /* waiting, cancelled */
     struct drive *waiting[BUCKETS];
     size_t n_waiting;
@@ -43,6 +50,23 @@ static void commit(struct drive *d)
     d->pending = PENDING_COMMIT;
     d->pause(d);
     store_submit(d->driver->c.store, &d->req.txn, txn_is_done, d);
+}
+
+/* ---- is the cache current? ----------------------------------------------- */
+
+static void is_confirmed(struct confirm_wait *w, bool current)
+{
+    struct drive *d = container_of(w, struct drive, confirm);
+    d->current = current;
+    d->wake(d);
+}
+
+static void confirm(struct drive *d)
+{
+    d->pending = PENDING_CONFIRM;
+    d->confirm.fn = is_confirmed;
+    d->pause(d);
+    confirm_ask(d->driver->confirm, &d->confirm);
 }
 
 /* ---- waiting for a record ---------------------------------------------- */
@@ -120,6 +144,7 @@ static bool is_overdue(struct drive *d, const void *arg)
 
 void driver_tick(struct driver *dr, int64_t now)
 {
+    confirm_tick(dr->confirm);
     for (unsigned i = 0; i < BUCKETS; i++)
         end_waits(dr, i, is_overdue, &now);
 }
@@ -142,6 +167,7 @@ void driver_cancel(struct driver *dr)
     pthread_mutex_lock(&dr->lock);
     dr->cancelled = true;
     pthread_mutex_unlock(&dr->lock);
+    confirm_cancel(dr->confirm);
     for (unsigned i = 0; i < BUCKETS; i++)
         end_waits(dr, i, always, NULL);
 }
@@ -283,6 +309,8 @@ struct driver *driver_new(const struct driver_config *config)
 {
     struct driver *dr = xcalloc(1, sizeof(*dr));
     dr->c = *config;
+    dr->confirm =
+        confirm_new(config->store, config->api->cache, config->api->env);
     pthread_mutex_init(&dr->lock, NULL);
     cache_listen(config->api->cache, heard, dr);
     return dr;
@@ -292,6 +320,7 @@ void driver_free(struct driver *dr)
 {
     if (!dr)
         return;
+    confirm_free(dr->confirm);
     pthread_mutex_destroy(&dr->lock);
     free(dr);
 }
@@ -349,6 +378,8 @@ static bool settle(struct drive *d, enum drive_next *next)
     d->pending = PENDING_NONE;
     if (was == PENDING_COMMIT)
         api_committed(r, &d->result);
+    if (was == PENDING_CONFIRM)
+        api_confirmed(r, d->current, confirm_age(d->driver->confirm));
     if (was != PENDING_FILE)
         return false;
     if (r->resp.blob) {
@@ -374,6 +405,9 @@ enum drive_next drive_step(struct drive *d)
             return answer(d);
         case API_COMMIT:
             commit(d);
+            return DRIVE_LATER;
+        case API_CONFIRM:
+            confirm(d);
             return DRIVE_LATER;
         case API_WAIT:
             if (begin_wait(d))

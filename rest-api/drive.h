@@ -20,6 +20,7 @@
 #include "rest-api/api.h"
 #include "rest-api/jobs.h"
 #include "rest-api/password.h"
+#include "state/confirm.h"
 
 /* What only the privileged side can do, for WAIT_CALL, WAIT_BODY and blobs.
  * Blocks; from any thread; more than one at a time.  `fd` is NULL when none
@@ -41,14 +42,16 @@ struct driver_config {
 };
 
 struct driver;
-/* Before cache_follow of api->cache; freed after cache_unfollow. */
+/* Before cache_follow of api->cache; freed after cache_unfollow and after the
+ * store was closed, or has answered all. */
 struct driver *driver_new(const struct driver_config *config);
 void driver_free(struct driver *d); /* NULL is fine */
-/* Ends the waits for records whose deadline is over; call it now and then. */
+/* Ends the waits whose deadline is over; call it often (confirm_tick). */
 void driver_tick(struct driver *d, int64_t now);
 /* How many wait for a record. */
 size_t driver_waiting(struct driver *d);
-/* From now on waits for records fail at once, with ERR_CANCELLED. */
+/* From now on waits for records fail at once, with ERR_CANCELLED, and nothing
+ * is confirmed any more. */
 void driver_cancel(struct driver *d);
 
 enum drive_next { DRIVE_ANSWER, DRIVE_LATER, DRIVE_BODY };
@@ -63,6 +66,8 @@ struct drive {
 
     int pending; /* private, as all below */
     struct txn_result result;
+    struct confirm_wait confirm;
+    bool current;               /* the cache, as confirm was told */
     struct drive *next, **link; /* waiting for a record */
 };
 

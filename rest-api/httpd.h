@@ -45,7 +45,7 @@ bool httpd_start(struct httpd *h, int listen_fd, struct error *err);
  * privileged side that does not return): the process has to exit, nothing
  * may be freed. */
 bool httpd_stop(struct httpd *h, int64_t grace_us);
-/* After httpd_stop and cache_unfollow.  NULL is fine. */
+/* After httpd_stop, cache_unfollow and the end of the store.  NULL is fine. */
 void httpd_free(struct httpd *h);
 
 struct httpd_stats {

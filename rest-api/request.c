@@ -1,5 +1,6 @@
 #include "rest-api/request.h"
 
+#include "model/pool.h"
 #include "rest-api/api.h"
 #include "rest-api/route.h"
 
@@ -10,6 +11,7 @@
 #include <strings.h>
 
 enum phase {
+    PHASE_CONFIRM,    /* the rim finds out whether the cache is current */
     PHASE_RUN,        /* the handler runs next */
     PHASE_COMMITTING, /* the rim has the txn */
     PHASE_COMMITTED,
@@ -82,28 +84,84 @@ static bool authenticate(struct req *r)
     return true;
 }
 
+/* What is not remembered may have been made meanwhile. */
+static void doubt(struct req *r)
+{
+    if (r->unconfirmed && r->err.code == ERR_NOT_FOUND)
+        error_set(&r->err, ERR_UNAVAILABLE,
+                  "This node cannot reach most of its pool now, and knows no "
+                  "such thing.");
+    if (r->err.code == ERR_UNAVAILABLE && r->unconfirmed)
+        http_header(&r->resp, "Retry-After", "1");
+}
+
 static void finish_failed(struct req *r)
 {
+    doubt(r);
     txn_reset(&r->txn);
     r->outcome = OUT_FAIL;
     r->phase = PHASE_DONE;
     fault_write(r);
 }
 
+static bool only_reads(const struct req *r)
+{
+    const char *method = r->http->method;
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
+/* Is there somebody else who could have answered a write?  A node becomes a
+ * member long before its API answers.  What strangers may read is the same
+ * for all. */
+static bool must_confirm(const struct req *r)
+{
+    return snap_count(r->snap, &kind_member) > 1 &&
+           !(r->route->policy == POLICY_PUBLIC && only_reads(r));
+}
+
 bool api_begin(struct req *r, enum body_kind *body)
 {
     *body = BODY_NONE;
     http_header(&r->resp, "X-Openstack-Request-Id", r->request_id);
-    if (!route_match(r) || !authenticate(r) || !policy_allows(r)) {
+    bool found = route_match(r);
+    bool confirms = found && must_confirm(r);
+    bool allowed = found && authenticate(r) && policy_allows(r);
+    if (!allowed && !(confirms && req_header(r, "X-Auth-Token"))) {
         finish_failed(r);
         return false;
     }
-    const char *method = r->http->method;
+    r->phase = confirms ? PHASE_CONFIRM : PHASE_RUN;
     if (r->route->flags & ROUTE_STREAM)
         *body = BODY_STREAM;
-    else if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
+    else if (!only_reads(r))
         *body = BODY_JSON;
     return true;
+}
+
+static bool is_too_old(const struct req *r, int64_t age)
+{
+    enum api_style style = r->service->style;
+    return age > API_MEMORY_US && style != STYLE_KEYSTONE &&
+           style != STYLE_NATIVE;
+}
+
+void api_confirmed(struct req *r, bool current, int64_t age)
+{
+    r->phase = PHASE_RUN;
+    r->unconfirmed = !current;
+    r->auth = (struct auth){ 0 };
+    error_clear(&r->err);
+    snapshot_unref(r->snap);
+    r->snap = cache_snapshot(r->api->cache);
+    if (!current)
+        http_header(&r->resp, API_UNCONFIRMED,
+                    req_strf(r, "%lld", (long long)(age / SECOND_US)));
+    if (!current && is_too_old(r, age))
+        error_set(&r->err, ERR_UNAVAILABLE,
+                  "This node has not reached most of its pool for %lld s.",
+                  (long long)(age / SECOND_US));
+    if (r->err.code || !authenticate(r) || !policy_allows(r))
+        finish_failed(r);
 }
 
 static bool json_content_type(const char *type)
@@ -176,6 +234,8 @@ static enum api_next run(struct req *r)
 enum api_next api_step(struct req *r)
 {
     switch (r->phase) {
+    case PHASE_CONFIRM:
+        return API_CONFIRM;
     case PHASE_COMMITTED:
         r->phase = r->outcome == OUT_WAIT ? PHASE_WAITING : PHASE_DONE;
         return r->outcome == OUT_WAIT ? API_WAIT : API_DONE;
@@ -201,6 +261,7 @@ static void drop_run_headers(struct req *r)
         const char *name = r->resp.headers.v[i].name;
         bool keep = strcmp(name, "X-Openstack-Request-Id") == 0 ||
                     strcmp(name, "Vary") == 0 ||
+                    strcmp(name, API_UNCONFIRMED) == 0 ||
                     strstr(name, "API-Version") != NULL;
         if (keep)
             r->resp.headers.v[n++] = r->resp.headers.v[i];

@@ -10,6 +10,19 @@
  *   API_DONE    send r->resp
  *   API_COMMIT  submit r->txn; then api_committed(); then step again
  *   API_WAIT    do or await r->wait; then step again
+ *   API_CONFIRM find out whether the cache is current (state/confirm.h); then
+ *               api_confirmed(); then step again
+ *
+ * In a pool of several nodes every request begins with API_CONFIRM (but those
+ * for documents that are the same for all): what was answered by any node
+ * before it came is then in its snapshot.  Who asks is found out again on that
+ * one, so that a token or a role is known through any node too.
+ *
+ * When that cannot be told (most of the voters are away), the answer comes
+ * from what is remembered: it says so (API_UNCONFIRMED, the seconds since it
+ * was known to be current); it never says that something is not there, but
+ * 503; and when that is longer ago than API_MEMORY_US it is 503 altogether,
+ * but for identity and for Cairn's own API, by which one finds out why.
  *
  * If the commit meets a CONFLICT (somebody changed what the handler had
  * read), the handler runs again on a newer snapshot, up to API_TRIES times.
@@ -33,8 +46,10 @@
 #include "model/model.h"
 #include "rest-api/http.h"
 
-#define API_TRIES      20
-#define API_PARAMS_MAX 6
+#define API_TRIES       20
+#define API_PARAMS_MAX  6
+#define API_MEMORY_US   (60 * SECOND_US)
+#define API_UNCONFIRMED "X-Cairn-Unconfirmed"
 
 struct api;
 struct route;
@@ -123,23 +138,27 @@ struct req {
 
     const char *base_url; /* req_base_url's, once it was asked for */
     unsigned tries;
-    int phase; /* private to request.c */
+    int phase;        /* private to request.c */
+    bool unconfirmed; /* .. : answered from what is remembered */
     enum outcome outcome;
 };
 
 typedef enum outcome handler_fn(struct req *r);
 
-enum api_next { API_DONE, API_COMMIT, API_WAIT };
+enum api_next { API_DONE, API_COMMIT, API_WAIT, API_CONFIRM };
 
 /* `http` must outlive it. */
 void req_init(struct req *r, struct api *api, const struct http_request *http);
 void req_free(struct req *r);
 /* Matches the route, checks token and policy, without a body yet.  Tells the
- * rim how to take the body.  After false the next api_step says API_DONE. */
+ * rim how to take the body.  After false the next api_step says API_DONE.  A
+ * token that is no good may still be refused after API_CONFIRM only. */
 enum body_kind { BODY_NONE, BODY_JSON, BODY_STREAM };
 bool api_begin(struct req *r, enum body_kind *body);
 enum api_next api_step(struct req *r);
 void api_committed(struct req *r, const struct txn_result *result);
+/* `age`: us since the cache was known to be current, if it is not now. */
+void api_confirmed(struct req *r, bool current, int64_t age);
 
 /* ---- for handlers ------------------------------------------------------ */
 

@@ -91,6 +91,8 @@ bool ask_delete(struct make *m, const struct kind *kind, const char *path)
 bool ask_show(struct make *m, const struct kind *kind, const char *path)
 {
     const char *id = ask_an_id(m, kind);
+    m->c->kind = kind;
+    m->c->shown_id = id;
     return id && ask(m, "GET", ask_text(m, "%s/%s", path, id), NULL);
 }
 

@@ -244,6 +244,21 @@ static bool network_quota(struct make *m)
                         (int)chance(m->w, 60), (int)chance(m->w, 20)));
 }
 
+static bool network_show(struct make *m)
+{
+    static const struct {
+        const struct kind *kind;
+        const char *path;
+    } things[] = {
+        { &kind_network, NET "/networks" },
+        { &kind_port, NET "/ports" },
+        { &kind_subnet, NET "/subnets" },
+        { &kind_floating_ip, NET "/floatingips" },
+    };
+    size_t i = chance(m->w, ARRAY_SIZE(things));
+    return ask_show(m, things[i].kind, things[i].path);
+}
+
 const struct ask_row asks_network[] = {
     { "network new", 12, ANY, network_new },
     { "network end", 6, ANY, network_end },
@@ -265,6 +280,7 @@ const struct ask_row asks_network[] = {
     { "security group end", 4, ANY, security_group_end },
     { "rule new", 8, ANY, group_rule_new },
     { "rule end", 5, ANY, group_rule_end },
+    { "network show", 8, ANY, network_show },
     { "network list", 8, ANY, network_list },
     { "network quota", 2, ADM, network_quota },
     { 0 },

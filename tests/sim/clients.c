@@ -21,8 +21,9 @@ struct memory {
     struct memory *next;
     const struct kind *kind;
     char id[80];
-    bool leaving; /* somebody asked for its end */
-    bool gone;    /* and was told that it is done */
+    unsigned long made; /* the answer that said so; 0: none has */
+    bool leaving;       /* somebody asked for its end */
+    bool gone;          /* and was told that it is done */
 };
 
 struct clients {
@@ -31,7 +32,8 @@ struct clients {
     int64_t token_at[N_WHO]; /* made */
     bool logging_in[N_WHO];
     size_t in_flight;
-    unsigned long calls;
+    unsigned long calls, answers;
+    int64_t newest; /* revision of what was answered */
     struct memory *memory;
 };
 
@@ -145,6 +147,8 @@ static void submit(struct clients *cs, struct face *face, struct call *c)
         remembered(cs, c->kind, c->gone_id)->leaving = true;
     }
     c->number = ++cs->calls;
+    c->answers = cs->answers;
+    c->newest = cs->newest;
     cs->w->stats.calls++;
     cs->in_flight++;
     world_event(cs->w, "call %lu %s: %s %s %.80s", c->number, c->name,
@@ -293,6 +297,8 @@ static void learn_new(struct clients *cs, const struct call *c, const char *id)
 {
     _autosnap_ struct snapshot *s = cache_snapshot(cs->w->truth);
     remember(cs, c->kind, id);
+    struct memory *m = remembered(cs, c->kind, id);
+    m->made = m->made ? m->made : cs->answers;
     if (snap_get(s, c->kind, id) && !call_sees(c, c->kind, id))
         world_broken(cs->w,
                      "own writes are read: call %lu %s has made %s %s, the "
@@ -346,6 +352,36 @@ static void check_answer(struct clients *cs, struct call *c, const json_t *json)
                      c->name, buf_str(&h->body));
 }
 
+/* Whoever was answered before, by whatever node, is seen by this one. */
+static void check_current(struct clients *cs, const struct call *c)
+{
+    int64_t seen = snapshot_revision(c->req.snap);
+    _autosnap_ struct snapshot *truth = cache_snapshot(cs->w->truth);
+    const struct memory *m =
+        c->shown_id ? remembered(cs, c->kind, c->shown_id) : NULL;
+    if (c->current && seen < c->newest)
+        world_broken(cs->w,
+                     "own writes are read through any node: call %lu %s saw "
+                     "revision %lld, %lld was answered before it",
+                     c->number, c->name, (long long)seen, (long long)c->newest);
+    if (c->req.resp.status == 404 && c->req.auth.is_admin && m && m->made &&
+        m->made <= c->answers && !m->leaving && snap_get(truth, m->kind, m->id))
+        world_broken(cs->w,
+                     "what was made is not denied: call %lu %s does not know "
+                     "%s %s",
+                     c->number, c->name, m->kind->name, m->id);
+    if (c->req.resp.status < 400 && world_is_pool(cs->w) && !c->asked)
+        world_broken(cs->w, "call %lu %s was answered unasked", c->number,
+                     c->name);
+}
+
+static void keep_newest(struct clients *cs, const struct call *c)
+{
+    cs->answers++;
+    if (c->wrote && c->result.revision > cs->newest)
+        cs->newest = c->result.revision;
+}
+
 void clients_answer(struct clients *cs, struct call *c)
 {
     const struct http_response *h = &c->req.resp;
@@ -355,6 +391,8 @@ void clients_answer(struct clients *cs, struct call *c)
     world_event(cs->w, "call %lu %s -> %d %.100s", c->number, c->name,
                 h->status, h->status >= 400 ? buf_str(&h->body) : "");
     check_answer(cs, c, json);
+    check_current(cs, c);
+    keep_newest(cs, c);
     if (h->status < 300)
         learn(cs, c, json);
     if (c->then)

@@ -13,13 +13,23 @@
 #include <string.h>
 #include <strings.h>
 
-enum at { AT_BEGIN, AT_STEP, AT_STORE, AT_CACHE, AT_COMMITTED, AT_WAIT };
+enum at {
+    AT_BEGIN,
+    AT_STEP,
+    AT_ASKED,
+    AT_CONFIRMED,
+    AT_STORE,
+    AT_CACHE,
+    AT_COMMITTED,
+    AT_WAIT,
+};
 
 struct face {
     struct world *w;
     struct sim_node *n;
     struct sim_end *end;
     struct cache *cache;
+    struct confirm *confirm;
     struct api api;
     struct call *calls, **last;
     size_t n_calls;
@@ -100,6 +110,32 @@ static void answered(void *arg, const struct txn_result *result)
         cache_at(f->cache, result->revision, in_cache, c);
     else
         c->at = AT_COMMITTED;
+}
+
+/* ---- is the cache current?
+ * ------------------------------------------------- */
+
+static void confirmed(struct confirm_wait *w, bool current)
+{
+    struct call *c = container_of(w, struct call, confirm);
+    c->current = current;
+    c->at = AT_CONFIRMED;
+}
+
+static void confirm(struct face *f, struct call *c)
+{
+    c->at = AT_ASKED;
+    c->asked = true;
+    c->confirm.fn = confirmed;
+    confirm_ask(f->confirm, &c->confirm);
+}
+
+static bool tick(struct face *f)
+{
+    if (confirm_due(f->confirm) > f->w->time)
+        return false;
+    confirm_tick(f->confirm);
+    return true;
 }
 
 /* ---- waits
@@ -241,6 +277,9 @@ static void step(struct face *f, struct call *c)
             world_broken(f->w, "the face %s", err.text);
         store_submit(sim_end_store(f->end), &c->req.txn, answered, c);
         break;
+    case API_CONFIRM:
+        confirm(f, c);
+        break;
     case API_WAIT:
         c->at = AT_WAIT;
         break;
@@ -251,7 +290,7 @@ static bool can_go(struct face *f, struct call *c)
 {
     if (c->at == AT_WAIT)
         return wait_is_over(f, c);
-    return c->at != AT_STORE && c->at != AT_CACHE;
+    return c->at != AT_ASKED && c->at != AT_STORE && c->at != AT_CACHE;
 }
 
 bool face_step_call(struct face *f)
@@ -259,6 +298,8 @@ bool face_step_call(struct face *f)
     size_t n = 0;
     for (struct call *c = f->calls; c; c = c->next)
         n += can_go(f, c);
+    if (tick(f))
+        return true;
     if (!n)
         return false;
     size_t pick = chance(f->w, n);
@@ -270,6 +311,10 @@ bool face_step_call(struct face *f)
     switch (c->at) {
     case AT_BEGIN:
         begin(f, c);
+        break;
+    case AT_CONFIRMED:
+        api_confirmed(&c->req, c->current, confirm_age(f->confirm));
+        c->at = AT_STEP;
         break;
     case AT_COMMITTED:
         api_committed(&c->req, &c->result);
@@ -307,7 +352,7 @@ bool face_busy(const struct face *f)
 
 int64_t face_due(struct face *f)
 {
-    int64_t due = INT64_MAX;
+    int64_t due = confirm_due(f->confirm);
     for (struct call *c = f->calls; c; c = c->next)
         if (c->at == AT_WAIT && c->req.wait.type == WAIT_RECORD &&
             c->req.wait.deadline < due)
@@ -343,6 +388,7 @@ struct face *face_start(struct sim_node *n)
     f->end = sim_end_open(n, "face", false);
     f->cache = cache_new(model_kinds, N_KINDS);
     cache_set_manual(f->cache);
+    f->confirm = confirm_new(sim_end_store(f->end), f->cache, &w->env);
     f->api = (struct api){
         .env = &w->env,
         .cache = f->cache,
@@ -367,6 +413,7 @@ void face_stop(struct face *f)
         clients_lost(f->w->clients, c);
         call_free(c);
     }
+    confirm_free(f->confirm);
     auth_memory_free(f->api.auth_memory);
     tokens_free(f->api.tokens);
     cache_free(f->cache);

@@ -10,6 +10,7 @@
 
 #include "rest-api/api.h"
 #include "sim_node.h"
+#include "state/confirm.h"
 
 #define CALL_HEADERS 4
 
@@ -26,9 +27,10 @@ struct call {
 
     /* What the client makes of a good answer; see clients.c. */
     const struct kind *kind;
-    const char *id_path; /* a create: where the new id is */
-    const char *gone_id; /* a delete: of what */
-    bool bad;            /* must be refused */
+    const char *id_path;  /* a create: where the new id is */
+    const char *gone_id;  /* a delete: of what */
+    const char *shown_id; /* a show: of what */
+    bool bad;             /* must be refused */
     void (*then)(struct world *w, struct call *c);
 
     /* private to face.c but for then() */
@@ -36,8 +38,13 @@ struct call {
     struct req req;
     struct http_request http;
     struct txn_result result;
-    bool wrote;   /* a transaction of it was committed */
-    bool unknown; /* the outcome of one was unknown */
+    struct confirm_wait confirm;
+    bool asked;     /* whether the cache is current; was told: */
+    bool current;   /* it is */
+    bool wrote;     /* a transaction of it was committed */
+    bool unknown;   /* the outcome of one was unknown */
+    int64_t newest; /* of all that was answered before it, the revision */
+    unsigned long answers; /* how many those are */
 };
 
 struct face *face_start(struct sim_node *n);

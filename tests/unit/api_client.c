@@ -169,6 +169,16 @@ static void do_wait(struct api_client *c, struct req *r)
     }
 }
 
+static void confirm(struct api_client *c, struct req *r)
+{
+    void (*meanwhile)(struct api_client *) = c->confirming;
+    c->confirms++;
+    c->confirming = NULL;
+    if (meanwhile)
+        meanwhile(c);
+    api_confirmed(r, !c->unconfirmed, c->age);
+}
+
 /* False: done.  True: the next thing to do is the commit. */
 static bool run_to_commit(struct api_held *h)
 {
@@ -178,6 +188,9 @@ static bool run_to_commit(struct api_held *h)
             return false;
         case API_COMMIT:
             return true;
+        case API_CONFIRM:
+            confirm(h->c, &h->req);
+            break;
         case API_WAIT:
             do_wait(h->c, &h->req);
             break;
@@ -211,6 +224,8 @@ static struct api_reply reply_of(const struct http_response *h)
         .body = xstrdup(buf_str(&h->body)),
         .token = header_of(h, "X-Subject-Token"),
         .location = header_of(h, "Location"),
+        .unconfirmed = header_of(h, API_UNCONFIRMED),
+        .retry_after = header_of(h, "Retry-After"),
         .blob = h->blob ? xstrdup(h->blob) : NULL,
     };
     if (h->body.len)
@@ -306,6 +321,8 @@ void api_reply_free(struct api_reply *r)
     free(r->body);
     free(r->token);
     free(r->location);
+    free(r->unconfirmed);
+    free(r->retry_after);
     free(r->blob);
 }
 

@@ -46,15 +46,22 @@ struct api_client {
     /* Sent with the next calls, e.g. "OpenStack-API-Version"; up to NULL. */
     struct param headers[8];
     unsigned commits; /* transactions so far */
+    /* What API_CONFIRM is told, how old the cache is then; how often. */
+    bool unconfirmed;
+    int64_t age;
+    unsigned confirms;
+    /* Called before, once; then NULL again: what happens meanwhile. */
+    void (*confirming)(struct api_client *c);
 };
 
 struct api_reply {
     int status;
     json_t *json; /* NULL when the body is empty or no JSON */
     char *body;
-    char *token;    /* X-Subject-Token */
-    char *location; /* Location */
-    char *blob;     /* struct http_response: blob */
+    char *token;                     /* X-Subject-Token */
+    char *location;                  /* Location */
+    char *blob;                      /* struct http_response: blob */
+    char *unconfirmed, *retry_after; /* headers */
 };
 
 /* With the external network 203.0.113.0/24 and both projects. */

@@ -170,6 +170,7 @@ static const struct route routes[] = {
     { "POST", "/echo/{x}", echo, POLICY_PUBLIC },
     { "PUT", "/regions/{id}", put_region, POLICY_PUBLIC, ROUTE_ANY_BODY },
     { "GET", "/regions/{id}", get_region, POLICY_PUBLIC },
+    { "POST", "/look/{id}", get_region, POLICY_PUBLIC, ROUTE_ANY_BODY },
     { "POST", "/login", login, POLICY_PUBLIC, ROUTE_ANY_BODY },
     { "POST", "/call/{op}", call_out, POLICY_PUBLIC, ROUTE_ANY_BODY },
     { "GET", "/await/{id}", await_region, POLICY_PUBLIC },
@@ -266,10 +267,10 @@ void house_close(struct house *h)
     close(h->listen_fd);
     cache_unfollow(h->cache);
     password_queue_free(h->passwords);
+    store_close(h->store);
     httpd_free(h->httpd);
     tokens_free(h->tokens);
     cache_free(h->cache);
-    store_close(h->store);
     tempdir_remove(h->dir);
     free(h);
 }
