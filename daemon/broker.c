@@ -5,6 +5,7 @@
 #include "common/env.h"
 #include "common/jw.h"
 #include "daemon/enroll.h"
+#include "model/compute.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -105,7 +106,7 @@ bool broker_tail(const char *path, int64_t lines, struct buf *out,
     return true;
 }
 
-static bool console_read(const struct broker *b, const json_t *in,
+static bool console_here(const struct broker *b, const json_t *in,
                          struct buf *out, int *fd, struct error *err)
 {
     const char *id = json_string_value(json_object_get(in, "id"));
@@ -119,6 +120,27 @@ static bool console_read(const struct broker *b, const json_t *in,
     return !info.serial_log[0] ||
            broker_tail(info.serial_log, lines ? json_integer_value(lines) : -1,
                        out, err);
+}
+
+/* Where its record says that it is; malloced, NULL: here, or nowhere. */
+static char *other_node(const struct broker *b, const char *id)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(b->cache);
+    const struct server *s = snap_get(snap, &kind_server, id);
+    bool other =
+        b->ask && s && s->node && *s->node && strcmp(s->node, b->node) != 0;
+    return other ? xstrdup(s->node) : NULL;
+}
+
+static bool console_read(const struct broker *b, const json_t *in,
+                         struct buf *out, int *fd, struct error *err)
+{
+    const char *id = json_string_value(json_object_get(in, "id"));
+    _autofree_ char *node = other_node(b, id);
+    if (!node)
+        return console_here(b, in, out, fd, err);
+    _autofree_ char *json = json_dumps(in, JSON_COMPACT);
+    return b->ask(b->arg, node, "console.read", json, out, err);
 }
 
 /* ---- networks ---------------------------------------------------------- */
@@ -186,14 +208,24 @@ static bool keep_disk(const struct broker *b, const json_t *in, struct buf *out,
 
 /* ---- all --------------------------------------------------------------- */
 
+struct op {
+    const char *name;
+    bool (*fn)(const struct broker *b, const json_t *in, struct buf *out,
+               int *fd, struct error *err);
+};
+
+/* Up to a row without a name.  NULL: there is no such op. */
+static const struct op *find_op(const struct op *ops, const char *name)
+{
+    while (ops->name && strcmp(ops->name, name) != 0)
+        ops++;
+    return ops->name ? ops : NULL;
+}
+
 bool broker_call(const struct broker *b, const char *op, const char *json,
                  struct buf *out, int *fd, struct error *err)
 {
-    static const struct {
-        const char *op;
-        bool (*fn)(const struct broker *b, const json_t *in, struct buf *out,
-                   int *fd, struct error *err);
-    } ops[] = {
+    static const struct op ops[] = {
         { "image.write", image_write },
         { "image.read", image_read },
         { "console.read", console_read },
@@ -203,10 +235,26 @@ bool broker_call(const struct broker *b, const char *op, const char *json,
         { "member.remove", remove_member },
         { "disk.remove", remove_disk },
         { "disk.keep", keep_disk },
+        { 0 },
     };
+    const struct op *found = find_op(ops, op);
     _autojson_ json_t *in = json_loads(json ? json : "{}", 0, NULL);
-    for (size_t i = 0; in && i < ARRAY_SIZE(ops); i++)
-        if (strcmp(ops[i].op, op) == 0)
-            return ops[i].fn(b, in, out, fd, err);
-    return error_set(err, ERR_NOT_IMPLEMENTED, "no call %.60s", op);
+    return found && in
+               ? found->fn(b, in, out, fd, err)
+               : error_set(err, ERR_NOT_IMPLEMENTED, "no call %.60s", op);
+}
+
+bool broker_answer(const struct broker *b, const char *op, const char *json,
+                   struct buf *out, struct error *err)
+{
+    static const struct op ops[] = {
+        { "console.read", console_here },
+        { 0 },
+    };
+    int fd = -1;
+    const struct op *found = find_op(ops, op);
+    _autojson_ json_t *in = json_loads(json, 0, NULL);
+    return found && in
+               ? found->fn(b, in, out, &fd, err)
+               : error_set(err, ERR_FORBIDDEN, "no call %.60s for nodes", op);
 }

@@ -4,7 +4,8 @@
  *   image.write   {"upload_id"}    a new file to write an upload to
  *   image.read    {"blob"}         an image's file
  *   console.read  {"id", "lines"}  the last lines of a server's console
- *                                  (-1: all), as UTF-8 text, not JSON
+ *                                  (-1: all), as UTF-8 text, not JSON; when
+ *                                  the server is elsewhere, that node's word
  *   network.rebuild              OVN's northbound database is derived anew,
  *                                soon
  *
@@ -23,6 +24,11 @@
 
 #define BROKER_CONSOLE_MAX (100 * 1024) /* bytes, as nova's */
 
+/* Asks another node what only that can tell (peers_ask_node). */
+typedef bool broker_ask_fn(void *arg, const char *node, const char *op,
+                           const char *json, struct buf *out,
+                           struct error *err);
+
 struct broker {
     struct volumes *volumes;        /* NULL: none here */
     struct hypervisor *hypervisor;  /* NULL: none here */
@@ -30,10 +36,17 @@ struct broker {
     struct store *store;
     struct cache *cache;
     const struct env *env;
+    const char *node;   /* this one's name */
+    broker_ask_fn *ask; /* NULL: there is no other */
+    void *arg;
 };
 
 bool broker_call(const struct broker *b, const char *op, const char *json,
                  struct buf *out, int *fd, struct error *err);
+
+/* What another node asks: about what is here.  FORBIDDEN: not for it. */
+bool broker_answer(const struct broker *b, const char *op, const char *json,
+                   struct buf *out, struct error *err);
 
 /* The last `lines` lines (-1: all) of the last BROKER_CONSOLE_MAX bytes of a
  * file; what is no UTF-8 becomes U+FFFD, NULs go. */

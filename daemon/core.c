@@ -46,6 +46,7 @@ struct core {
     struct workers workers;
     struct node_beat *beat;
     struct measure *measure;
+    struct broker broker; /* what face and other nodes may ask */
     struct core_face face;
     struct renewal *renewal;
     struct etcd_upkeep *upkeep; /* of this node's member of etcd */
@@ -182,17 +183,15 @@ static bool start_node(struct core *c, struct error *err)
 
 static bool start_face(struct core *c, struct error *err)
 {
-    return core_face_start(
-        &c->face,
-        &(struct core_face_config){
-            .place = &c->place,
-            .pki = &c->pki,
-            .broker = { c->drivers.volumes, c->drivers.hypervisor,
-                        c->workers.networks, c->store, c->cache, c->env },
-            .metadata = c->metadata,
-            .storage = c->workers.storage,
-        },
-        err);
+    return core_face_start(&c->face,
+                           &(struct core_face_config){
+                               .place = &c->place,
+                               .pki = &c->pki,
+                               .broker = c->broker,
+                               .metadata = c->metadata,
+                               .storage = c->workers.storage,
+                           },
+                           err);
 }
 
 static void on_renewed(void *arg, const struct pki *pki)
@@ -336,6 +335,35 @@ static void give(void *arg, struct peer *peer, const char *from)
     carry_answer(&c->workers.carry, peer, from);
 }
 
+static bool ask_node(void *arg, const char *node, const char *op,
+                     const char *json, struct buf *out, struct error *err)
+{
+    struct core *c = arg;
+    return peers_ask_node(c->cache, c->config, node, op, json, out, err);
+}
+
+static bool answer_node(void *arg, const char *op, const char *json,
+                        struct buf *out, struct error *err)
+{
+    struct core *c = arg;
+    return broker_answer(&c->broker, op, json, out, err);
+}
+
+static void make_broker(struct core *c)
+{
+    c->broker = (struct broker){
+        .volumes = c->drivers.volumes,
+        .hypervisor = c->drivers.hypervisor,
+        .networks = c->workers.networks,
+        .store = c->store,
+        .cache = c->cache,
+        .env = c->env,
+        .node = c->place.node,
+        .ask = c->config->tls ? ask_node : NULL,
+        .arg = c,
+    };
+}
+
 static bool open_peers(struct core *c, struct error *err)
 {
     struct peers_config config = {
@@ -350,6 +378,7 @@ static bool open_peers(struct core *c, struct error *err)
         .make_room = make_room,
         .share = share,
         .give = give,
+        .answer = answer_node,
         .arg = c,
     };
     if (!c->config->tls) /* without a CA there is no pool of many */
@@ -416,6 +445,7 @@ static bool core_start(struct core *c, struct error *err)
         !open_network(c, err))
         return false;
     make_workers(c);
+    make_broker(c);
     if (c->services)
         c->members = service_watch_new(c->cache, c->services, c->env);
     if (!follow(c, err) || !open_duty(c, err) || !make_content(c, err) ||

@@ -67,7 +67,7 @@ static int choose_purpose(SSL *ssl, const unsigned char **out,
                           unsigned in_len, void *arg)
 {
     static const unsigned char ours[] =
-        "\x0c" PEER_JOIN "\x0c" PEER_CEPH "\x0c" PEER_DISK;
+        "\x0c" PEER_JOIN "\x0c" PEER_CEPH "\x0c" PEER_DISK "\x0c" PEER_NODE;
     int rc = SSL_select_next_proto((unsigned char **)out, out_len, ours,
                                    sizeof(ours) - 1, in, in_len);
     return rc == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK
@@ -158,6 +158,8 @@ bool peer_connect(struct peer *p, const char *address, int port,
     alpn[0] = (unsigned char)n;
     memcpy(alpn + 1, purpose, n);
     set_deadlines(p->fd);
+    if (strcmp(purpose, PEER_NODE) == 0)
+        set_patience(p->fd, PEER_ASK_S);
     p->own = context(TLS_client_method(), pki, err);
     p->ssl = p->own ? SSL_new(p->own) : NULL;
     if (p->ssl && SSL_set_alpn_protos(p->ssl, alpn, (unsigned)n + 1) == 0 &&

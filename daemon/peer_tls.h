@@ -6,6 +6,8 @@
  *   cairn-ceph/1    a member wants the keys of the pool's Ceph cluster
  *                   (ceph_share.h); both sides show certificates
  *   cairn-disk/1    a member fetches a disk (carry.h); likewise
+ *   cairn-node/1    a member asks what only this node can tell (peer_ask.h);
+ *                   both sides show certificates
  *
  * A struct peer is one connection, used by one thread at a time; each read
  * and write has a deadline.
@@ -23,7 +25,9 @@
 #define PEER_JOIN       "cairn-join/1"
 #define PEER_CEPH       "cairn-ceph/1"
 #define PEER_DISK       "cairn-disk/1"
+#define PEER_NODE       "cairn-node/1"
 #define PEER_TIMEOUT_S  10
+#define PEER_ASK_S      4 /* of PEER_NODE: a client waits for it */
 #define PEER_CONNECT_MS 2000
 
 struct peer {

@@ -220,6 +220,13 @@ static void let_know(struct peers *p, struct peer *peer, const char *from)
     buf_free(&message);
 }
 
+static void let_ask(struct peers *p, struct peer *peer, const char *from)
+{
+    struct error err = { 0 };
+    if (!peer_answer(peer, p->c.answer, p->c.arg, &err))
+        log_limited(LOG_WARN, "peers", "%s asks this node: %s", from, err.text);
+}
+
 /* ---- visits ------------------------------------------------------------ */
 
 /* With the certificate that is there now: it is renewed while we run. */
@@ -253,6 +260,8 @@ static void *serve(void *arg)
         let_know(p, &peer, v->from);
     else if (peer_is_for(&peer, PEER_DISK) && peer_is_member(&peer))
         p->c.give(p->c.arg, &peer, v->from);
+    else if (peer_is_for(&peer, PEER_NODE))
+        let_ask(p, &peer, v->from);
     peer_close(&peer);
     SSL_CTX_free(ctx);
     free(v);
@@ -647,4 +656,22 @@ bool peers_ask_ceph(const struct membership *m, const struct config *config,
         ok = ask_ceph(m->members[i], config, &now, out, err);
     pki_close(&now);
     return ok;
+}
+
+bool peers_ask_node(struct cache *cache, const struct config *config,
+                    const char *node, const char *op, const char *json,
+                    struct buf *out, struct error *err)
+{
+    struct pki now;
+    _autosnap_ struct snapshot *snap = cache_snapshot(cache);
+    const struct member *m = snap_get(snap, &kind_member, node);
+    _autofree_ char *dir = xasprintf("%s/pki", config->state_dir);
+    if (!m)
+        return error_set(err, ERR_UNAVAILABLE, "%s is no member of the pool",
+                         node);
+    if (!pki_read(dir, &now, err))
+        return false;
+    bool ok = peer_ask(m->address, config->peer_port, &now, op, json, out, err);
+    pki_close(&now);
+    return ok || error_prefix(err, "node %s", node);
 }

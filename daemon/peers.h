@@ -3,8 +3,9 @@
  *
  * Every member listens on peer_port: over TCP for nodes that want to join
  * (join.h, peer_tls.h) and for members that need the keys of the pool's Ceph
- * cluster (ceph_share.h), or a disk of a server that goes there (carry.h); over
- * UDP, also by multicast (PEERS_GROUP), it answers nodes that look for a pool.
+ * cluster (ceph_share.h), a disk of a server that goes there (carry.h), or ask
+ * what only this node can tell (peer_ask.h); over UDP, also by multicast
+ * (PEERS_GROUP), it answers nodes that look for a pool.
  *
  * Threads: one that listens, one a connection (PEERS_MAX at most).
  */
@@ -14,6 +15,7 @@
 #include "common/env.h"
 #include "daemon/config.h"
 #include "daemon/membership.h"
+#include "daemon/peer_ask.h"
 #include "daemon/peer_tls.h"
 #include "rest-api/pki.h"
 #include "state/cache.h"
@@ -37,6 +39,8 @@ struct peers_config {
     void (*give)(void *arg, struct peer *peer, const char *from);
     /* What a member may know of the Ceph cluster; false: why not. */
     bool (*share)(void *arg, struct buf *out, struct error *err);
+    /* What a member asks this node. */
+    peer_answer_fn *answer;
     void *arg;
 };
 
@@ -69,6 +73,10 @@ bool peers_join(struct membership *m, const struct config *config,
 /* Asks one member after the other for what PEER_CEPH gives, until one answers;
  * the caller wipes it. */
 bool peers_ask_ceph(const struct membership *m, const struct config *config,
+                    struct buf *out, struct error *err);
+/* Asks the member `node` what only that can tell (peer_ask.h). */
+bool peers_ask_node(struct cache *cache, const struct config *config,
+                    const char *node, const char *op, const char *json,
                     struct buf *out, struct error *err);
 
 #endif
