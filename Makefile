@@ -97,7 +97,7 @@ trace: ## replay the OpenB trace in DATA=../shared/data/openb (not part of this)
 fmt: ## format every C file
 	@scripts/fmt
 
-lint: ## format check, floors of the house, documents, clang-tidy
+lint: ## format check, floors of the house, lengths, documents, clang-tidy
 	@scripts/lint
 
 docs: ## write the pages of docs/ that come from tables in the code

@@ -249,52 +249,60 @@ static void note_question(struct server_run *run, const struct server_plan *p)
     q->since = run->view.mono;
 }
 
-/* True: go on planning.  False: *verdict ends the run. */
-static bool carry_out(struct server_run *run, const struct server_plan *p,
-                      enum reconcile_verdict *verdict)
+/* The steps that only write records, or nothing.  False: it is none. */
+static bool write_down(struct server_run *run, const struct server_plan *p,
+                       enum reconcile_verdict *verdict)
 {
-    note_question(run, p);
     switch (p->step) {
     case STEP_NONE:
         *verdict = RECONCILE_DONE;
-        return false;
+        return true;
     case STEP_WAIT:
         *run->delay_us = p->after_us;
         *verdict = p->after_us ? RECONCILE_AGAIN : RECONCILE_DONE;
-        return false;
+        return true;
     case STEP_RECORD:
         *verdict = server_run_record(run);
-        return false;
+        return true;
     case STEP_KEEP_DISK:
         *verdict = server_run_set_volume(run, p->i, ATTACH_DONE);
-        return false;
+        return true;
     case STEP_KEEP_NIC:
         *verdict = server_run_set_port(run, p->i, ATTACH_DONE);
-        return false;
+        return true;
     case STEP_MOVE_BEGIN:
     case STEP_MOVE_ARRIVE:
     case STEP_MOVE_FINISH:
     case STEP_MOVE_REVERT:
     case STEP_MOVE_FAIL:
         *verdict = server_run_move(run, p);
-        return false;
+        return true;
     case STEP_SHELVE_IMAGE:
     case STEP_SHELVE:
     case STEP_OFFLOAD:
         *verdict = server_run_shelve(run, p->step);
-        return false;
+        return true;
     case STEP_DROP_DISK:
         *verdict = server_run_drop_disk(run, p->i);
-        return false;
+        return true;
     case STEP_RELEASE:
         *verdict = server_run_release(run);
-        return false;
+        return true;
     case STEP_FAIL:
         *verdict = server_run_fail(run, p->text);
-        return false;
+        return true;
     default:
-        break;
+        return false;
     }
+}
+
+/* True: go on planning.  False: *verdict ends the run. */
+static bool carry_out(struct server_run *run, const struct server_plan *p,
+                      enum reconcile_verdict *verdict)
+{
+    note_question(run, p);
+    if (write_down(run, p, verdict))
+        return false;
     if (!act(run, p)) {
         *verdict = step_failed(run, p);
         return false;
