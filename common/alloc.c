@@ -66,14 +66,6 @@ void arena_free(struct arena *a)
     a->chunk = NULL;
 }
 
-size_t arena_memory(const struct arena *a)
-{
-    size_t total = 0;
-    for (const struct arena_chunk *c = a->chunk; c; c = c->older)
-        total += sizeof(*c) + c->size;
-    return total;
-}
-
 static struct arena_chunk *chunk_new(struct arena_chunk *older, size_t need)
 {
     size_t size = older ? older->size * 2 : ARENA_CHUNK_MIN;

@@ -28,7 +28,6 @@ struct arena {
 };
 
 void arena_free(struct arena *a);
-size_t arena_memory(const struct arena *a); /* bytes it holds */
 void *arena_alloc(struct arena *a, size_t size)
     __attribute__((returns_nonnull));
 char *arena_strdup(struct arena *a, const char *s); /* NULL stays NULL */

@@ -57,7 +57,6 @@ static inline int steal_fd(int *fd)
     return stolen;
 }
 
-#define MUST_USE      __attribute__((warn_unused_result))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member)                                        \
     ((type *)((char *)(ptr)-offsetof(type, member)))

@@ -289,14 +289,6 @@ void face_runner_certificate(struct face_runner *r, const char *cert,
     pthread_mutex_unlock(&r->lock);
 }
 
-int face_runner_pid(struct face_runner *r)
-{
-    pthread_mutex_lock(&r->lock);
-    int pid = r->pid;
-    pthread_mutex_unlock(&r->lock);
-    return pid;
-}
-
 void face_runner_stop(struct face_runner *r)
 {
     if (!r)

@@ -38,7 +38,6 @@ bool face_runner_push(struct face_runner *r, const char *name, const char *json,
 /* This and every later face shows that certificate; both are copied. */
 void face_runner_certificate(struct face_runner *r, const char *cert,
                              const char *key);
-int face_runner_pid(struct face_runner *r); /* 0: none just now */
 /* Ends the face in order, then the runner.  NULL is fine. */
 void face_runner_stop(struct face_runner *r);
 

@@ -344,17 +344,6 @@ void supervisor_want(struct supervisor *s, const char *name, bool wanted)
     poke(s);
 }
 
-void supervisor_describe(struct supervisor *s, struct buf *out)
-{
-    pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < s->services.n; i++) {
-        const struct service *v = &s->services.all[i];
-        buf_addf(out, "%s %s %d %u\n", v->name, service_state_name(v->state),
-                 (int)s->pids[i], v->starts);
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
 bool service_listens(const char *path)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };

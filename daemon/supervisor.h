@@ -62,8 +62,6 @@ void supervisor_hurry(struct supervisor *s);
 void supervisor_restart(struct supervisor *s, const char *name);
 /* A service not wanted is stopped. */
 void supervisor_want(struct supervisor *s, const char *name, bool wanted);
-/* One line each: name, state, pid, starts. */
-void supervisor_describe(struct supervisor *s, struct buf *out);
 /* Ends the watching; `stop_all`: the services too, in order. */
 void supervisor_free(struct supervisor *s, bool stop_all);
 

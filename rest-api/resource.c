@@ -620,8 +620,10 @@ static void write_links(struct req *r, const struct resource *res, struct jw *w,
     }
 }
 
-static enum outcome list(struct req *r, bool summary)
+enum outcome resource_list(struct req *r)
 {
+    bool summary =
+        r->service->style == STYLE_NOVA || r->service->style == STYLE_CINDER;
     const struct resource *res = resource_of(r);
     struct page page;
     struct page_spec spec = {
@@ -650,15 +652,4 @@ static enum outcome list(struct req *r, bool summary)
     write_links(r, res, &w, &page);
     jw_obj_end(&w);
     return req_reply(r, 200);
-}
-
-enum outcome resource_list(struct req *r)
-{
-    return list(r, r->service->style == STYLE_NOVA ||
-                       r->service->style == STYLE_CINDER);
-}
-
-enum outcome resource_list_detail(struct req *r)
-{
-    return list(r, false);
 }

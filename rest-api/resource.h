@@ -96,8 +96,8 @@ struct resource {
     bool (*deleted)(struct req *r, const void *record);
 };
 
-handler_fn resource_list, resource_list_detail, resource_show, resource_create,
-    resource_update, resource_delete;
+handler_fn resource_list, resource_show, resource_create, resource_update,
+    resource_delete;
 
 /* The parts, for handlers written by hand. */
 void resource_write(struct req *r, const struct resource *res, struct jw *w,

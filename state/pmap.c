@@ -394,11 +394,6 @@ void pmap_diff(const struct pmap *a, const struct pmap *b, pmap_diff_fn *fn,
     }
 }
 
-size_t pmap_node_size(void)
-{
-    return sizeof(struct pmap_node);
-}
-
 /* ---- self-check -------------------------------------------------------- */
 
 static bool node_valid(const struct pmap_node *n, size_t *count)

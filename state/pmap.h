@@ -73,7 +73,6 @@ typedef void pmap_diff_fn(void *arg, const void *old, const void *now);
 void pmap_diff(const struct pmap *a, const struct pmap *b, pmap_diff_fn *fn,
                void *arg);
 
-size_t pmap_node_size(void);           /* bytes an entry costs, for metrics */
 bool pmap_valid(const struct pmap *m); /* order, balance, count; for tests */
 
 #endif

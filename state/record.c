@@ -235,8 +235,3 @@ static void copy_fields(struct record *r, const struct schema *s, char *base)
         }
     }
 }
-
-size_t record_memory(const void *record)
-{
-    return arena_memory(&((const struct record *)record)->arena);
-}

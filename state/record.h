@@ -181,7 +181,6 @@ void *record_decode(const struct kind *kind, const char *id, const void *value,
 bool record_set_json(void *record, const struct field *f, const json_t *value,
                      struct error *err);
 bool record_equal(const void *a, const void *b); /* same kind and fields */
-size_t record_memory(const void *record);        /* bytes, for metrics */
 
 const struct field *schema_field(const struct schema *s, const char *name);
 #define field_ptr(record_, f_) ((void *)((char *)(record_) + (f_)->offset))
