@@ -120,7 +120,7 @@ struct fleet_guest {
     uint64_t id;          /* 0: the slot is free */
     uint32_t class_ : 30; /* of its demand: fleet_demand */
     bool movable : 1;
-    bool rests : 1; /* is off: leaves only a host that is to be emptied */
+    bool rests : 1;   /* is off: leaves only a host that is to be emptied */
     int32_t priority; /* larger is more important */
     struct placing at;
     struct request_group group;
