@@ -121,6 +121,14 @@ static bool attach_nic(struct server_run *run, size_t i)
     return run->h->ops->attach_nic(run->h, s->rec.id, &nic, run->err);
 }
 
+/* From what was saved: the disks' keys go first. */
+static bool restore(struct server_run *run)
+{
+    const struct server *s = run->view.server;
+    return disk_keys_give(run->h, run->keyring, run->snap, s, run->err) &&
+           run->h->ops->start(run->h, s->rec.id, run->err);
+}
+
 static bool act(struct server_run *run, const struct server_plan *p)
 {
     const struct hypervisor_ops *ops = run->h->ops;
@@ -131,9 +139,7 @@ static bool act(struct server_run *run, const struct server_plan *p)
     case STEP_START:
         return do_start(run);
     case STEP_RESTORE:
-        return disk_keys_give(h, run->keyring, run->snap, run->view.server,
-                              err) &&
-               ops->start(h, id, err);
+        return restore(run);
     case STEP_SHUTDOWN:
         return ops->shutdown(h, id, err);
     case STEP_DESTROY:
