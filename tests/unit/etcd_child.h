@@ -14,6 +14,7 @@
 #include "common/cleanup.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <netinet/in.h>
@@ -146,6 +147,16 @@ static inline void etcd_child_start(struct etcd_child *c, int n)
         etcd_member_name(c, i);
     for (int i = 0; i < n; i++)
         etcd_member_start(c, i);
+}
+
+/* Stops a member, and returns when all its threads stand still (on a busy
+ * machine those that run when it is told go on for a while) or it is gone. */
+static inline void etcd_freeze(pid_t pid)
+{
+    siginfo_t info;
+    kill(pid, SIGSTOP);
+    while (waitid(P_PID, (id_t)pid, &info, WSTOPPED) != 0 && errno == EINTR)
+        ;
 }
 
 static inline void etcd_member_kill(struct etcd_child *c, int i)

@@ -59,7 +59,7 @@ static void on_written(void *arg, const struct txn_result *r)
     struct one *one = arg;
     one->w->status[one->n] = r->status;
     if (++one->w->answered == one->w->freeze_at)
-        kill(one->w->freeze, SIGSTOP);
+        etcd_freeze(one->w->freeze);
     free(one);
 }
 
@@ -447,7 +447,7 @@ static void kill_member(int i)
 
 static void freeze_member(int i)
 {
-    kill(etcd.member[i].pid, SIGSTOP);
+    etcd_freeze(etcd.member[i].pid);
 }
 
 /* Its gRPC server says GOAWAY before it leaves. */
