@@ -1,7 +1,16 @@
 #include "compute/domain_place.h"
 
+#include "common/cleanup.h"
+#include "compute/xr.h"
+
+#include <libxml/parser.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+DEFINE_CLEANUP(xmlTextWriterPtr, cleanup_writer, xmlFreeTextWriter);
+DEFINE_CLEANUP(xmlBufferPtr, cleanup_xmlbuf, xmlBufferFree);
+DEFINE_CLEANUP(xmlDocPtr, cleanup_doc, xmlFreeDoc);
 
 /* ---- memory -------------------------------------------------------------- */
 
@@ -149,4 +158,59 @@ void domain_place_devices(xmlTextWriterPtr w, const struct domain_spec *spec)
         else
             write_mdev(w, address);
     }
+}
+
+/* ---- elsewhere ----------------------------------------------------------- */
+
+static size_t cells_of(xmlNodePtr domain)
+{
+    size_t n = 0;
+    xmlNodePtr numa = xr_child(xr_child(domain, "cpu"), "numa");
+    for (xmlNodePtr c = xr_child(numa, "cell"); c; c = xr_next(c, "cell"))
+        n++;
+    return n;
+}
+
+static int64_t vcpus_of(xmlNodePtr domain)
+{
+    xmlNodePtr vcpu = xr_child(domain, "vcpu");
+    xmlChar *n = vcpu ? xmlNodeGetContent(vcpu) : NULL;
+    int64_t vcpus = n ? atoll((const char *)n) : 0;
+    xmlFree(n);
+    return vcpus;
+}
+
+/* A domain that has nothing but its place. */
+static xmlDocPtr placed(const struct domain_spec *spec)
+{
+    _cleanup_(cleanup_xmlbuf) xmlBufferPtr b = xmlBufferCreate();
+    _cleanup_(cleanup_writer) xmlTextWriterPtr w = xmlNewTextWriterMemory(b, 0);
+    xw_begin(w, "domain", NULL);
+    domain_place_vcpus(w, spec);
+    xw_end(w);
+    xmlTextWriterFlush(w);
+    return xmlReadMemory((const char *)xmlBufferContent(b), xmlBufferLength(b),
+                         NULL, NULL, XML_PARSE_NONET);
+}
+
+bool domain_place_move(xmlNodePtr domain, const struct place_spec *to,
+                       struct error *err)
+{
+    static const char *const parts[] = { "vcpu", "cputune", "numatune" };
+    struct domain_spec spec = { .vcpus = vcpus_of(domain), .place = *to };
+    size_t n = cells_of(domain);
+    if (n != to->n_cells || spec.vcpus < 1)
+        return error_set(err, ERR_INVALID,
+                         "it runs with %zu NUMA cells and was to get %zu", n,
+                         to->n_cells);
+    _cleanup_(cleanup_doc) xmlDocPtr doc = placed(&spec);
+    if (!doc)
+        return error_set(err, ERR_INTERNAL, "its place cannot be written");
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        xmlNodePtr there = xr_child(xmlDocGetRootElement(doc), parts[i]);
+        xr_drop(domain, parts[i]);
+        if (there)
+            xmlAddChild(domain, xmlDocCopyNode(there, domain->doc, 1));
+    }
+    return true;
 }

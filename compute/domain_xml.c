@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "compute/domain_place.h"
+#include "compute/xr.h"
 #include "compute/xw.h"
 
 #include <libxml/parser.h>
@@ -496,30 +497,6 @@ bool domain_xml_move(struct buf *out, const struct domain_info *info,
 
 /* ---- reading ----------------------------------------------------------- */
 
-static xmlNodePtr first_child(xmlNodePtr node, const char *name)
-{
-    for (node = node ? node->children : NULL; node; node = node->next)
-        if (node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, X(name)))
-            return node;
-    return NULL;
-}
-
-static xmlNodePtr next_named(xmlNodePtr node, const char *name)
-{
-    for (node = node->next; node; node = node->next)
-        if (node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, X(name)))
-            return node;
-    return NULL;
-}
-
-/* The attribute's value, cut to fit; "" when absent. */
-static void read_attr(xmlNodePtr node, const char *name, char *out, size_t size)
-{
-    xmlChar *value = node ? xmlGetNoNsProp(node, X(name)) : NULL;
-    snprintf(out, size, "%s", value ? (const char *)value : "");
-    xmlFree(value);
-}
-
 static xmlDocPtr parse(const char *xml)
 {
     return xmlReadMemory(xml, (int)strlen(xml), NULL, NULL,
@@ -529,52 +506,52 @@ static xmlDocPtr parse(const char *xml)
 
 static xmlNodePtr devices_of(xmlDocPtr doc)
 {
-    return doc ? first_child(xmlDocGetRootElement(doc), "devices") : NULL;
+    return doc ? xr_child(xmlDocGetRootElement(doc), "devices") : NULL;
 }
 
 static void disk_target(xmlNodePtr disk, char out[16])
 {
-    read_attr(first_child(disk, "target"), "dev", out, 16);
+    xr_attr(xr_child(disk, "target"), "dev", out, 16);
 }
 
 static void nic_port(xmlNodePtr nic, char out[UUID_SIZE])
 {
-    xmlNodePtr vport = first_child(nic, "virtualport");
-    read_attr(first_child(vport, "parameters"), "interfaceid", out, UUID_SIZE);
+    xmlNodePtr vport = xr_child(nic, "virtualport");
+    xr_attr(xr_child(vport, "parameters"), "interfaceid", out, UUID_SIZE);
 }
 
 static bool read_ours(xmlNodePtr domain, struct domain_info *info)
 {
-    xmlNodePtr metadata = first_child(domain, "metadata");
+    xmlNodePtr metadata = xr_child(domain, "metadata");
     char n[24];
-    xmlNodePtr ours = metadata ? first_child(metadata, "server") : NULL;
+    xmlNodePtr ours = metadata ? xr_child(metadata, "server") : NULL;
     while (ours && !(ours->ns && xmlStrEqual(ours->ns->href, X(DOMAIN_XMLNS))))
-        ours = next_named(ours, "server");
-    read_attr(ours, "reboot", n, sizeof(n));
+        ours = xr_next(ours, "server");
+    xr_attr(ours, "reboot", n, sizeof(n));
     info->reboot = atoll(n);
     return ours != NULL;
 }
 
 static void read_vnc(xmlNodePtr devices, struct domain_info *info)
 {
-    xmlNodePtr g = first_child(devices, "graphics");
+    xmlNodePtr g = xr_child(devices, "graphics");
     char port[16];
-    read_attr(g, "port", port, sizeof(port));
+    xr_attr(g, "port", port, sizeof(port));
     if (atoi(port) <= 0)
         return;
     info->vnc_port = atoi(port);
-    read_attr(first_child(g, "listen"), "address", info->vnc_host,
-              sizeof(info->vnc_host));
+    xr_attr(xr_child(g, "listen"), "address", info->vnc_host,
+            sizeof(info->vnc_host));
 }
 
 static void read_disk(xmlNodePtr n, struct domain_info *info, size_t i)
 {
     char name[DOMAIN_PATH_MAX - sizeof("rbd:")];
-    xmlNodePtr source = first_child(n, "source");
+    xmlNodePtr source = xr_child(n, "source");
     char *path = info->paths[i];
     disk_target(n, info->disks[i]);
-    read_attr(source, "file", path, DOMAIN_PATH_MAX);
-    read_attr(source, "name", name, sizeof(name));
+    xr_attr(source, "file", path, DOMAIN_PATH_MAX);
+    xr_attr(source, "name", name, sizeof(name));
     if (!*path && *name) /* a network disk: ours are Ceph's */
         snprintf(path, DOMAIN_PATH_MAX, "rbd:%s", name);
 }
@@ -583,21 +560,21 @@ static void read_disk(xmlNodePtr n, struct domain_info *info, size_t i)
 static void read_agent(xmlNodePtr devices, struct domain_info *info)
 {
     char state[16];
-    read_attr(first_child(first_child(devices, "channel"), "target"), "state",
-              state, sizeof(state));
+    xr_attr(xr_child(xr_child(devices, "channel"), "target"), "state", state,
+            sizeof(state));
     info->agent = strcmp(state, "connected") == 0;
 }
 
 static void read_devices(xmlNodePtr devices, struct domain_info *info)
 {
-    xmlNodePtr n = first_child(devices, "disk");
-    for (; n && info->n_disks < DOMAIN_DISKS_MAX; n = next_named(n, "disk"))
+    xmlNodePtr n = xr_child(devices, "disk");
+    for (; n && info->n_disks < DOMAIN_DISKS_MAX; n = xr_next(n, "disk"))
         read_disk(n, info, info->n_disks++);
-    n = first_child(devices, "interface");
-    for (; n && info->n_nics < DOMAIN_NICS_MAX; n = next_named(n, "interface"))
+    n = xr_child(devices, "interface");
+    for (; n && info->n_nics < DOMAIN_NICS_MAX; n = xr_next(n, "interface"))
         nic_port(n, info->nics[info->n_nics++]);
-    n = first_child(first_child(devices, "serial"), "log");
-    read_attr(n, "file", info->serial_log, sizeof(info->serial_log));
+    n = xr_child(xr_child(devices, "serial"), "log");
+    xr_attr(n, "file", info->serial_log, sizeof(info->serial_log));
     read_vnc(devices, info);
     read_agent(devices, info);
 }
@@ -608,7 +585,7 @@ bool domain_xml_read(const char *xml, struct domain_info *info)
     xmlNodePtr domain = doc ? xmlDocGetRootElement(doc) : NULL;
     if (!domain || !read_ours(domain, info))
         return false;
-    read_devices(first_child(domain, "devices"), info);
+    read_devices(xr_child(domain, "devices"), info);
     return true;
 }
 
@@ -624,8 +601,8 @@ bool domain_xml_find_disk(const char *xml, const char *device, struct buf *out)
 {
     _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml);
     char target[16];
-    xmlNodePtr n = first_child(devices_of(doc), "disk");
-    for (; n; n = next_named(n, "disk")) {
+    xmlNodePtr n = xr_child(devices_of(doc), "disk");
+    for (; n; n = xr_next(n, "disk")) {
         disk_target(n, target);
         if (strcmp(target, device) == 0)
             return dump(doc, n, out);
@@ -637,8 +614,8 @@ bool domain_xml_find_nic(const char *xml, const char *port_id, struct buf *out)
 {
     _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml);
     char port[UUID_SIZE];
-    xmlNodePtr n = first_child(devices_of(doc), "interface");
-    for (; n; n = next_named(n, "interface")) {
+    xmlNodePtr n = xr_child(devices_of(doc), "interface");
+    for (; n; n = xr_next(n, "interface")) {
         nic_port(n, port);
         if (strcmp(port, port_id) == 0)
             return dump(doc, n, out);
@@ -658,22 +635,14 @@ static const struct migrate_disk *moved_disk(const struct migrate_spec *to,
     return NULL;
 }
 
-static void drop_children(xmlNodePtr node, const char *name)
-{
-    for (xmlNodePtr n; (n = first_child(node, name));) {
-        xmlUnlinkNode(n);
-        xmlFreeNode(n);
-    }
-}
-
 /* What is below the disk's file stays where it is: the copy stands alone. */
 static bool move_disk(xmlNodePtr disk, const struct migrate_spec *to,
                       struct error *err)
 {
     char device[16], kind[16];
-    xmlNodePtr source = first_child(disk, "source");
+    xmlNodePtr source = xr_child(disk, "source");
     disk_target(disk, device);
-    read_attr(disk, "device", kind, sizeof(kind));
+    xr_attr(disk, "device", kind, sizeof(kind));
     const struct migrate_disk *it = moved_disk(to, device);
     const char *path = it                           ? it->path
                        : strcmp(kind, "cdrom") == 0 ? to->config_drive
@@ -687,17 +656,17 @@ static bool move_disk(xmlNodePtr disk, const struct migrate_spec *to,
     if (domain_rbd_image(path))
         return true;
     xmlSetProp(source, X("file"), X(path));
-    drop_children(disk, "backingStore");
-    drop_children(disk, "mirror");
+    xr_drop(disk, "backingStore");
+    xr_drop(disk, "mirror");
     return true;
 }
 
 static void move_logs(xmlNodePtr devices, const char *element,
                       const char *serial_log)
 {
-    xmlNodePtr n = first_child(devices, element);
-    for (; n; n = next_named(n, element)) {
-        xmlNodePtr log = first_child(n, "log");
+    xmlNodePtr n = xr_child(devices, element);
+    for (; n; n = xr_next(n, element)) {
+        xmlNodePtr log = xr_child(n, "log");
         if (log && serial_log)
             xmlSetProp(log, X("file"), X(serial_log));
     }
@@ -705,8 +674,8 @@ static void move_logs(xmlNodePtr devices, const char *element,
 
 static void move_console(xmlNodePtr devices, const char *listen)
 {
-    xmlNodePtr g = first_child(devices, "graphics");
-    xmlNodePtr l = first_child(g, "listen");
+    xmlNodePtr g = xr_child(devices, "graphics");
+    xmlNodePtr l = xr_child(g, "listen");
     if (g && xmlHasProp(g, X("listen")))
         xmlSetProp(g, X("listen"), X(listen));
     if (l)
@@ -722,14 +691,16 @@ bool domain_xml_moved(struct buf *out, const char *xml,
     memset(&ours, 0, sizeof(ours));
     if (!domain || !read_ours(domain, &ours))
         return error_set(err, ERR_INVALID, "it is no domain of this pool");
-    xmlNodePtr devices = first_child(domain, "devices");
-    xmlNodePtr n = first_child(devices, "disk");
-    for (; n; n = next_named(n, "disk"))
+    xmlNodePtr devices = xr_child(domain, "devices");
+    xmlNodePtr n = xr_child(devices, "disk");
+    for (; n; n = xr_next(n, "disk"))
         if (!move_disk(n, to, err))
             return false;
     move_logs(devices, "serial", to->serial_log);
     move_logs(devices, "console", to->serial_log);
     move_console(devices, to->vnc_listen);
+    if (!domain_place_move(domain, &to->place, err))
+        return false;
     return dump(doc, domain, out) ||
            error_set(err, ERR_INTERNAL, "its description is too long");
 }

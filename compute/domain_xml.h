@@ -62,8 +62,9 @@ bool domain_xml_passphrase(struct buf *out, const char *uuid,
 bool domain_xml_move(struct buf *out, const struct domain_info *info,
                      const char *device, const char *path, struct error *err);
 
-/* The description of a running domain as it is at the dest: its files and its
- * console's address are those of `to`.  False and INVALID when it is none of
+/* The description of a running domain as it is at the dest: its files, its
+ * console's address and its place are those of `to`.  False and INVALID when
+ * it is none of
  * ours, or has a disk that `to` does not know. */
 bool domain_xml_moved(struct buf *out, const char *xml,
                       const struct migrate_spec *to, struct error *err);

@@ -173,6 +173,7 @@ struct migrate_spec {
     const char *serial_log;   /* file */
     struct migrate_disk disks[DOMAIN_DISKS_MAX];
     size_t n_disks;
+    struct place_spec place; /* as many cells as it has; no devices */
 };
 
 /* What the dest offers for that; the strings are the driver's. */

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/jw.h"
+#include "compute/xr.h"
 #include "model/cpus.h"
 
 #include <ctype.h>
@@ -31,31 +32,10 @@ static xmlDocPtr parse(const char *xml, const char *root, struct error *err)
     return NULL;
 }
 
-/* The first element of that name from `n` on among its siblings. */
-static xmlNodePtr named(xmlNodePtr n, const char *name)
-{
-    while (n && (n->type != XML_ELEMENT_NODE || !xmlStrEqual(n->name, X(name))))
-        n = n->next;
-    return n;
-}
-
-static xmlNodePtr child(xmlNodePtr n, const char *name)
-{
-    return n ? named(n->children, name) : NULL;
-}
-
-/* "" when absent. */
-static void get_attr(xmlNodePtr n, const char *name, char *out, size_t size)
-{
-    xmlChar *value = n ? xmlGetNoNsProp(n, X(name)) : NULL;
-    snprintf(out, size, "%s", value ? (const char *)value : "");
-    xmlFree(value);
-}
-
 static int64_t attr_number(xmlNodePtr n, const char *name, int64_t absent)
 {
     char text[32];
-    get_attr(n, name, text, sizeof(text));
+    xr_attr(n, name, text, sizeof(text));
     return *text ? strtoll(text, NULL, 0) : absent;
 }
 
@@ -78,7 +58,7 @@ static int64_t text_number(xmlNodePtr n)
 static void read_pages(xmlNodePtr cell, struct node *draft,
                        struct node_cell *out)
 {
-    for (xmlNodePtr p = child(cell, "pages"); p; p = named(p->next, "pages")) {
+    for (xmlNodePtr p = xr_child(cell, "pages"); p; p = xr_next(p, "pages")) {
         int64_t kib = attr_number(p, "size", 0), count = text_number(p);
         if (kib <= 4 || !count)
             continue; /* ordinary ones are counted as memory */
@@ -92,8 +72,8 @@ static void read_distances(xmlNodePtr cell, struct node *draft,
                            struct node_cell *out)
 {
     struct buf b = BUF_INIT(1024);
-    xmlNodePtr s = child(child(cell, "distances"), "sibling");
-    for (; s; s = named(s->next, "sibling"))
+    xmlNodePtr s = xr_child(xr_child(cell, "distances"), "sibling");
+    for (; s; s = xr_next(s, "sibling"))
         buf_addf(&b, "%s%lld", b.len ? "," : "",
                  (long long)attr_number(s, "value", 0));
     out->distances = b.len ? rec_str(draft, buf_str(&b)) : NULL;
@@ -105,8 +85,8 @@ static void read_cpus(xmlNodePtr cell, struct node *draft,
 {
     char text[CPUS_TEXT];
     struct cpus cpus = { { 0 } };
-    xmlNodePtr c = child(child(cell, "cpus"), "cpu");
-    for (; c; c = named(c->next, "cpu")) {
+    xmlNodePtr c = xr_child(xr_child(cell, "cpus"), "cpu");
+    for (; c; c = xr_next(c, "cpu")) {
         int64_t id = attr_number(c, "id", -1);
         if (id >= 0 && id < CPUS_MAX)
             cpus_add(&cpus, (unsigned)id);
@@ -120,12 +100,13 @@ bool inventory_cells(const char *xml, struct node *draft, struct error *err)
     if (!doc)
         return false;
     draft->cells = (struct list){ 0 };
-    xmlNodePtr host = child(xmlDocGetRootElement(doc), "host");
-    xmlNodePtr c = child(child(child(host, "topology"), "cells"), "cell");
-    for (; c; c = named(c->next, "cell")) {
+    xmlNodePtr host = xr_child(xmlDocGetRootElement(doc), "host");
+    xmlNodePtr c =
+        xr_child(xr_child(xr_child(host, "topology"), "cells"), "cell");
+    for (; c; c = xr_next(c, "cell")) {
         struct node_cell *out = list_add(draft, &draft->cells, sizeof(*out));
         out->id = attr_number(c, "id", 0);
-        out->ram_mb = text_number(child(c, "memory")) / 1024;
+        out->ram_mb = text_number(xr_child(c, "memory")) / 1024;
         read_pages(c, draft, out);
         read_distances(c, draft, out);
         read_cpus(c, draft, out);
@@ -141,7 +122,8 @@ char *inventory_host_cpu(const char *xml)
     struct error err;
     _cleanup_(cleanup_doc) xmlDocPtr doc = parse(xml, "capabilities", &err);
     xmlNodePtr cpu =
-        doc ? child(child(xmlDocGetRootElement(doc), "host"), "cpu") : NULL;
+        doc ? xr_child(xr_child(xmlDocGetRootElement(doc), "host"), "cpu")
+            : NULL;
     if (!cpu)
         return NULL;
     xmlBufferPtr b = xmlBufferCreate();
@@ -154,11 +136,11 @@ char *inventory_host_cpu(const char *xml)
 static void write_features(struct jw *w, xmlNodePtr cpu)
 {
     char name[64], policy[16];
-    xmlNodePtr f = child(cpu, "feature");
+    xmlNodePtr f = xr_child(cpu, "feature");
     jw_arr(w, "features");
-    for (; f; f = named(f->next, "feature")) {
-        get_attr(f, "name", name, sizeof(name));
-        get_attr(f, "policy", policy, sizeof(policy));
+    for (; f; f = xr_next(f, "feature")) {
+        xr_attr(f, "name", name, sizeof(name));
+        xr_attr(f, "policy", policy, sizeof(policy));
         if (*name && strcmp(policy, "disable") != 0)
             jw_str(w, NULL, name);
     }
@@ -172,8 +154,8 @@ bool inventory_cpu(const char *xml, struct node *draft, struct error *err)
     if (!doc)
         return false;
     xmlNodePtr cpu = xmlDocGetRootElement(doc);
-    get_text(child(cpu, "model"), model, sizeof(model));
-    get_text(child(cpu, "vendor"), vendor, sizeof(vendor));
+    get_text(xr_child(cpu, "model"), model, sizeof(model));
+    get_text(xr_child(cpu, "vendor"), vendor, sizeof(vendor));
     struct buf b = BUF_INIT(1 << 16);
     struct jw w = JW_INIT(&b);
     jw_obj(&w, NULL);
@@ -312,7 +294,7 @@ static struct node_device *add(struct node *draft, const char *address)
 
 static int64_t cell_of(xmlNodePtr cap)
 {
-    return attr_number(child(cap, "numa"), "node", -1);
+    return attr_number(xr_child(cap, "numa"), "node", -1);
 }
 
 static void add_pci(xmlNodePtr device, xmlNodePtr cap, const char *passthrough,
@@ -320,22 +302,23 @@ static void add_pci(xmlNodePtr device, xmlNodePtr cap, const char *passthrough,
 {
     char address[16], model[16], name[48], driver[32], words[160];
     char vendor[64], product[64];
-    int64_t code = text_number(child(cap, "class"));
+    int64_t code = text_number(xr_child(cap, "class"));
     snprintf(address, sizeof(address), "%04x:%02x:%02x.%x",
-             (unsigned)text_number(child(cap, "domain")) & 0xffff,
-             (unsigned)text_number(child(cap, "bus")) & 0xff,
-             (unsigned)text_number(child(cap, "slot")) & 0x1f,
-             (unsigned)text_number(child(cap, "function")) & 0x7);
+             (unsigned)text_number(xr_child(cap, "domain")) & 0xffff,
+             (unsigned)text_number(xr_child(cap, "bus")) & 0xff,
+             (unsigned)text_number(xr_child(cap, "slot")) & 0x1f,
+             (unsigned)text_number(xr_child(cap, "function")) & 0x7);
     snprintf(model, sizeof(model), "%04x:%04x",
-             (unsigned)attr_number(child(cap, "vendor"), "id", 0) & 0xffff,
-             (unsigned)attr_number(child(cap, "product"), "id", 0) & 0xffff);
-    get_text(child(child(device, "driver"), "name"), driver, sizeof(driver));
+             (unsigned)attr_number(xr_child(cap, "vendor"), "id", 0) & 0xffff,
+             (unsigned)attr_number(xr_child(cap, "product"), "id", 0) & 0xffff);
+    get_text(xr_child(xr_child(device, "driver"), "name"), driver,
+             sizeof(driver));
     bool offered = is_offered(passthrough, address, model, name, sizeof(name));
     if ((code >> 16 & 0xff) == CLASS_BRIDGE ||
         (!offered && strcmp(driver, "vfio-pci") != 0))
         return;
-    get_text(child(cap, "vendor"), vendor, sizeof(vendor));
-    get_text(child(cap, "product"), product, sizeof(product));
+    get_text(xr_child(cap, "vendor"), vendor, sizeof(vendor));
+    get_text(xr_child(cap, "product"), product, sizeof(product));
     snprintf(words, sizeof(words), "%s %s", vendor, product);
     struct node_device *d = add(draft, address);
     d->class_ = class_name(code);
@@ -348,8 +331,8 @@ static void add_pci(xmlNodePtr device, xmlNodePtr cap, const char *passthrough,
 static void add_mdev(xmlNodePtr cap, struct node *draft)
 {
     char uuid[64], type[64];
-    get_text(child(cap, "uuid"), uuid, sizeof(uuid));
-    get_attr(child(cap, "type"), "id", type, sizeof(type));
+    get_text(xr_child(cap, "uuid"), uuid, sizeof(uuid));
+    xr_attr(xr_child(cap, "type"), "id", type, sizeof(type));
     if (!*uuid)
         return;
     struct node_device *d = add(draft, uuid);
@@ -366,8 +349,8 @@ bool inventory_device(const char *xml, const char *passthrough,
     if (!doc)
         return false;
     xmlNodePtr device = xmlDocGetRootElement(doc);
-    xmlNodePtr cap = child(device, "capability");
-    get_attr(cap, "type", type, sizeof(type));
+    xmlNodePtr cap = xr_child(device, "capability");
+    xr_attr(cap, "type", type, sizeof(type));
     if (draft->devices.n >= INVENTORY_DEVICES)
         return true;
     if (strcmp(type, "pci") == 0)

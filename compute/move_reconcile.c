@@ -289,6 +289,7 @@ static bool perform(struct move_context *c, const struct move_view *v)
         .vnc_listen = m->arrival.vnc_listen,
         .config_drive = m->arrival.config_drive,
         .serial_log = m->arrival.serial_log,
+        .place = server_place_spec(c->snap, c->server, m->dest, &m->cells),
     };
     const struct domain_spec *spec = server_spec(&arena, c->snap, c->server);
     struct hypervisor *h = c->hypervisor;

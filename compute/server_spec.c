@@ -261,21 +261,23 @@ static void add_host_devices(struct arena *a, struct place_spec *place,
     place->n_devices = v->devices.n;
 }
 
-static void set_place(struct arena *a, struct place_spec *place,
-                      const struct snapshot *s, const struct server *v)
+struct place_spec server_place_spec(const struct snapshot *s,
+                                    const struct server *v, const char *node,
+                                    const struct list *cells)
 {
-    const struct node *n = snap_get(s, &kind_node, v->node);
+    const struct node *n = snap_get(s, &kind_node, node);
+    struct place_spec place = { 0 };
     struct shape shape;
     struct error err;
     if (!shape_of_server(v, &shape, &err))
         shape = (struct shape){ 0 }; /* placed before it was refused */
-    place->page_kib = shape.page_kib;
-    place->pinned = shape.pinned;
-    place->shared = shared_cpus(n);
-    for (size_t i = 0; i < v->cells.n && i < DOMAIN_CELLS_MAX; i++)
-        place->cells[place->n_cells++] =
-            cell_spec(n, LIST_AT(v->cells, struct server_cell, i));
-    add_host_devices(a, place, v);
+    place.page_kib = shape.page_kib;
+    place.pinned = shape.pinned;
+    place.shared = shared_cpus(n);
+    for (size_t i = 0; i < cells->n && i < DOMAIN_CELLS_MAX; i++)
+        place.cells[place.n_cells++] =
+            cell_spec(n, LIST_AT(*cells, struct server_cell, i));
+    return place;
 }
 
 /* ---- the whole --------------------------------------------------------- */
@@ -309,6 +311,7 @@ struct domain_spec *server_spec(struct arena *a, const struct snapshot *s,
     };
     add_disks(a, spec, s, v);
     add_nics(a, spec, s, v);
-    set_place(a, &spec->place, s, v);
+    spec->place = server_place_spec(s, v, v->node, &v->cells);
+    add_host_devices(a, &spec->place, v);
     return spec;
 }

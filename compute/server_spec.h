@@ -26,6 +26,12 @@ struct nic_spec server_nic_spec(const struct snapshot *s,
                                 const struct server *server,
                                 const char *port_id);
 
+/* How the server sits, or would sit, on that node with these cells of it
+ * (struct server_cell); without devices. */
+struct place_spec server_place_spec(const struct snapshot *s,
+                                    const struct server *server,
+                                    const char *node, const struct list *cells);
+
 /* "/dev/vdb" -> "vdb". */
 const char *device_name(const char *device);
 /* "/dev/vda", or what the disk bus of the image makes of it. */

@@ -2,6 +2,7 @@
  * to what the record says, and back as the engine counts it. */
 #include "server_world.h"
 
+#include "compute/server_spec.h"
 #include "engine/assign.h"
 #include "engine/evacuate.h"
 #include "engine/placement.h"
@@ -269,6 +270,26 @@ static void test_evacuated(void **state)
     view_free(v);
 }
 
+/* Whoever floats keeps off what the node that he goes to keeps for others. */
+static void test_shared_elsewhere(void **state)
+{
+    char text[CPUS_TEXT];
+    struct place_spec place;
+    put_node("b");
+    struct node *b = world_edit(&kind_node, "b");
+    b->pinned_cpus = "0-1";
+    world_put(b);
+    world_put(new_server("s1", NULL, NULL));
+    run_scheduler();
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    const struct server *s = snap_get(snap, &kind_server, "s1");
+    place = server_place_spec(snap, s, "a", &s->cells);
+    assert_int_equal(place.n_cells, 0);
+    assert_string_equal(cpus_text(&place.shared, text), "0-3,8-11");
+    place = server_place_spec(snap, s, "b", &s->cells);
+    assert_string_equal(cpus_text(&place.shared, text), "2-15");
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -322,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pages_and_cells, setup, teardown),
         cmocka_unit_test_setup_teardown(test_devices, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evacuated, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shared_elsewhere, setup, teardown),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

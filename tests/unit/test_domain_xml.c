@@ -290,6 +290,105 @@ static void its_place(void **state)
     look_away();
 }
 
+/* The guest of `from` as the node that gives it `to` is told of it. */
+static bool look_at_moved(const struct domain_spec *from,
+                          const struct place_spec *to, struct error *err)
+{
+    struct buf out = BUF_INIT(DOMAIN_XML_MAX), there = BUF_INIT(DOMAIN_XML_MAX);
+    const struct migrate_spec spec = {
+        .vnc_listen = "127.0.0.2",
+        .config_drive = "/e/config.iso",
+        .serial_log = "/e/console.log",
+        .disks = { { "vda", "/e/root.qcow2", true },
+                   { "vdb", "/e/v.qcow2", false } },
+        .n_disks = 2,
+        .place = *to,
+    };
+    assert_true(domain_xml_write(&out, from, &host, &files, err));
+    bool ok = domain_xml_moved(&there, buf_str(&out), &spec, err);
+    if (ok)
+        look_at(buf_str(&there));
+    buf_free(&out);
+    buf_free(&there);
+    return ok;
+}
+
+/* One that floats keeps off the CPUs that its new node keeps for others, and
+ * off none that only its old node kept. */
+static void moved_among_shared_cpus(void **state)
+{
+    struct error err;
+    struct domain_spec s = spec();
+    struct place_spec to = { 0 };
+    cpus_parse("0-3", &s.place.shared);
+    cpus_parse("2-7", &to.shared);
+    assert_true(look_at_moved(&s, &to, &err));
+    expect("/domain/vcpu/@cpuset", "2-7");
+    expect("/domain/vcpu", "2");
+    look_away();
+    to = (struct place_spec){ 0 };
+    assert_true(look_at_moved(&s, &to, &err));
+    expect_n("/domain/vcpu/@cpuset", 0);
+    expect_n("//cputune | //numatune", 0);
+    look_away();
+    s.place = to;
+    cpus_parse("1", &to.shared);
+    assert_true(look_at_moved(&s, &to, &err));
+    expect("/domain/vcpu/@placement", "static");
+    expect("/domain/vcpu/@cpuset", "1");
+    look_away();
+}
+
+/* Cells of the guest stay what they are; where they are is the new node's. */
+static void moved_to_other_cells(void **state)
+{
+    static const char *const rows[][2] = {
+        { "/domain/vcpu", "4" },
+        { "//cputune/vcpupin[@vcpu='0']/@cpuset", "8" },
+        { "//cputune/vcpupin[@vcpu='1']/@cpuset", "10" },
+        { "//cputune/vcpupin[@vcpu='3']/@cpuset", "21" },
+        { "//cputune/emulatorpin/@cpuset", "8,10,20-21" },
+        { "//numatune/memory/@nodeset", "1,3" },
+        { "//numatune/memory/@mode", "strict" },
+        { "//numatune/memnode[@cellid='0']/@nodeset", "1" },
+        { "//numatune/memnode[@cellid='1']/@nodeset", "3" },
+        { "//cpu/numa/cell[@id='1']/@cpus", "2-3" },
+        { "//memoryBacking/hugepages/page[1]/@size", "2048" },
+        { "//memoryBacking/hugepages/page[2]/@nodeset", "1" },
+    };
+    struct error err;
+    struct domain_spec s = spec();
+    s.vcpus = 4;
+    s.place =
+        (struct place_spec){ .n_cells = 2, .page_kib = 2048, .pinned = true };
+    s.place.cells[1].host = 1;
+    cpus_parse("4,6", &s.place.cells[0].cpus);
+    cpus_parse("12-13", &s.place.cells[1].cpus);
+    struct place_spec to = s.place;
+    to.cells[0].host = 1;
+    to.cells[1].host = 3;
+    cpus_parse("8,10", &to.cells[0].cpus);
+    cpus_parse("20-21", &to.cells[1].cpus);
+    assert_true(look_at_moved(&s, &to, &err));
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+        expect(rows[i][0], rows[i][1]);
+    expect_n("//cputune", 1);
+    expect_n("//numatune", 1);
+    expect_n("//vcpupin", 4);
+    expect_n("//emulatorpin", 1);
+    expect_n("//memnode", 2);
+    look_away();
+    to.pinned = s.place.pinned = false; /* each vCPU on any of its cell's */
+    assert_true(look_at_moved(&s, &to, &err));
+    expect("//cputune/vcpupin[@vcpu='1']/@cpuset", "8,10");
+    look_away();
+    to.n_cells = 1; /* it is not what its record says */
+    assert_false(look_at_moved(&s, &to, &err));
+    assert_int_equal(err.code, ERR_INVALID);
+    s.place = (struct place_spec){ 0 };
+    assert_false(look_at_moved(&s, &to, &err));
+}
+
 static void hostile_text(void **state)
 {
     static const struct {
@@ -533,6 +632,8 @@ int main(void)
         cmocka_unit_test(cpu_modes),
         cmocka_unit_test(bad_topology),
         cmocka_unit_test(its_place),
+        cmocka_unit_test(moved_among_shared_cpus),
+        cmocka_unit_test(moved_to_other_cells),
         cmocka_unit_test(hostile_text),
         cmocka_unit_test(equal_input_equal_output),
         cmocka_unit_test(too_large),

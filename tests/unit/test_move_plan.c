@@ -159,7 +159,8 @@ static void it_comes_to_an_end(void **state)
 
 static const char live[] =
     "<domain type='qemu' id='3'><name>i</name><metadata>"
-    "<server xmlns='" DOMAIN_XMLNS "' reboot='0'/></metadata><devices>"
+    "<server xmlns='" DOMAIN_XMLNS "' reboot='0'/></metadata>"
+    "<vcpu placement='static'>1</vcpu><devices>"
     "<disk type='file' device='disk'><source file='/a/root' index='1'/>"
     "<backingStore type='file'><source file='/a/base'/></backingStore>"
     "<target dev='vda'/></disk>"
