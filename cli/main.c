@@ -207,7 +207,10 @@ static const struct command {
     { { "policy" },
       ANY,
       placement_policy,
-      "[placement=P] [rebalancing=R] [reserve=N]",
+      "[placement=P] [weight.RESOURCE=N] [rebalancing=R] [goal.NAME=PERCENT]\n"
+      "               [max_moves=N] [parallel=N] [per_host=N] "
+      "[gain_percent=N]\n"
+      "               [large=FLAVOR] [places=N] [reserve=N]",
       "what the engine goes by" },
     { { "node", "set" },
       ANY,
@@ -221,7 +224,7 @@ static int usage(FILE *out)
     fprintf(out, "usage: cairn COMMAND\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
         const struct command *c = &commands[i];
-        char text[128];
+        char text[256];
         int n = snprintf(text, sizeof(text), "%s %s%s%s", c->words[0],
                          c->words[1] ? c->words[1] : "", c->words[1] ? " " : "",
                          c->args);

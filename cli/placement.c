@@ -495,22 +495,76 @@ static bool take_setting(const char *word, json_t *into, struct error *err)
     return true;
 }
 
+/* "weight.VCPU=3", "goal.even=100": members of an object; "=usual": null. */
+static bool policy_word(const char *word, json_t *body, struct error *err)
+{
+    static const char *const groups[][2] = { { "weight.", "weights" },
+                                             { "goal.", "goals" } };
+    json_t *into = body;
+    for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+        if (strncmp(word, groups[i][0], strlen(groups[i][0])) == 0) {
+            word += strlen(groups[i][0]);
+            if (!json_object_get(body, groups[i][1]))
+                json_object_set_new(body, groups[i][1], json_object());
+            into = json_object_get(body, groups[i][1]);
+        }
+    if (!take_setting(word, into, err))
+        return false;
+    const char *value = strchr(word, '=') + 1;
+    _autofree_ char *key = xstrndup(word, (size_t)(value - 1 - word));
+    if (strcmp(value, "usual") == 0)
+        json_object_set_new(into, key, json_null());
+    return true;
+}
+
+/* "even 100, fill 100"; those that are 0 only with `all`. */
+static void print_amounts(const char *head, const json_t *amounts, bool all,
+                          const char *end)
+{
+    const char *name, *between = "";
+    json_t *n;
+    if (!json_object_size(amounts))
+        return;
+    printf("%s", head);
+    json_object_foreach((json_t *)amounts, name,
+                        n) if (all || json_integer_value(n) != 0)
+    {
+        printf("%s%s %lld", between, name, (long long)json_integer_value(n));
+        between = ", ";
+    }
+    printf("%s\n", end);
+}
+
+static void print_policy(const json_t *v)
+{
+    printf("placement    %s\n", str(v, "placement"));
+    print_amounts("weights      ", get(v, "weights"), true, ", others 1");
+    printf("rebalancing  %s\n", str(v, "rebalancing"));
+    print_amounts("goals        ", get(v, "goals"), false, " %");
+    printf("limits       max_moves %lld, parallel %lld, per_host %lld, "
+           "gain_percent %lld\n",
+           num(v, "max_moves"), num(v, "parallel"), num(v, "per_host"),
+           num(v, "gain_percent"));
+    if (json_is_string(get(v, "large")))
+        printf("large        %s, places %lld\n", str(v, "large"),
+               num(v, "places"));
+    printf("reserve      %lld\n", num(v, "reserve"));
+    if (json_is_string(get(v, "reserve_why")))
+        printf("The reserve is not kept now. %s\n", str(v, "reserve_why"));
+}
+
 bool placement_policy(struct cloud *c, char **args, struct error *err)
 {
     _autojson_ json_t *body = json_object();
     for (char **a = args; *a; a++)
-        if (!take_setting(*a, body, err))
+        if (!policy_word(*a, body, err))
             return false;
     _autojson_ json_t *v = json_object_size(body)
                                ? cloud_send(c, "PUT", "/policy", body, err)
                                : cloud_call(c, "GET", "/policy", err);
-    if (!v)
-        return false;
-    printf("placement    %s\nrebalancing  %s\nreserve      %lld\n",
-           str(v, "placement"), str(v, "rebalancing"), num(v, "reserve"));
-    if (json_is_string(get(v, "reserve_why")))
-        printf("The reserve is not kept now. %s\n", str(v, "reserve_why"));
-    return true;
+    if (v)
+        print_policy(v);
+    return v != NULL;
 }
 
 /* "A,B" -> ["A", "B"]; "" -> [] */

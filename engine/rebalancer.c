@@ -2,6 +2,7 @@
 
 #include "common/alloc.h"
 #include "common/log.h"
+#include "engine/policy.h"
 #include "model/migration.h"
 
 #include <pthread.h>
@@ -265,8 +266,9 @@ static void only_drain(struct plan_policy *policy)
 
 static void plan_and_act(struct rebalancer *b, int rebalancing, bool drains)
 {
-    struct plan_policy policy = plan_careful;
+    struct plan_policy policy;
     struct plan plan;
+    policy_plan(view_snapshot(b->view), &policy);
     struct guests resting = spared(b);
     uint32_t *left = settling(b, &policy.goals.strain.n_settling);
     policy.spared = resting.at;

@@ -5,6 +5,7 @@
 #include "engine/host_view.h"
 #include "engine/mix.h"
 #include "engine/placement.h"
+#include "engine/weights.h"
 #include "engine/wish.h"
 #include "model/migration.h"
 #include "model/use.h"
@@ -36,6 +37,7 @@ struct view {
     struct map64 slots;        /* by the guest's number */
     const struct snapshot *to; /* what it shows, or is coming to */
     uint32_t n_words;          /* names that were known at the last look */
+    unsigned n_policies;       /* rows of the fleet's that are in use */
     struct device_words words; /* a fork has none of its own */
 };
 
@@ -456,14 +458,26 @@ static void on_group(void *arg, const struct record *old,
     put_again(v, snap_by(v->to, &kind_server, "server_group_id", any->id));
 }
 
+static bool same_policy(const struct score_policy *a,
+                        const struct score_policy *b)
+{
+    return a->kind == b->kind &&
+           memcmp(a->weight, b->weight, sizeof(a->weight)) == 0;
+}
+
 static void set_policy(struct view *v)
 {
     const struct pool_policy *policy =
         snap_get(v->to, &kind_pool_policy, "pool");
-    struct score_policy p =
-        v->fleet->policies[policy ? policy->placement : PLACE_SPREAD];
-    if (p.kind != v->fleet->policies[VIEW_POLICY_POOL].kind)
-        fleet_set_policy(v->fleet, VIEW_POLICY_POOL, &p);
+    const struct list none = { 0 };
+    unsigned pool = policy ? (unsigned)policy->placement : PLACE_SPREAD;
+    struct score_policy p;
+    weights_of(v->fleet, policy ? &policy->weights : &none, p.weight);
+    for (unsigned row = 0; row <= VIEW_POLICY_POOL; row++) {
+        p.kind = v->fleet->policies[row < VIEW_POLICY_POOL ? row : pool].kind;
+        if (!same_policy(&p, &v->fleet->policies[row]))
+            fleet_set_policy(v->fleet, row, &p);
+    }
     unsigned failures = policy ? (unsigned)policy->reserve : 0;
     if (failures > RESERVE_FAILURES)
         failures = RESERVE_FAILURES;
@@ -488,6 +502,8 @@ static void look_for_words(struct view *v)
     for (int k = 0; k < FLEET_NAME_KINDS; k++)
         n += v->fleet->names[k].n;
     n += v->words.n;
+    if (n != v->n_words)
+        set_policy(v); /* a weight may be of a resource that came to be */
     if (v->snap && n != v->n_words)
         put_again(v, snap_all(v->to, &kind_server));
     v->n_words = n;
@@ -524,6 +540,14 @@ void view_follow(struct view *v, struct snapshot *snap, int64_t now)
     }
 }
 
+static unsigned row_of_kind(const struct view *v, enum score_kind kind)
+{
+    unsigned row = 0;
+    while (row < VIEW_POLICY_POOL - 1 && v->fleet->policies[row].kind != kind)
+        row++;
+    return row;
+}
+
 /* ---- public -------------------------------------------------------------- */
 
 struct view *view_new(void)
@@ -546,6 +570,7 @@ struct view *view_new(void)
     fleet_name(v->fleet, FLEET_NAME_CPU, "");
     for (unsigned i = 0; i < ARRAY_SIZE(policies); i++)
         fleet_set_policy(v->fleet, i, &policies[i]);
+    v->n_policies = VIEW_POLICY_FIRST;
     return v;
 }
 
@@ -558,6 +583,7 @@ struct view *view_fork(const struct view *v)
     fork->to = v->to;
     fork->now = v->now;
     fork->failures = v->failures;
+    fork->n_policies = v->n_policies;
     return fork;
 }
 
@@ -625,6 +651,22 @@ void view_hide(struct view *v, const struct record *server)
 void view_unhide(struct view *v, const struct record *server)
 {
     on_guest(v, NULL, server);
+}
+
+unsigned view_policy(struct view *v, const struct score_policy *policy)
+{
+    static const uint16_t none[FLEET_RESOURCES];
+    unsigned row = VIEW_POLICY_FIRST;
+    if (memcmp(policy->weight, none, sizeof(none)) == 0)
+        return row_of_kind(v, policy->kind);
+    while (row < v->n_policies &&
+           !same_policy(policy, &v->fleet->policies[row]))
+        row++;
+    if (row == FLEET_POLICIES)
+        return row_of_kind(v, policy->kind);
+    if (row == v->n_policies)
+        fleet_set_policy(v->fleet, v->n_policies++, policy);
+    return row;
 }
 
 int view_known(struct view *v, enum fleet_name kind, const char *name)

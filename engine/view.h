@@ -41,8 +41,10 @@
 #include "model/volume.h"
 #include "state/cache.h"
 
-/* Rows of fleet.policies: one for each enum placement_policy, then ... */
-#define VIEW_POLICY_POOL 3 /* ... what the pool says */
+/* Rows of fleet.policies: one for each enum placement_policy, with the pool's
+ * weights, then ... */
+#define VIEW_POLICY_POOL  3 /* ... what the pool says */
+#define VIEW_POLICY_FIRST 4 /* ... from there on flavors' own weights */
 
 /* Number 0 of traits and aggregates, and the first custom resource: what no
  * host has.  Names that tenants make up become this one and take no room. */
@@ -90,6 +92,9 @@ int view_known(struct view *v, enum fleet_name kind, const char *name);
  * node has had such. */
 bool view_device(const struct view *v, const char *name, uint8_t *kind,
                  uint64_t *models);
+/* The row of a policy, made if need be.  When there are no more it is that of
+ * its kind, with the pool's weights. */
+unsigned view_policy(struct view *v, const struct score_policy *policy);
 /* The trait that stands for a condition, made if need be; -1: there are too
  * many. */
 int view_condition(struct view *v, const char *name);

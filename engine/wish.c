@@ -1,6 +1,7 @@
 #include "engine/wish.h"
 
 #include "common/alloc.h"
+#include "engine/weights.h"
 #include "model/cpu_type.h"
 #include "model/shape.h"
 
@@ -72,6 +73,8 @@ struct reading {
     struct view *v;
     const struct server *server;
     struct wish *w;
+    struct error *err;
+    bool bad; /* a word makes no sense; *err says which */
 };
 
 static void note_nobody(struct wish *w, const char *name)
@@ -218,9 +221,10 @@ static void read_profile(struct reading *in, const char *rest, const char *text)
 
 static void read_policy(struct reading *in, const char *rest, const char *text)
 {
-    int row = enum_from_name(placement_policy_names, text);
-    if (row >= 0)
-        in->w->request.demand.policy = (uint16_t)row;
+    struct score_policy policy;
+    in->bad |= !weights_read(view_fleet(in->v), text, &policy, in->err);
+    if (!in->bad)
+        in->w->request.demand.policy = (uint16_t)view_policy(in->v, &policy);
 }
 
 /* For whom a rebalancing move is a larger matter. */
@@ -259,7 +263,7 @@ static const struct {
     { "aggregate_instance_extra_specs:", read_aggregate_spec },
     { "pci_passthrough:alias", read_devices },
     { "accel:device_profile", read_profile },
-    { "cairn:placement", read_policy },
+    { WEIGHTS_SPEC, read_policy },
     { WISH_SPREAD, read_spread },
     { WISH_PRIORITY, read_priority },
 };
@@ -396,6 +400,7 @@ static bool read_lasting(struct reading *in, struct error *err)
 {
     const struct server *s = in->server;
     struct demand *d = &in->w->request.demand;
+    in->err = err;
     d->need[FLEET_VCPU] = amount(s->vcpus * THOUSAND);
     d->need[FLEET_MEMORY] = amount(s->ram_mb);
     d->need[FLEET_DISK] = amount(wish_local_disk_gb(s));
@@ -406,7 +411,8 @@ static bool read_lasting(struct reading *in, struct error *err)
     read_tenant(in, s->project_id);
     read_group(in);
     read_zone(in, s->requested_zone);
-    return read_shape(in, err);
+    bool ok = read_shape(in, err);
+    return ok && !in->bad;
 }
 
 void wish_of_placed_server(struct view *v, const struct server *server,

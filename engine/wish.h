@@ -12,7 +12,8 @@
  *                           each such wish is a row of demand.devices, in the
  *                           order of the flavor's specs
  *   aggregate_instance_extra_specs:KEY   a condition, see view.h
- *   cairn:placement         spread | pack | fragmentation
+ *   cairn:placement         spread | pack | fragmentation; pack with weights
+ *                           (weights.h)
  *   cairn:spread            host | rack | zone, with ":N": how many members
  *                           of its group more than the least may be in one;
  *                           also as a scheduler hint

@@ -27,17 +27,6 @@ static const struct field pool_fields[] = {
 #undef T
 KIND(kind_pool, KIND_POOL, "pool", struct pool, pool_fields, NO_INDEXES);
 
-#define T struct pool_policy
-static const struct field policy_fields[] = {
-    FIELD_E(T, placement, placement_policy_names),
-    FIELD_E(T, rebalancing, rebalancing_names),
-    FIELD(T, reserve, F_INT),
-    FIELD_END,
-};
-#undef T
-KIND(kind_pool_policy, KIND_POOL_POLICY, "policy", struct pool_policy,
-     policy_fields, NO_INDEXES);
-
 static const struct field amount_fields[] = {
     FIELD(struct amount, name, F_STR),
     FIELD(struct amount, n, F_INT),
@@ -45,6 +34,25 @@ static const struct field amount_fields[] = {
 };
 static const struct schema amount_schema = { sizeof(struct amount),
                                              amount_fields };
+
+#define T struct pool_policy
+static const struct field policy_fields[] = {
+    FIELD_E(T, placement, placement_policy_names),
+    FIELD_L(T, weights, amount_schema),
+    FIELD_E(T, rebalancing, rebalancing_names),
+    FIELD_L(T, goals, amount_schema),
+    FIELD(T, max_moves, F_INT),
+    FIELD(T, parallel, F_INT),
+    FIELD(T, per_host, F_INT),
+    FIELD(T, gain_percent, F_INT),
+    FIELD(T, large, F_STR),
+    FIELD(T, places, F_INT),
+    FIELD(T, reserve, F_INT),
+    FIELD_END,
+};
+#undef T
+KIND(kind_pool_policy, KIND_POOL_POLICY, "policy", struct pool_policy,
+     policy_fields, NO_INDEXES);
 
 #define T struct node_pages
 static const struct field node_pages_fields[] = {

@@ -29,13 +29,23 @@ extern const char *const placement_policy_names[]; /* "spread" .. */
 enum rebalancing { REBALANCE_ON, REBALANCE_ADVISE, REBALANCE_OFF };
 extern const char *const rebalancing_names[]; /* "on" .. */
 
-/* What the engine goes by, see docs/engine.md.  One record, id "pool"; as
- * long as there is none all is 0. */
+/* What the engine goes by, see docs/engine.md and engine/policy.h and
+ * engine/weights.h, which have the bounds.  One record, id "pool"; as long as
+ * there is none all is 0. */
 struct pool_policy {
     struct record rec;
-    int placement;   /* enum placement_policy */
-    int rebalancing; /* enum rebalancing */
-    int64_t reserve; /* node failures that are kept room for */
+    int placement;       /* enum placement_policy */
+    struct list weights; /* struct amount: of resources, by name */
+    int rebalancing;     /* enum rebalancing */
+    struct list goals;   /* struct amount: percent of their usual weight */
+    /* Limits of rebalancing; 0: the careful setting's. */
+    int64_t max_moves;    /* in a plan */
+    int64_t parallel;     /* at the same time, in the pool */
+    int64_t per_host;     /* ... coming to and going from one node */
+    int64_t gain_percent; /* of the cost, that a move must bring */
+    const char *large;    /* flavor that is to be made room for, or NULL */
+    int64_t places;       /* so many of it; 0: one */
+    int64_t reserve;      /* node failures that are kept room for */
 };
 
 /* What the pool thinks of a node: the states of engine/recovery.h. */

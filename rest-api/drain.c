@@ -1,6 +1,6 @@
 #include "rest-api/drain.h"
 
-#include "engine/plan.h"
+#include "engine/policy.h"
 #include "model/migration.h"
 #include "model/pool.h"
 #include "rest-api/desk.h"
@@ -17,10 +17,11 @@
 static void ask(struct view *fork, const char *node, unsigned failures,
                 struct plan *out)
 {
-    struct plan_policy policy = plan_careful;
+    struct plan_policy policy;
     struct fleet *f = view_fleet(fork);
     uint32_t host = fleet_find_host(f, node);
     *out = (struct plan){ 0 };
+    policy_plan(view_snapshot(fork), &policy);
     if (host == FLEET_NOWHERE)
         return;
     struct fleet_facts facts = f->hosts[host].facts;

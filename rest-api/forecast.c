@@ -1,5 +1,6 @@
 #include "rest-api/forecast.h"
 
+#include "engine/policy.h"
 #include "engine/rebalancer.h"
 #include "engine/whatif.h"
 #include "rest-api/advice.h"
@@ -174,7 +175,8 @@ static bool read_goals(struct req *r, struct goals_policy *goals)
         if (g == GOALS_N)
             return error_set(&r->err, ERR_INVALID,
                              "goals: there is no goal '%.40s'", one);
-        goals->weight[g] = goals_usual_weight((enum goal)g);
+        if (!goals->weight[g])
+            goals->weight[g] = goals_usual_weight((enum goal)g);
     }
     return true;
 }
@@ -188,7 +190,8 @@ static bool read_large(struct req *r, struct goals_policy *goals)
     const struct flavor *f = advice_find(r, &kind_flavor, "flavor", name);
     if (!f)
         return false;
-    goals->weight[GOAL_DEFRAGMENT] = goals_usual_weight(GOAL_DEFRAGMENT);
+    if (!goals->weight[GOAL_DEFRAGMENT])
+        goals->weight[GOAL_DEFRAGMENT] = goals_usual_weight(GOAL_DEFRAGMENT);
     goals->vcpu = (int32_t)(f->vcpus * 1000);
     goals->memory = (int32_t)f->ram_mb;
     goals->units = 1;
@@ -328,8 +331,9 @@ static void write_plan(struct req *r, struct view *v, const struct plan *plan)
 
 enum outcome forecast_plan(struct req *r)
 {
-    struct plan_policy policy = plan_careful;
+    struct plan_policy policy;
     struct plan plan;
+    policy_plan(r->snap, &policy);
     if (!read_goals(r, &policy.goals) || !read_large(r, &policy.goals))
         return req_failed(r);
     struct view *v = desk_take(r->api, r->snap, r->now);

@@ -1,7 +1,11 @@
 #include "rest-api/steering.h"
 
+#include "engine/policy.h"
 #include "engine/reserve.h"
+#include "engine/weights.h"
+#include "model/compute.h"
 #include "model/pool.h"
+#include "rest-api/advice.h"
 #include "rest-api/desk.h"
 
 #include <string.h>
@@ -60,13 +64,47 @@ static void write_reserve(struct req *r, struct jw *w, unsigned failures)
     buf_free(&why);
 }
 
+/* Those that are set; all others weigh 1. */
+static void write_weights(struct jw *w, const struct pool_policy *policy)
+{
+    jw_obj(w, "weights");
+    for (size_t i = 0; i < policy->weights.n; i++) {
+        const struct amount *a = LIST_AT(policy->weights, struct amount, i);
+        jw_int(w, a->name, a->n);
+    }
+    jw_obj_end(w);
+}
+
+static void write_goals(struct jw *w, const struct pool_policy *policy)
+{
+    jw_obj(w, "goals");
+    for (enum goal g = 0; g < GOALS_N; g++)
+        jw_int(w, goal_name(g), policy_goal(policy, g));
+    jw_obj_end(w);
+}
+
+/* By name; null: none, or it is gone. */
+static void write_large(struct req *r, struct jw *w,
+                        const struct pool_policy *policy)
+{
+    const struct flavor *f =
+        policy->large ? snap_get(r->snap, &kind_flavor, policy->large) : NULL;
+    jw_str(w, "large", f ? f->name : NULL);
+}
+
 static enum outcome reply_policy(struct req *r,
                                  const struct pool_policy *policy)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
     jw_str(&w, "placement", placement_policy_names[policy->placement]);
+    write_weights(&w, policy);
     jw_str(&w, "rebalancing", rebalancing_names[policy->rebalancing]);
+    write_goals(&w, policy);
+    for (int i = 0; i < POLICY_LIMITS; i++)
+        jw_int(&w, policy_limits[i].name,
+               policy_limit(policy, &policy_limits[i]));
+    write_large(r, &w, policy);
     jw_int(&w, "reserve", policy->reserve);
     write_reserve(r, &w, (unsigned)policy->reserve);
     jw_obj_end(&w);
@@ -127,15 +165,126 @@ static bool only(struct req *r, const char *const *known)
            error_set(&r->err, ERR_INVALID, "A JSON object is expected.");
 }
 
+static void amount_drop(struct list *amounts, const char *name)
+{
+    for (size_t i = 0; i < amounts->n; i++)
+        if (strcmp(LIST_AT(*amounts, struct amount, i)->name, name) == 0) {
+            list_remove(amounts, sizeof(struct amount), i);
+            return;
+        }
+}
+
+/* Amounts by name, those that are given; null takes one, or all, back. */
+static bool set_amounts(struct req *r, struct pool_policy *draft,
+                        const char *member, struct list *out,
+                        bool (*takes)(struct req *r, const char *name,
+                                      const json_t *n))
+{
+    const json_t *all = json_object_get(r->body, member);
+    const char *name;
+    json_t *n;
+    if (json_is_null(all))
+        *out = (struct list){ 0 };
+    json_object_foreach((json_t *)all, name, n)
+    {
+        if (!takes(r, name, n))
+            return false;
+        amount_drop(out, name);
+        if (!json_is_null(n))
+            amount_set(draft, out, name, json_integer_value(n));
+    }
+    return !all || json_is_null(all) || json_is_object(all) ||
+           error_set(&r->err, ERR_INVALID, "%s: numbers by name", member);
+}
+
+static bool is_within(const json_t *n, int64_t least, int64_t most)
+{
+    return json_is_null(n) ||
+           (json_is_integer(n) && json_integer_value(n) >= least &&
+            json_integer_value(n) <= most);
+}
+
+static bool takes_weight(struct req *r, const char *name, const json_t *n)
+{
+    return (weights_known(name) && is_within(n, 0, SCORE_WEIGHT_MAX)) ||
+           error_set(&r->err, ERR_INVALID,
+                     "weights: %.64s: numbers from 0 to %d of VCPU, MEMORY_MB, "
+                     "DISK_GB, PCPU, BANDWIDTH, HUGEPAGES, GIGAPAGES, "
+                     "CUSTOM_...",
+                     name, SCORE_WEIGHT_MAX);
+}
+
+static bool takes_goal(struct req *r, const char *name, const json_t *n)
+{
+    enum goal g = 0;
+    while (g < GOALS_N && strcmp(goal_name(g), name) != 0)
+        g++;
+    if (g == GOALS_N)
+        return error_set(&r->err, ERR_INVALID,
+                         "goals: there is no goal '%.40s'", name);
+    return is_within(n, policy_goal_least(g), POLICY_GOAL_MAX) ||
+           error_set(&r->err, ERR_INVALID,
+                     "goals: %s: percent of its usual weight, from %lld to %d",
+                     name, (long long)policy_goal_least(g), POLICY_GOAL_MAX);
+}
+
+/* null: the usual one. */
+static bool set_limits(struct req *r, struct pool_policy *draft)
+{
+    for (int i = 0; i < POLICY_LIMITS; i++) {
+        const struct policy_limit *l = &policy_limits[i];
+        const json_t *v = json_object_get(r->body, l->name);
+        int64_t n = json_integer_value(v);
+        if (v && !is_within(v, l->least, l->most))
+            return error_set(&r->err, ERR_INVALID,
+                             "%s: a number from %lld to %lld", l->name,
+                             (long long)l->least, (long long)l->most);
+        if (v)
+            memcpy((char *)draft + l->at, &n, sizeof(n));
+    }
+    return true;
+}
+
+static bool set_large(struct req *r, struct pool_policy *draft)
+{
+    const json_t *v = json_object_get(r->body, "large");
+    if (v && !json_is_null(v)) {
+        const char *name = json_string_value(v);
+        const struct flavor *f =
+            advice_find(r, &kind_flavor, "flavor", name ? name : "");
+        if (!f)
+            return false;
+        draft->large = rec_str(draft, f->rec.id);
+    } else if (v) {
+        draft->large = NULL;
+    }
+    return draft->large || !policy_goal(draft, GOAL_DEFRAGMENT) ||
+           error_set(&r->err, ERR_INVALID,
+                     "goals: defragment makes room for a flavor: set large "
+                     "as well");
+}
+
+static bool set_rebalancing(struct req *r, struct pool_policy *draft)
+{
+    return set_choice(r, "rebalancing", rebalancing_names,
+                      &draft->rebalancing) &&
+           set_amounts(r, draft, "goals", &draft->goals, takes_goal) &&
+           set_limits(r, draft) && set_large(r, draft);
+}
+
 enum outcome steering_change(struct req *r)
 {
-    static const char *const known[] = { "placement", "rebalancing", "reserve",
-                                         NULL };
+    static const char *const known[] = {
+        "placement", "weights",  "rebalancing", "goals",
+        "max_moves", "parallel", "per_host",    "gain_percent",
+        "places",    "large",    "reserve",     NULL
+    };
     _autorecord_ struct pool_policy *draft = policy_draft(r);
     if (!only(r, known) ||
         !set_choice(r, "placement", placement_policy_names,
                     &draft->placement) ||
-        !set_choice(r, "rebalancing", rebalancing_names, &draft->rebalancing) ||
+        !set_amounts(r, draft, "weights", &draft->weights, takes_weight) ||
+        !set_rebalancing(r, draft) ||
         !set_number(r, "reserve", RESERVE_FAILURES, &draft->reserve))
         return req_failed(r);
     txn_change_record(&r->txn, draft);

@@ -1,4 +1,5 @@
 /* POST /servers: everything a server needs, in one transaction. */
+#include "engine/weights.h"
 #include "model/shape.h"
 #include "openstack-compat/compute/create_plan.h"
 #include "openstack-compat/network/defaults.h"
@@ -267,18 +268,27 @@ static bool make_volumes(struct req *r, struct server *s, const struct plan *p)
     return true;
 }
 
+/* What makes no sense is refused now, not when a place is looked for. */
+static bool check_specs(struct req *r, const struct server *s)
+{
+    const char *placement = map_get(&s->extra_specs, WEIGHTS_SPEC);
+    struct score_policy policy;
+    struct shape shape;
+    return shape_of_server(s, &shape, &r->err) &&
+           (!placement || weights_read(NULL, placement, &policy, &r->err));
+}
+
 static struct server *make_server(struct req *r, const struct plan *p,
                                   int64_t index)
 {
     struct server *s = record_new(&kind_server, req_uuid(r));
-    struct shape shape;
     fill_from_plan(r, s, p);
     s->launch_index = index;
     server_note(r, s, "create");
     s->name = p->max_count > 1
                   ? rec_strf(s, "%s-%lld", p->name, (long long)index + 1)
                   : rec_str(s, p->name);
-    bool ok = shape_of_server(s, &shape, &r->err) && fill_from_body(r, s, p);
+    bool ok = check_specs(r, s) && fill_from_body(r, s, p);
     if (ok && !s->hostname)
         set_hostname(s, s->name);
     ok = ok && make_ports(r, s, p) && make_volumes(r, s, p);

@@ -186,11 +186,14 @@ static void what_if(void **state)
 static void policy_and_nodes(void **state)
 {
     const char *was = ask("GET", "/cairn/v1/policy", client->admin, NULL, 200);
-    has(was, "{\"placement\":\"spread\",\"rebalancing\":\"on\",\"reserve\":0");
+    has(was, "{\"placement\":\"spread\",\"weights\":{},"
+             "\"rebalancing\":\"on\",");
+    has(was, ",\"reserve\":0}");
     const char *now =
         ask("PUT", "/cairn/v1/policy", client->admin,
             "{\"placement\":\"pack\",\"rebalancing\":\"off\"}", 200);
-    has(now, "\"placement\":\"pack\",\"rebalancing\":\"off\"");
+    has(now, "\"placement\":\"pack\"");
+    has(now, "\"rebalancing\":\"off\"");
     ask("PUT", "/cairn/v1/policy", client->admin, "{\"placement\":\"random\"}",
         400);
     ask("PUT", "/cairn/v1/policy", client->admin, "{\"colour\":1}", 400);
@@ -210,6 +213,84 @@ static void policy_and_nodes(void **state)
     ask("PATCH", "/cairn/v1/nodes/alpha", client->admin,
         "{\"resources\":{\"VCPU\":2}}", 400);
     ask("PATCH", "/cairn/v1/nodes/gamma", client->admin, "{}", 404);
+}
+
+#define POLICY "/cairn/v1/policy"
+
+/* What is set is what is shown, is kept, and is what plans go by. */
+static void policy_of_rebalancing(void **state)
+{
+    const char *usual = ask("GET", POLICY, client->admin, NULL, 200);
+    has(usual, "\"weights\":{},");
+    has(usual, "\"goals\":{\"evacuate\":100,\"repair\":100,\"relieve\":100,"
+               "\"consolidate\":0,\"fill\":100,\"even\":0,"
+               "\"defragment\":0},\"max_moves\":50,\"parallel\":4,"
+               "\"per_host\":1,\"gain_percent\":200,\"places\":1,"
+               "\"large\":null");
+    ask("PUT", POLICY, client->admin,
+        "{\"goals\":{\"even\":40,\"defragment\":10,\"fill\":0},"
+        "\"large\":\"big\",\"places\":2,\"max_moves\":9,\"per_host\":2}",
+        200);
+    ask("PUT", POLICY, client->admin, "{\"goals\":{\"even\":50}}", 200);
+    const char *now = ask("GET", POLICY, client->admin, NULL, 200);
+    has(now, "\"fill\":0,\"even\":50,\"defragment\":10},\"max_moves\":9,"
+             "\"parallel\":4,\"per_host\":2,\"gain_percent\":200,"
+             "\"places\":2,\"large\":\"big\"");
+    has(ask("GET", "/cairn/v1/plan", client->admin, NULL, 200),
+        "\"goal\":\"even\"");
+    ask("PUT", POLICY, client->admin,
+        "{\"goals\":null,\"large\":null,\"places\":null,"
+        "\"max_moves\":null,\"per_host\":null}",
+        200);
+    char was[sizeof(answer)];
+    snprintf(was, sizeof(was), "%s",
+             ask("GET", POLICY, client->admin, NULL, 200));
+    has(was, "\"fill\":100,\"even\":0,\"defragment\":0},\"max_moves\":50,");
+    lacks(ask("GET", "/cairn/v1/plan", client->admin, NULL, 200),
+          "\"goal\":\"even\"");
+}
+
+static void policy_refuses(void **state)
+{
+    static const char *const bad[] = {
+        "{\"goals\":{\"happiness\":1}}",
+        "{\"goals\":{\"even\":-1}}",
+        "{\"goals\":{\"even\":1001}}",
+        "{\"goals\":{\"even\":\"much\"}}",
+        "{\"goals\":{\"evacuate\":99}}",
+        "{\"goals\":{\"defragment\":100}}", /* of what? */
+        "{\"goals\":7}",
+        "{\"weights\":{\"COLOUR\":1}}",
+        "{\"weights\":{\"VCPU\":101}}",
+        "{\"weights\":[1]}",
+        "{\"max_moves\":0}",
+        "{\"max_moves\":1001}",
+        "{\"parallel\":\"4\"}",
+        "{\"per_host\":17}",
+        "{\"gain_percent\":99}",
+    };
+    char was[sizeof(answer)];
+    snprintf(was, sizeof(was), "%s",
+             ask("GET", POLICY, client->admin, NULL, 200));
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        ask("PUT", POLICY, client->admin, bad[i], 400);
+    ask("PUT", POLICY, client->admin, "{\"large\":\"nothing\"}", 404);
+    ask("PUT", POLICY, client->demo, "{}", 403);
+    assert_string_equal(ask("GET", POLICY, client->admin, NULL, 200), was);
+}
+
+static void policy_weights(void **state)
+{
+    has(ask("PUT", POLICY, client->admin,
+            "{\"placement\":\"pack\",\"weights\":{\"VCPU\":3,"
+            "\"CUSTOM_X\":0,\"MEMORY_MB\":2}}",
+            200),
+        "\"weights\":{\"VCPU\":3,\"CUSTOM_X\":0,\"MEMORY_MB\":2}");
+    has(ask("PUT", POLICY, client->admin, "{\"weights\":{\"CUSTOM_X\":null}}",
+            200),
+        "\"weights\":{\"VCPU\":3,\"MEMORY_MB\":2}");
+    has(ask("PUT", POLICY, client->admin, "{\"weights\":null}", 200),
+        "\"weights\":{}");
 }
 
 /* alpha has twice what beta has: half of the pool is free and beta's loss is
@@ -261,9 +342,15 @@ static void a_reserve_that_cannot_be(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_would_be_server),        CASE(a_tenant_sees_no_nodes),
-        CASE(a_decision_that_was_made), CASE(what_if),
-        CASE(policy_and_nodes),         CASE(the_reserve),
+        CASE(a_would_be_server),
+        CASE(a_tenant_sees_no_nodes),
+        CASE(a_decision_that_was_made),
+        CASE(what_if),
+        CASE(policy_and_nodes),
+        CASE(policy_of_rebalancing),
+        CASE(policy_refuses),
+        CASE(policy_weights),
+        CASE(the_reserve),
         CASE(a_reserve_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,23 @@ static void a_refusal_is_asked_again(void **state)
     assert_int_equal(asked.calls, 2);
 }
 
+/* The operator's word: goals that are off. */
+static void goes_by_the_policy(void **state)
+{
+    open_with(move, NULL);
+    struct pool_policy *policy = record_new(&kind_pool_policy, "pool");
+    amount_set(policy, &policy->goals, "repair", 0);
+    amount_set(policy, &policy->goals, "fill", 0);
+    world_put(policy);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 0);
+    policy = world_edit(&kind_pool_policy, "pool");
+    amount_set(policy, &policy->goals, "repair", 100);
+    world_put(policy);
+    pass(REBALANCE_PASS_US);
+    assert_int_equal(asked.calls, 1);
+}
+
 static void off_and_advise_move_nobody(void **state)
 {
     open_with(move, NULL);
@@ -283,6 +300,7 @@ int main(void)
         CASE(gives_up_on_who_does_not_arrive),
         CASE(a_refusal_is_asked_again),
         CASE(off_and_advise_move_nobody),
+        CASE(goes_by_the_policy),
         CASE(what_cannot_be_moved_live_stays),
         CASE(a_node_that_drains_is_emptied),
         CASE(what_is_off_leaves_a_node_that_drains),

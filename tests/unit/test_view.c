@@ -670,6 +670,54 @@ static void pool_policy(void **state)
     assert_string_equal(goes_to(with_spec("cairn:placement", "spread")), "a");
 }
 
+/* b has fewer CPUs left, c less memory: weights say which is fuller. */
+static void weights_by_pool_and_flavor(void **state)
+{
+    static const char *const fuller[] = { "b", "c" };
+    for (int i = 0; i < 2; i++) {
+        put_node(fuller[i]);
+        struct server *s = small(fuller[i]);
+        s->vcpus = i ? 1 : 4;
+        s->ram_mb = i ? 12288 : 1024;
+        s->node = fuller[i];
+        world_put(s);
+    }
+    assert_string_equal(
+        goes_to(with_spec("cairn:placement", "pack:VCPU=50,MEMORY_MB=1")), "b");
+    assert_string_equal(
+        goes_to(with_spec("cairn:placement", "pack:VCPU=1,MEMORY_MB=50")), "c");
+    struct pool_policy *policy = record_new(&kind_pool_policy, "pool");
+    policy->placement = PLACE_PACK;
+    amount_set(policy, &policy->weights, "VCPU", 50);
+    world_put(policy);
+    assert_string_equal(goes_to(small("s")), "b");
+    assert_string_equal(goes_to(with_spec("cairn:placement", "pack")), "b");
+    policy = world_edit(&kind_pool_policy, "pool");
+    amount_set(policy, &policy->weights, "VCPU", 0);
+    world_put(policy);
+    assert_string_equal(goes_to(small("s")), "c");
+    assert_string_equal(
+        goes_to(with_spec("cairn:placement", "pack:VCPU=50,MEMORY_MB=1")), "b");
+    assert_string_equal(goes_to(with_spec("cairn:placement", "best")), "");
+}
+
+/* More kinds of weights than there are rows: the pool's from there on. */
+static void weights_run_out(void **state)
+{
+    char word[32];
+    put_node("a");
+    for (int i = 0; i < FLEET_POLICIES + 4; i++) {
+        snprintf(word, sizeof(word), "pack:VCPU=%d", i + 2);
+        assert_string_equal(goes_to(with_spec("cairn:placement", word)), "a");
+    }
+    struct score_policy p = { .kind = SCORE_PACK, .weight = { 2, 1, 1 } };
+    for (int r = 3; r < FLEET_RESOURCES; r++)
+        p.weight[r] = 1;
+    assert_int_equal(view_policy(view, &p), VIEW_POLICY_FIRST);
+    p.weight[0] = 77;
+    assert_int_equal(view_policy(view, &p), PLACE_PACK);
+}
+
 /* Servers that come are counted, placed or not, each once. */
 static void the_mix_learns(void **state)
 {
@@ -779,6 +827,8 @@ int main(void)
         CASE(spread_over_racks),
         CASE(cpus_of_moves),
         CASE(pool_policy),
+        CASE(weights_by_pool_and_flavor),
+        CASE(weights_run_out),
         CASE(the_mix_learns),
         cmocka_unit_test(nova_operators),
         CASE(lose_add_place),
