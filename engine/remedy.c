@@ -175,7 +175,7 @@ static bool find_room(const struct fleet *f, const struct request *request,
 
 /* ---- moving a server ----------------------------------------------------- */
 
-/* Would what this guest holds be enough? */
+/* Of the amounts, would what this guest holds be enough? */
 static bool frees_enough(const struct fleet *f, const struct demand *d,
                          const struct fleet_guest *g)
 {
@@ -184,7 +184,7 @@ static bool frees_enough(const struct fleet *f, const struct demand *d,
         if (d->need[r] &&
             d->need[r] > (int64_t)f->free[r][g->at.host] + has->need[r])
             return false;
-    return demand_plain(d);
+    return true;
 }
 
 /* Where it could go instead. */
@@ -197,25 +197,70 @@ static bool finds_place(struct fleet *f, const struct fleet_guest *g,
     return choose_exhaustive(f, &r, to);
 }
 
-/* The smallest movable guest of the host that would do. */
-static bool find_guest(struct fleet *f, const struct demand *d, uint32_t host,
-                       struct remedy *out)
+/* Would the request stand, with its cells and devices, where the guest is, if
+ * that were at `to`?  Tried, and taken back. */
+static bool makes_way(struct fleet *f, const struct request *request,
+                      const struct fleet_guest *g, const struct placing *to)
 {
-    const struct fleet_guest *best = NULL;
+    const struct placing was = g->at;
+    struct fit_rules rules;
+    struct placing at;
+    int32_t score;
+    uint64_t id = g->id;
+    fleet_move(f, id, to);
+    fit_rules(f, request, &rules);
+    bool ok = fit_host(f, &rules, was.host, &at, &score) == FIT_OK;
+    fleet_move(f, id, &was);
+    return ok;
+}
+
+struct candidate {
+    int32_t size; /* MiB */
+    uint64_t id;
+};
+
+static int by_size(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return x->size != y->size ? (x->size < y->size ? -1 : 1)
+           : x->id < y->id    ? -1
+                              : x->id > y->id;
+}
+
+/* The movable guests of the host that would free enough, the smallest first;
+ * to be freed.  Whoever has cells or devices is not among them: it stays
+ * while it runs. */
+static struct candidate *candidates(const struct fleet *f,
+                                    const struct demand *d, uint32_t host,
+                                    uint32_t *n)
+{
+    struct candidate *list = xcalloc(f->hosts[host].guests + 1, sizeof(*list));
+    *n = 0;
+    for (struct fleet_guest *g = NULL; (g = fleet_next(f, host, g));)
+        if (g->movable && frees_enough(f, d, g))
+            list[(*n)++] = (struct candidate){
+                fleet_demand(f, g->class_)->need[FLEET_MEMORY], g->id
+            };
+    qsort(list, *n, sizeof(*list), by_size);
+    return list;
+}
+
+/* The smallest movable guest of the host that would do. */
+static bool find_guest(struct fleet *f, const struct request *request,
+                       uint32_t host, struct remedy *out)
+{
     struct placing to;
-    for (struct fleet_guest *g = NULL; (g = fleet_next(f, host, g));) {
-        int32_t size = fleet_demand(f, g->class_)->need[FLEET_MEMORY];
-        int32_t least =
-            best ? fleet_demand(f, best->class_)->need[FLEET_MEMORY] : 0;
-        if (!g->movable || !frees_enough(f, d, g) ||
-            (best && (size > least || (size == least && g->id > best->id))) ||
-            !finds_place(f, g, &to))
-            continue;
-        best = g;
+    uint32_t n;
+    struct candidate *list = candidates(f, &request->demand, host, &n);
+    bool found = false;
+    for (uint32_t i = 0; i < n && !found; i++) {
+        const struct fleet_guest *g = fleet_guest(f, list[i].id);
+        found = finds_place(f, g, &to) && makes_way(f, request, g, &to);
         out->to = to.host;
-        out->guest = g->id;
+        out->guest = list[i].id;
     }
-    return best != NULL;
+    free(list);
+    return found;
 }
 
 static bool find_move(struct fleet *f, const struct request *request,
@@ -233,7 +278,7 @@ static bool find_move(struct fleet *f, const struct request *request,
             continue;
         looked++;
         out->host = i;
-        if (find_guest(f, &request->demand, i, out))
+        if (find_guest(f, request, i, out))
             return true;
     }
     return false;

@@ -6,6 +6,7 @@
 #include "engine/assign.h"
 #include "engine/evacuate.h"
 #include "engine/placement.h"
+#include "engine/remedy.h"
 #include "engine/rescue.h"
 #include "engine/scheduler.h"
 #include "engine/view.h"
@@ -220,6 +221,73 @@ static void test_devices(void **state)
     assert_string_equal(given("d4"), "|0000:01:00.0/0");
 }
 
+static void put_floating(const char *id, int64_t ram_mb)
+{
+    struct server *s = new_server(id, NULL, NULL);
+    s->vm_state = VM_ACTIVE;
+    s->ram_mb = ram_mb;
+    s->node = "a";
+    world_put(s);
+}
+
+/* "small to b", what one is told to move for the draft; or "". */
+static const char *told_to_move(struct server *s)
+{
+    static char text[64];
+    struct remedy all[REMEDIES];
+    struct wish w;
+    struct error err;
+    struct view *v = view_new();
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    _autorecord_ struct server *draft = s;
+    view_follow(v, snap, world_time);
+    const struct fleet *f = view_fleet(v);
+    uint64_t before = f->hosts[fleet_find_host(f, "a")].guests;
+    assert_true(wish_of_server(v, draft, &w, &err));
+    unsigned n = remedies(v, &w, all);
+    text[0] = '\0';
+    for (unsigned i = 0; i < n; i++)
+        if (all[i].kind == REMEDY_MOVE)
+            snprintf(text, sizeof(text), "%s to %s",
+                     view_record(v, all[i].guest)->id,
+                     f->hosts[all[i].to].name);
+    assert_int_equal(f->hosts[fleet_find_host(f, "a")].guests, before);
+    wish_free(&w);
+    view_free(v);
+    return text;
+}
+
+static struct server *of_one_cell(int64_t ram_mb)
+{
+    struct server *s = new_server("new", "hw:numa_nodes", "1");
+    map_put(s, &s->extra_specs, "pci_passthrough:alias", "a100");
+    s->ram_mb = ram_mb;
+    return s;
+}
+
+/* Who should make way for a server with cells and devices: tried, for room
+ * alone does not do. */
+static void test_who_makes_way(void **state)
+{
+    put_node("b");
+    struct node *b = world_edit(&kind_node, "b");
+    b->devices = (struct list){ 0 };
+    world_put(b);
+    put_floating("big", 20000);
+    put_floating("small", 8000);
+    put_floating("tiny", 500);
+    assert_string_equal(told_to_move(of_one_cell(4096)), "small to b");
+    assert_string_equal(told_to_move(of_one_cell(12000)), "big to b");
+    /* There is room then, but in no cell. */
+    assert_string_equal(told_to_move(of_one_cell(17000)), "");
+    struct server *s = new_server("two", "pci_passthrough:alias", "a100:2");
+    s->ram_mb = 64;
+    world_put(s);
+    run_scheduler();
+    assert_string_equal(given("two"), "|0000:3b:00.0/0|0000:86:00.0/0");
+    assert_string_equal(told_to_move(of_one_cell(4096)), "");
+}
+
 /* Those of a node that has failed have what they need where they go, and
  * none what another has. */
 static void test_evacuated(void **state)
@@ -342,6 +410,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pinned, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pages_and_cells, setup, teardown),
         cmocka_unit_test_setup_teardown(test_devices, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_makes_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evacuated, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_elsewhere, setup, teardown),
         cmocka_unit_test(test_refused),
