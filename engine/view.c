@@ -136,12 +136,11 @@ static bool volumes_may_leave(const struct view *v, const struct server *s)
 }
 
 /* A running one whose volumes are where every node reaches them, and that is
- * not on its way already; who was given cells or devices of its node stays as
- * long as it runs. */
+ * not on its way already; who was given devices of its node stays as long as
+ * it runs. */
 static bool is_movable(const struct view *v, const struct server *s)
 {
-    return !s->cells.n && !s->devices.n && migration_may_begin(s) &&
-           volumes_may_leave(v, s);
+    return !s->devices.n && migration_may_begin(s) && volumes_may_leave(v, s);
 }
 
 /* One that is off may go with its disks. */

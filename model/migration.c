@@ -216,10 +216,10 @@ struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                   server->rec.id);
         return NULL;
     }
-    if (type == MIGRATION_LIVE && (server->cells.n || server->devices.n)) {
+    if (type == MIGRATION_LIVE && server->devices.n) {
         error_set(err, ERR_CONFLICT,
-                  "Instance %s has NUMA cells, huge pages, CPUs or devices of "
-                  "its node for itself and cannot be moved while it runs",
+                  "Instance %s has devices of its node for itself and cannot "
+                  "be moved while it runs",
                   server->rec.id);
         return NULL;
     }

@@ -338,6 +338,160 @@ static void test_evacuated(void **state)
     view_free(v);
 }
 
+/* ---- one that moves while it runs ------------------------------------------
+ */
+
+static void begin_move(const char *id, const char *host)
+{
+    struct txn t = TXN_INIT;
+    struct error err;
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    struct server *s = world_edit(&kind_server, id);
+    struct migration *m =
+        migration_begin(&t, snap, s, "m1", MIGRATION_LIVE, world_time, &err);
+    assert_non_null(m);
+    m->requested_host = rec_str(m, host);
+    txn_change_record(&t, m);
+    txn_change_record(&t, s);
+    world_commit(&t);
+    record_unref(m);
+    record_unref(s);
+    run_scheduler();
+}
+
+/* By the source's compute: it has arrived, or it stays. */
+static void end_move(const char *id, bool arrived)
+{
+    struct txn t = TXN_INIT;
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    struct server *s = world_edit(&kind_server, id);
+    struct migration *m = world_edit(&kind_migration, "m1");
+    if (arrived)
+        migration_arrive(&t, snap, m, s, world_time);
+    else
+        migration_end(&t, snap, m, s, MIGRATION_CANCELLED, NULL, world_time);
+    txn_change_record(&t, m);
+    txn_change_record(&t, s);
+    world_commit(&t);
+    record_unref(m);
+    record_unref(s);
+}
+
+/* CPUs of their own and pages that are left in the first cell. */
+static void assert_left(const char *node, int cpus, int pages_mb)
+{
+    struct fleet_host h;
+    assert_counted_again(node, &h);
+    assert_int_equal(h.cells[0].free_more[CELL_PCPU], cpus);
+    assert_int_equal(h.cells[0].free_more[CELL_HUGEPAGES], pages_mb);
+}
+
+static void start_pinned(const char *id)
+{
+    struct server *s = new_server(id, "hw:cpu_policy", "dedicated");
+    s->vcpus = 2;
+    map_put(s, &s->extra_specs, "hw:mem_page_size", "2MB");
+    world_put(s);
+    run_scheduler();
+    s = world_edit(&kind_server, id);
+    s->vm_state = VM_ACTIVE;
+    s->task_state = TASK_NONE;
+    world_put(s);
+}
+
+/* Node b, where s0 has the first CPUs that are kept, and s1 on node a. */
+static void put_pair(void)
+{
+    start_pinned("s1");
+    put_node("b");
+    struct node *a = world_edit(&kind_node, "a");
+    a->disabled = true;
+    world_put(a);
+    start_pinned("s0");
+    assert_string_equal(given("s0"), "0:4-5");
+    a = world_edit(&kind_node, "a");
+    a->disabled = false;
+    world_put(a);
+}
+
+static void test_moves_with_its_cells(void **state)
+{
+    char text[CPUS_TEXT];
+    put_pair();
+    begin_move("s1", "b");
+    assert_string_equal(given("s1"), "0:4-5"); /* still */
+    assert_left("a", 2, 3072);
+    assert_left("b", 0, 2048);
+    /* Nobody gets meanwhile what is kept for it. */
+    start_pinned("s2");
+    _autorecord_ const struct server *s2 = world_get(&kind_server, "s2");
+    assert_string_equal(s2->node, "a");
+    assert_string_equal(given("s2"), "0:6-7");
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    const struct migration *m = snap_get(snap, &kind_migration, "m1");
+    const struct server *s = snap_get(snap, &kind_server, "s1");
+    assert_int_equal(m->status, MIGRATION_PREPARING);
+    struct place_spec place = server_place_spec(snap, s, m->dest, &m->cells);
+    assert_int_equal(place.n_cells, 1);
+    assert_int_equal(place.page_kib, 2048);
+    assert_true(place.pinned);
+    assert_string_equal(cpus_text(&place.cells[0].cpus, text), "6-7");
+    end_move("s1", true);
+    assert_string_equal(given("s1"), "0:6-7");
+    assert_left("a", 2, 3072); /* s2 */
+    assert_left("b", 0, 2048);
+}
+
+static void test_stays_with_its_cells(void **state)
+{
+    put_pair();
+    begin_move("s1", "b");
+    assert_left("b", 0, 2048);
+    end_move("s1", false);
+    assert_string_equal(given("s1"), "0:4-5");
+    assert_left("a", 2, 3072);
+    assert_left("b", 2, 3072);
+}
+
+/* No room in the cells of the other: it is told so, and nothing is held. */
+static void test_has_no_cells_to_go_to(void **state)
+{
+    put_pair();
+    start_pinned("s2");
+    struct node *b = world_edit(&kind_node, "b");
+    b->pinned_cpus = "4-5";
+    world_put(b);
+    begin_move("s1", "b");
+    _autorecord_ const struct migration *m = world_get(&kind_migration, "m1");
+    assert_int_equal(m->status, MIGRATION_ERROR);
+    assert_non_null(strstr(m->fault, "CPUs kept for"));
+    assert_string_equal(given("s1"), "0:4-5");
+}
+
+static void test_devices_stay(void **state)
+{
+    struct txn t = TXN_INIT;
+    struct error err;
+    struct view *v = view_new();
+    world_put(new_server("d1", "pci_passthrough:alias", "a100"));
+    start_pinned("s1");
+    struct server *d = world_edit(&kind_server, "d1");
+    d->vm_state = VM_ACTIVE;
+    d->task_state = TASK_NONE;
+    world_put(record_copy(d));
+    _autosnap_ struct snapshot *snap = cache_snapshot(world_cache);
+    assert_null(
+        migration_begin(&t, snap, d, "m1", MIGRATION_LIVE, world_time, &err));
+    assert_int_equal(err.code, ERR_CONFLICT);
+    view_follow(v, snap, world_time);
+    const struct record *s1 = snap_get(snap, &kind_server, "s1");
+    struct fleet *f = view_fleet(v);
+    assert_true(fleet_guest(f, view_guest(v, s1))->movable);
+    assert_false(fleet_guest(f, view_guest(v, &d->rec))->movable);
+    view_free(v);
+    record_unref(d);
+}
+
 /* Whoever floats keeps off what the node that he goes to keeps for others. */
 static void test_shared_elsewhere(void **state)
 {
@@ -413,6 +567,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_makes_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evacuated, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shared_elsewhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_moves_with_its_cells, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_stays_with_its_cells, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_has_no_cells_to_go_to, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_devices_stay, setup, teardown),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
