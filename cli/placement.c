@@ -495,26 +495,37 @@ static bool take_setting(const char *word, json_t *into, struct error *err)
     return true;
 }
 
-/* "weight.VCPU=3", "goal.even=100": members of an object; "=usual": null. */
-static bool policy_word(const char *word, json_t *body, struct error *err)
+/* The member that "weight.VCPU=3" or "goal.even=100" goes into, and the rest of
+ * the word; `body` itself for others. */
+static json_t *policy_group(const char **word, json_t *body)
 {
     static const char *const groups[][2] = { { "weight.", "weights" },
                                              { "goal.", "goals" } };
-    json_t *into = body;
-    for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
-        if (strncmp(word, groups[i][0], strlen(groups[i][0])) == 0) {
-            word += strlen(groups[i][0]);
-            if (!json_object_get(body, groups[i][1]))
-                json_object_set_new(body, groups[i][1], json_object());
-            into = json_object_get(body, groups[i][1]);
-        }
-    if (!take_setting(word, into, err))
-        return false;
-    const char *value = strchr(word, '=') + 1;
-    _autofree_ char *key = xstrndup(word, (size_t)(value - 1 - word));
-    if (strcmp(value, "usual") == 0)
-        json_object_set_new(into, key, json_null());
-    return true;
+    for (size_t i = 0; i < ARRAY_SIZE(groups); i++) {
+        size_t n = strlen(groups[i][0]);
+        if (strncmp(*word, groups[i][0], n) != 0)
+            continue;
+        *word += n;
+        if (!json_object_get(body, groups[i][1]))
+            json_object_set_new(body, groups[i][1], json_object());
+        return json_object_get(body, groups[i][1]);
+    }
+    return body;
+}
+
+/* A setting, once; "=usual" is null. */
+static bool policy_word(const char *word, json_t *body, struct error *err)
+{
+    const char *rest = word, *equals = strchr(word, '=');
+    json_t *into = policy_group(&rest, body);
+    if (!equals || equals <= rest)
+        return bad(word, err);
+    _autofree_ char *key = xstrndup(rest, (size_t)(equals - rest));
+    if (!json_is_object(into) || json_object_get(into, key))
+        return error_set(err, ERR_INVALID, "'%.80s': said twice", word);
+    if (strcmp(equals, "=usual") == 0)
+        return json_object_set_new(into, key, json_null()) == 0;
+    return take_setting(rest, into, err);
 }
 
 /* "even 100, fill 100"; those that are 0 only with `all`. */
