@@ -370,7 +370,7 @@ static void check_current(struct clients *cs, const struct call *c)
                      "what was made is not denied: call %lu %s does not know "
                      "%s %s",
                      c->number, c->name, m->kind->name, m->id);
-    if (c->req.resp.status < 400 && world_is_pool(cs->w) && !c->asked)
+    if (c->req.resp.status < 400 && !c->alone && !c->asked)
         world_broken(cs->w, "call %lu %s was answered unasked", c->number,
                      c->name);
 }

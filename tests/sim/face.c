@@ -259,6 +259,7 @@ static void begin(struct face *f, struct call *c)
     enum body_kind body;
     fill_http(c);
     req_init(&c->req, &f->api, &c->http);
+    c->alone = snap_count(c->req.snap, &kind_member) < 2;
     if (api_begin(&c->req, &body) && body == BODY_STREAM)
         c->http.body = NULL;
     c->at = AT_STEP;

@@ -39,6 +39,7 @@ struct call {
     struct http_request http;
     struct txn_result result;
     struct confirm_wait confirm;
+    bool alone;     /* when it came, the node knew of no other member */
     bool asked;     /* whether the cache is current; was told: */
     bool current;   /* it is */
     bool wrote;     /* a transaction of it was committed */
