@@ -428,12 +428,13 @@ static void nova_operators(void **state)
 
 static void lose_add_place(void **state)
 {
+    static const char *const lost[] = { "l0", "l1", "l2", "l3" };
     struct whatif_answer a;
     struct error err;
     put_node("a");
     put_node("b");
-    for (int i = 0; i < 4; i++) {
-        struct server *s = small("lost");
+    for (size_t i = 0; i < ARRAY_SIZE(lost); i++) {
+        struct server *s = small(lost[i]);
         s->node = "a";
         world_put(s);
     }
