@@ -13,7 +13,7 @@
 #include "rest-api/auth.h"
 #include "rest-api/fragments.h"
 #include "rest-api/httpd.h"
-#include "tests/unit/locked_store.h"
+#include "tests/unit/failing_store.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -99,7 +99,7 @@ static void house_open(struct house *h)
 {
     struct error err;
     struct token t;
-    h->store = locked_store_new(store_memory_open(&env_system));
+    h->store = failing_store_new(store_memory_open(&env_system));
     h->cache = cache_new(model_kinds, N_KINDS);
     h->tokens = tokens_new(&env_system, h->cache);
     h->passwords = password_queue_new(&env_system, 16, 1);

@@ -1,6 +1,6 @@
 #include "httpd_house.h"
 
-#include "locked_store.h"
+#include "failing_store.h"
 
 #include "rest-api/route.h"
 
@@ -233,7 +233,7 @@ struct house *house_open(const struct httpd_limits *limits, const char *cert,
     struct error err = { 0 };
     struct house *h = xcalloc(1, sizeof(*h));
     tempdir_make(h->dir);
-    h->store = locked_store_new(store_memory_open(&env_system));
+    h->store = failing_store_new(store_memory_open(&env_system));
     h->cache = cache_new(model_kinds, N_KINDS);
     h->tokens = tokens_new(&env_system, h->cache);
     h->passwords = password_queue_new(&env_system, 16, 1);

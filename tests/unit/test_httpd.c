@@ -2,7 +2,7 @@
 #include "httpd_house.h"
 
 #include "eventually.h"
-#include "locked_store.h"
+#include "failing_store.h"
 
 #include "rest-api/certificate.h"
 #include "rest-api/pki.h"
@@ -232,11 +232,11 @@ static void failed_commit(void **state)
 {
     struct house *h = *state;
     struct buf a = ANSWER_INIT;
-    locked_store_fail(h->store, TXN_FAILED, ERR_NO_SPACE);
+    failing_store_fail(h->store, TXN_FAILED, ERR_NO_SPACE);
     assert_int_equal(house_ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 507);
-    locked_store_fail(h->store, TXN_UNKNOWN, ERR_UNKNOWN);
+    failing_store_fail(h->store, TXN_UNKNOWN, ERR_UNKNOWN);
     assert_int_equal(house_ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 503);
-    locked_store_fail(h->store, TXN_COMMITTED, ERR_NONE);
+    failing_store_fail(h->store, TXN_COMMITTED, ERR_NONE);
     assert_int_equal(house_ask(h, &a, "PUT", "/t/regions/x", NULL, "{}"), 200);
     assert_string_equal(house_body_of(&a), "{\"n\":1}");
     buf_free(&a);

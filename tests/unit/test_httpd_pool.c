@@ -3,7 +3,7 @@
 #include "httpd_house.h"
 
 #include "eventually.h"
-#include "locked_store.h"
+#include "failing_store.h"
 
 #include "model/pool.h"
 
@@ -102,13 +102,13 @@ static void without_a_majority(void **state)
     struct house *h = *state;
     struct buf a = ANSWER_INIT;
     assert_false(is_marked(h));
-    locked_store_fail(h->store, TXN_UNKNOWN, ERR_UNKNOWN);
+    failing_store_fail(h->store, TXN_UNKNOWN, ERR_UNKNOWN);
     int64_t began = env_mono(&env_system);
     assert_true(is_marked(h));
     assert_true(env_mono(&env_system) - began >= CONFIRM_PATIENCE_US);
     assert_int_equal(house_ask(h, &a, "POST", "/t/look/none", NULL, ""), 503);
     assert_non_null(strcasestr(buf_str(&a), "\r\nRetry-After: 1\r\n"));
-    locked_store_fail(h->store, TXN_COMMITTED, ERR_NONE);
+    failing_store_fail(h->store, TXN_COMMITTED, ERR_NONE);
     eventually(!is_marked(h));
     assert_int_equal(house_ask(h, &a, "POST", "/t/look/none", NULL, ""), 404);
     buf_free(&a);
@@ -130,7 +130,7 @@ static void stop_ends_what_waits(void **state)
     void *status;
     put_member(h, "n1");
     put_member(h, "n2");
-    locked_store_fail(h->store, TXN_UNKNOWN, ERR_UNKNOWN);
+    failing_store_fail(h->store, TXN_UNKNOWN, ERR_UNKNOWN);
     pthread_create(&t, NULL, look, h);
     eventually(httpd_stats(h->httpd).active == 1);
     house_close(h);
