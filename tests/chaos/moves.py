@@ -10,9 +10,9 @@ import threading
 from pool import Api, Lost
 from workload import BIGGER, SMALL
 
-# What, how often, and from which states.  Nothing is reverted: that takes a
-# guest back to the disk it had before, and what it wrote since is not missed
-# by mistake (the clients of workload.py revert theirs).
+# What, how often, and from which states.  Nothing is reverted: a guest
+# goes back to the disk it had before, and what it wrote since is rightly gone
+# (the clients of workload.py do revert, servers that do not write).
 MOVES = {"migrate": (5, "ACTIVE"), "resize": (2, "ACTIVE"),
          "confirm": (8, "VERIFY_RESIZE"), "reboot": (1, "ACTIVE")}
 
