@@ -327,6 +327,15 @@ static size_t take_deleted(struct pass *p, struct txn *t, const struct node *n)
     return written;
 }
 
+/* It may have looked at its guests already, lost its power then, and keep
+ * what was somebody's until now (compute/quarantine.h): so it looks anew. */
+static void clean_anew(struct txn *t, const struct node *n)
+{
+    _autorecord_ struct node *draft = record_copy(n);
+    draft->cleaned = 0;
+    txn_change_record(t, draft);
+}
+
 static void do_evacuate(struct pass *p, const struct node *n)
 {
     size_t count;
@@ -338,8 +347,10 @@ static void do_evacuate(struct pass *p, const struct node *n)
     if (!begin_move(p, n, &t))
         return;
     evacuate(p->r->view, p->r->chooser, all, count);
-    if (move_all(p, &t, all, count) + take_deleted(p, &t, n) +
-        strand_all(p, &t, n))
+    size_t written = move_all(p, &t, all, count) + take_deleted(p, &t, n);
+    if (written && n->cleaned)
+        clean_anew(&t, n);
+    if (written + strand_all(p, &t, n))
         commit(p, &t);
     else
         note_rest(p->r, n->rec.id, p->mono + RECOVERER_ROOM_US);

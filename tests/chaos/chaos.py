@@ -127,13 +127,11 @@ class Run:
 
     def verdict(self):
         self.rebalance("off")
-        self.judge("quiet", state.quiet(self.lab, self.api, self.hosts,
-                                        PATIENCE_S))
+        self.rest()
         self.say("quiet")
         self.judge("guests", self.writers.settle())
         checks = self.writers.check(self.watch)
-        self.judge("quiet", state.quiet(self.lab, self.api, self.hosts,
-                                        PATIENCE_S))
+        self.rest()
         self.watch.end()
         rows = self.history.rows
         dumps = state.dumps(self.api, self.hosts)
@@ -146,6 +144,12 @@ class Run:
         self.count(rows)
         self.say("judged; deletes everything")
         self.delete_all(dump)
+
+    def rest(self):
+        """What it waits for is kept: a pool that rests late is slow."""
+        self.judge("quiet", state.quiet(
+            self.api, self.hosts, PATIENCE_S,
+            lambda why: self.history.add("unrest", why=why)))
 
     def final(self, dump):
         """As the history has it: things, and what they are tied to."""

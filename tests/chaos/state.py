@@ -99,25 +99,39 @@ def settled(record):
         "reserved", "uploading")
 
 
-def quiet(lab, api, hosts, seconds):
-    """Waits until all nodes answer the same and nothing is under way."""
+def stage(kind, record):
+    """What is under way there, in a few words."""
+    what = record.get("task_state") or record.get("status")
+    return f"{kind} {record['id']} of {record.get('node')}: " \
+        f"{record.get('vm_state', '')} {what}"
+
+
+def unrest(api, hosts):
+    """All that is under way, and where nodes tell different things."""
+    try:
+        found = {h: dump(api, h) for h in hosts}
+    except Lost as e:
+        return [str(e)]
+    busy = {stage(k, r) for d in found.values()
+            for k in ("server", "volume", "snapshot")
+            for r in d.get(k, {}).values() if not settled(r)}
+    ill = {f"node {n['id']} is {n['health']}" for d in found.values()
+           for n in d["node"].values() if n["health"] != "up"}
+    return sorted(ill) + sorted(busy) + checker_differs(found)
+
+
+def quiet(api, hosts, seconds, tell):
+    """Waits until all nodes answer the same and nothing is under way;
+    tell(TEXT) hears whenever it waits for something else."""
     def is_quiet():
-        try:
-            found = {h: dump(api, h) for h in hosts}
-        except Lost as e:
-            is_quiet.why = str(e)
-            return False
-        different = checker_differs(found)
-        busy = [f"{k} {i}" for d in found.values()
-                for k in ("server", "volume", "snapshot")
-                for i, r in d.get(k, {}).items() if not settled(r)]
-        ill = [f"node {n['id']} is {n['health']}" for d in found.values()
-               for n in d["node"].values() if n["health"] != "up"]
-        is_quiet.why = (different or busy or ill or [""])[0]
-        return not is_quiet.why
-    is_quiet.why = ""
+        why = unrest(api, hosts)
+        if why != is_quiet.why:
+            tell("; ".join(why))
+        is_quiet.why = why
+        return not why
+    is_quiet.why = None
     try:
         wait_until("quiet", is_quiet, seconds, pause=1)
     except TimeoutError as e:
-        return [f"{e}: {is_quiet.why}"]
+        return [f"{e}: {is_quiet.why[0]}"]
     return []
