@@ -271,12 +271,18 @@ class Run:
         (self.dir / "verdict.json").write_text(
             json.dumps(verdict, indent=1) + "\n")
         self.history.close()
+        for host in self.lab.hosts():
+            self.keep_log(host)
+
+    def keep_log(self, host):
+        """All of them, or, if all was good, cairnd's."""
+        log = self.lab.home(host) / "log"
         if self.bad:
-            for host in self.lab.hosts():
-                shutil.copytree(self.lab.home(host) / "log",
-                                self.dir / f"log-{host}",
-                                ignore_dangling_symlinks=True,
-                                dirs_exist_ok=True)
+            shutil.copytree(log, self.dir / f"log-{host}",
+                            ignore_dangling_symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy(log / "node/cairnd.log",
+                        self.dir / f"cairnd-{host}.log")
 
 
 def main():
