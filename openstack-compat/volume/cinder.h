@@ -70,6 +70,9 @@ const struct volume_type *volume_type_find(const struct snapshot *s,
 bool volume_traits(const struct snapshot *s, const struct volume_type *t,
                    struct volume *v, struct error *err);
 
+/* May a type's extra specs become those of the draft?  For metadata.c. */
+bool volume_type_respec(struct req *r, const void *was, const void *draft);
+
 /* An action (actions.c). */
 bool volume_retype(struct req *r, const struct volume *was, struct volume *v,
                    const json_t *args);

@@ -10,10 +10,12 @@ static const struct flavour {
     const char *one;   /* envelope of one pair; NULL: none */
     int deleted;       /* status */
     bool echo;         /* a merge answers what was sent, not all */
+    /* May it become that?  NULL: it may. */
+    bool (*check)(struct req *r, const void *was, const void *draft);
 } flavours[] = {
-    { &kind_volume, "metadata", "meta", 200, false },
-    { &kind_snapshot, "metadata", "meta", 200, false },
-    { &kind_volume_type, "extra_specs", NULL, 202, true },
+    { &kind_volume, "metadata", "meta", 200, false, NULL },
+    { &kind_snapshot, "metadata", "meta", 200, false, NULL },
+    { &kind_volume_type, "extra_specs", NULL, 202, true, volume_type_respec },
 };
 
 static const struct flavour *flavour_of(const struct req *r)
@@ -73,6 +75,15 @@ static bool take_pairs(struct req *r, const struct flavour *f, void *draft,
     return true;
 }
 
+static bool change(struct req *r, const struct flavour *f, const void *was,
+                   void *draft)
+{
+    if (f->check && !f->check(r, was, draft))
+        return false;
+    txn_change_record(&r->txn, draft);
+    return true;
+}
+
 enum outcome metadata_list(struct req *r)
 {
     const struct flavour *f = flavour_of(r);
@@ -90,9 +101,8 @@ static enum outcome change_all(struct req *r, bool replace)
     _autorecord_ void *draft = record_copy(record);
     if (replace)
         map_of(f, draft)->n = 0;
-    if (!take_pairs(r, f, draft, pairs))
+    if (!take_pairs(r, f, draft, pairs) || !change(r, f, record, draft))
         return req_failed(r);
-    txn_change_record(&r->txn, draft);
     if (!f->echo)
         return reply_all(r, f, map_of(f, draft));
     struct jw w = req_json(r);
@@ -143,9 +153,8 @@ enum outcome metadata_set(struct req *r)
                         "Request body and URI mismatch: one pair with the "
                         "key of the path is expected");
     _autorecord_ void *draft = record_copy(record);
-    if (!take_pairs(r, f, draft, pairs))
+    if (!take_pairs(r, f, draft, pairs) || !change(r, f, record, draft))
         return req_failed(r);
-    txn_change_record(&r->txn, draft);
     return reply_one(r, f, r->param[1], map_get(map_of(f, draft), r->param[1]));
 }
 
@@ -158,6 +167,6 @@ enum outcome metadata_delete(struct req *r)
     _autorecord_ void *draft = record_copy(record);
     if (!map_remove(map_of(f, draft), r->param[1]))
         return no_such_key(r);
-    txn_change_record(&r->txn, draft);
-    return req_reply(r, f->deleted);
+    return change(r, f, record, draft) ? req_reply(r, f->deleted)
+                                       : req_failed(r);
 }

@@ -78,6 +78,30 @@ static bool check_specs(struct req *r, const struct volume_type *t)
     return true;
 }
 
+static bool same_spec(const struct volume_type *a, const struct volume_type *b,
+                      const char *key)
+{
+    const char *x = map_get(&a->extra_specs, key);
+    const char *y = map_get(&b->extra_specs, key);
+    return x && y ? strcmp(x, y) == 0 : x == y;
+}
+
+/* What volumes are made by does not change below those that are. */
+bool volume_type_respec(struct req *r, const void *was, const void *draft)
+{
+    const struct volume_type *old = was, *t = draft;
+    if (!check_specs(r, t))
+        return false;
+    if (same_spec(old, t, SPEC_STORAGE) && same_spec(old, t, SPEC_MULTIATTACH))
+        return true;
+    if (snap_find(r->snap, &kind_volume, "volume_type_id", t->rec.id))
+        return error_set(&r->err, ERR_INVALID,
+                         "Volume Type is currently in use.");
+    return !t->encryption.id || !volume_type_is_local(t) ||
+           error_set(&r->err, ERR_INVALID,
+                     "Volumes on a node's own disk are not encrypted.");
+}
+
 static bool created(struct req *r, void *draft, const json_t *body)
 {
     return check_specs(r, draft) && take_name(r, draft);

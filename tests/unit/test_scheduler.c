@@ -239,6 +239,80 @@ static void test_moves_take_room(void **state)
     assert_int_equal(gone->vm_state, VM_ERROR);
 }
 
+/* Asked for by hand, of one that has failed with its node: it starts there. */
+static void put_stranded(enum node_health health)
+{
+    struct node *n = edit_node("a");
+    n->health = (int)health;
+    world_put(n);
+    struct server *s = new_server("s");
+    s->node = rec_str(s, "a");
+    s->vm_state = VM_ERROR;
+    s->goal = GOAL_RUNNING;
+    s->stranded = true;
+    s->fault = rec_str(s, "its node has failed");
+    s->generation = 7;
+    world_put(s);
+    struct disk *d = record_new(&kind_disk, "s");
+    d->server_id = rec_str(d, "s");
+    d->node = rec_str(d, "a");
+    d->path = rec_str(d, "rbd:cairn/disk.s");
+    d->state = DISK_READY;
+    world_put(d);
+}
+
+/* How the evacuation ends, and what the server is then. */
+static int evacuates_to(const char *host, struct server **s)
+{
+    put_move(MIGRATION_EVACUATION, host);
+    run_scheduler();
+    _autorecord_ struct migration *m = world_edit(&kind_migration, MOVE_ID);
+    *s = world_edit(&kind_server, "s");
+    assert_null((*s)->migration_id);
+    if (m->status == MIGRATION_DONE)
+        assert_string_equal(m->dest, (*s)->node);
+    return m->status;
+}
+
+static void test_evacuated_by_hand(void **state)
+{
+    put_node("b", 4, 8192, 100);
+    put_node("c", 4, 8192, 100);
+    put_stranded(HEALTH_FENCED);
+    _autorecord_ struct server *s = NULL;
+    assert_int_equal(evacuates_to("c", &s), MIGRATION_DONE);
+    assert_string_equal(s->node, "c");
+    assert_int_equal(s->generation, 8);
+    assert_int_equal(s->vm_state, VM_STOPPED);
+    assert_int_equal(s->task_state, TASK_POWERING_ON);
+    assert_false(s->stranded);
+    assert_null(s->fault);
+}
+
+static void test_evacuated_where_there_is_no_room(void **state)
+{
+    put_node("full", 4, 512, 100);
+    put_stranded(HEALTH_FENCED);
+    _autorecord_ struct server *s = NULL;
+    assert_int_equal(evacuates_to("full", &s), MIGRATION_ERROR);
+    assert_string_equal(s->node, "a");
+    assert_int_equal(s->vm_state, VM_ERROR);
+    assert_int_equal(s->task_state, TASK_NONE);
+    assert_true(s->stranded); /* tried again, and starts when a is back */
+}
+
+/* It was let in meanwhile: then the server starts there. */
+static void test_not_evacuated_from_a_node_that_is_back(void **state)
+{
+    put_node("b", 4, 8192, 100);
+    put_stranded(HEALTH_UP);
+    _autorecord_ struct server *s = NULL;
+    assert_int_equal(evacuates_to("b", &s), MIGRATION_FAILED);
+    assert_string_equal(s->node, "a");
+    assert_int_equal(s->generation, 7);
+    assert_int_equal(s->task_state, TASK_NONE);
+}
+
 /* ---- several at once ------------------------------------------------------
  */
 
@@ -458,6 +532,9 @@ int main(void)
         CASE(test_volume_of_its_own),
         CASE(test_moves_elsewhere),
         CASE(test_moves_take_room),
+        CASE(test_evacuated_by_hand),
+        CASE(test_evacuated_where_there_is_no_room),
+        CASE(test_not_evacuated_from_a_node_that_is_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,35 @@ static void replicated_needs_ceph(void **state)
     free(loc);
 }
 
+/* However they are changed: after it was made as when it is made. */
+static void extra_specs_are_checked(void **state)
+{
+    struct api_client *c = *state;
+    with_ceph(c);
+    char *t = make_type(c, "\"name\": \"t\"");
+    char all[128], one[160];
+    snprintf(all, sizeof(all), V "/types/%s/extra_specs", t);
+    snprintf(one, sizeof(one), "%s/cairn:storage", all);
+    static const struct api_case cases[] = {
+        { 400, "{\"extra_specs\": {\"cairn:storage\": \"tape\"}}" },
+        { 200, "{\"extra_specs\": {\"cairn:storage\": \"local\"}}" },
+        { 200, "{\"extra_specs\": {\"colour\": \"blue\"}}" },
+    };
+    api_each(c, "POST", all, c->admin, cases, ARRAY_SIZE(cases));
+    api_status(c, 400, "PUT", one, c->admin, "{\"cairn:storage\": \"tape\"}");
+    /* A volume is what its type was when it was made. */
+    assert_int_equal(volume_status(c, "\"volume_type\": \"t\"", NULL), 202);
+    api_status(c, 400, "DELETE", one, c->admin, NULL);
+    api_status(c, 400, "PUT", one, c->admin,
+               "{\"cairn:storage\": \"replicated\"}");
+    api_status(c, 400, "POST", all, c->admin,
+               "{\"extra_specs\": {\"multiattach\": \"<is> True\"}}");
+    api_status(c, 200, "PUT", one, c->admin, "{\"cairn:storage\": \"local\"}");
+    api_status(c, 200, "POST", all, c->admin,
+               "{\"extra_specs\": {\"colour\": \"red\"}}");
+    free(t);
+}
+
 static void qos_specs_live(void **state)
 {
     struct api_client *c = *state;
@@ -223,6 +252,8 @@ static void encryption_of_a_type(void **state)
     };
     api_each(c, "POST", path, c->admin, cases, ARRAY_SIZE(cases));
     api_status(c, 403, "GET", path, c->demo, NULL);
+    api_status(c, 400, "POST", path_of(V "/types/%s%s", t, "/extra_specs"),
+               c->admin, "{\"extra_specs\": {\"cairn:storage\": \"local\"}}");
     json_t *j = api_expect(c, 200, "GET", path, c->admin, NULL);
     char enc[64];
     snprintf(enc, sizeof(enc), "%s", api_text(j, "encryption_id"));
@@ -301,9 +332,9 @@ static void several_servers_have_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(replicated_needs_ceph),    TEST(qos_specs_live),
-        TEST(qos_is_a_types),           TEST(encryption_of_a_type),
-        TEST(several_servers_have_one),
+        TEST(replicated_needs_ceph), TEST(extra_specs_are_checked),
+        TEST(qos_specs_live),        TEST(qos_is_a_types),
+        TEST(encryption_of_a_type),  TEST(several_servers_have_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
