@@ -26,6 +26,17 @@ static const char *text_of(const json_t *v, char tmp[32])
     return tmp;
 }
 
+static void print_storage(const json_t *storage)
+{
+    long long gb = json_integer_value(json_object_get(storage, "gb")),
+              used = json_integer_value(json_object_get(storage, "gb_used"));
+    printf("storage   %lld of %lld GB used (%lld %%), %s\n", used, gb,
+           gb ? used * 100 / gb : 0,
+           json_is_true(json_object_get(storage, "replicated"))
+               ? "shared by all nodes"
+               : "on the nodes' own disks");
+}
+
 static bool show_status(struct cloud *c, char **args, struct error *err)
 {
     const char *kind;
@@ -38,6 +49,7 @@ static bool show_status(struct cloud *c, char **args, struct error *err)
            text_of(json_object_get(v, "pool"), tmp),
            json_string_value(json_object_get(v, "region")));
     printf("version   %s\n", json_string_value(json_object_get(v, "version")));
+    print_storage(json_object_get(v, "storage"));
     printf("revision  %s\n\n", text_of(json_object_get(v, "revision"), tmp));
     json_object_foreach(json_object_get(v, "records"), kind,
                         n) if (json_integer_value(n))
@@ -54,7 +66,8 @@ static const struct {
     { "HEALTH", "health", 11 },  { "DISABLED", "disabled", 9 },
     { "VCPUS", "vcpus", 6 },     { "USED", "vcpus_used", 6 },
     { "RAM MB", "ram_mb", 8 },   { "USED", "ram_mb_used", 8 },
-    { "DISK GB", "disk_gb", 8 }, { "SERVERS", "servers", 8 },
+    { "DISK GB", "disk_gb", 8 }, { "USED", "disk_gb_used", 6 },
+    { "SERVERS", "servers", 8 },
 };
 
 /* Of "use", which is measured. */

@@ -69,6 +69,17 @@ static char *cpu_info(struct node *n)
     return text;
 }
 
+/* One that fills up is told of while there is room to do something. */
+static void fill_storage(struct node *n, const struct storage_stats *s)
+{
+    n->disk_gb = s->total / GIB;
+    n->disk_used_gb = (s->total - s->free) / GIB;
+    int64_t percent = s->total ? (s->total - s->free) * 100 / s->total : 0;
+    if (percent >= NODE_STORAGE_WARN)
+        log_limited(LOG_WARN, "node", "the storage is %lld %% full: %lld GiB",
+                    (long long)percent, (long long)n->disk_gb);
+}
+
 static void fill_machine(const struct node_config *c, struct node *n)
 {
     struct sysinfo info;
@@ -84,7 +95,7 @@ static void fill_machine(const struct node_config *c, struct node *n)
     if (c->hypervisor && libvirt_facts(c->hypervisor, &facts, &err))
         n->hypervisor_version = facts.version;
     if (c->volumes && c->volumes->ops->stats(c->volumes, &stats, &err))
-        n->disk_gb = stats.total / GIB;
+        fill_storage(n, &stats);
     if (c->hypervisor &&
         !libvirt_inventory(c->hypervisor, c->passthrough, n, &err))
         log_limited(LOG_WARN, "node", "%s", err.text); /* as it was */

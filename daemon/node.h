@@ -15,6 +15,7 @@
 #include "state/cache.h"
 #include "storage/volumes.h"
 
+#define NODE_STORAGE_WARN    75 /* per cent of the storage */
 #define NODE_BEAT_US         (15 * SECOND_US)
 #define NODE_RAM_RESERVED_MB 512
 

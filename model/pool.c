@@ -102,6 +102,7 @@ static const struct field node_fields[] = {
     FIELD(T, ram_mb, F_INT),
     FIELD(T, ram_reserved_mb, F_INT),
     FIELD(T, disk_gb, F_INT),
+    FIELD(T, disk_used_gb, F_INT),
     FIELD(T, bandwidth_mbps, F_INT),
     FIELD_L(T, cells, node_cell_schema),
     FIELD_L(T, devices, node_device_schema),

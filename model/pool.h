@@ -96,7 +96,7 @@ struct node {
     int64_t vcpus;               /* threads of the machine */
     int64_t ram_mb;
     int64_t ram_reserved_mb;
-    int64_t disk_gb;
+    int64_t disk_gb, disk_used_gb; /* of its storage, shared or not */
     int64_t bandwidth_mbps;  /* for guests that ask for some; 0: none */
     struct list cells;       /* struct node_cell, by id */
     struct list devices;     /* struct node_device, by address */

@@ -13,6 +13,26 @@
 
 /* ---- status ------------------------------------------------------------ */
 
+/* What all nodes share counts once. */
+static void write_storage(struct req *r, struct jw *w)
+{
+    int64_t total = 0, used = 0;
+    bool shared = false;
+    struct snap_iter it = snap_all(r->snap, &kind_node);
+    for (const struct node *n; (n = snap_next(&it));) {
+        if (n->replicated && shared)
+            continue;
+        shared |= n->replicated;
+        total += n->disk_gb;
+        used += n->disk_used_gb;
+    }
+    jw_obj(w, "storage");
+    jw_int(w, "gb", total);
+    jw_int(w, "gb_used", used);
+    jw_bool(w, "replicated", shared);
+    jw_obj_end(w);
+}
+
 static enum outcome show_status(struct req *r)
 {
     const struct pool *pool = snap_get(r->snap, &kind_pool, "pool");
@@ -22,6 +42,7 @@ static enum outcome show_status(struct req *r)
     jw_str(&w, "pool", pool ? pool->name : NULL);
     jw_str(&w, "region", pool ? pool->region : NULL);
     jw_int(&w, "revision", snapshot_revision(r->snap));
+    write_storage(r, &w);
     jw_obj(&w, "records");
     for (int i = 0; i < N_KINDS; i++)
         jw_int(&w, model_kinds[i]->name,
@@ -130,6 +151,7 @@ static void write_node(struct req *r, struct jw *w, const struct node *n)
     jw_int(w, "ram_mb", n->ram_mb);
     jw_int(w, "ram_mb_used", l.ram_mb);
     jw_int(w, "disk_gb", n->disk_gb);
+    jw_int(w, "disk_gb_used", n->disk_used_gb);
     jw_int(w, "servers", l.servers);
     write_use(w, snap_get(r->snap, &kind_node_use, n->rec.id));
     jw_str(w, "seen", time_format(n->seen, TIME_Z, when));

@@ -238,7 +238,7 @@ static void write_use(struct jw *w, const struct node *n, struct use u)
     jw_int(w, "local_gb", n->disk_gb);
     jw_int(w, "local_gb_used", u.disk_gb);
     jw_int(w, "free_disk_gb", n->disk_gb - u.disk_gb);
-    jw_int(w, "disk_available_least", n->disk_gb - u.disk_gb);
+    jw_int(w, "disk_available_least", n->disk_gb - n->disk_used_gb);
     jw_int(w, "running_vms", u.servers);
     jw_int(w, "current_workload", 0);
 }
@@ -431,6 +431,7 @@ enum outcome hypervisor_statistics(struct req *r)
         sum.ram_mb += n->ram_mb;
         sum.ram_reserved_mb += n->ram_reserved_mb;
         sum.disk_gb += n->disk_gb;
+        sum.disk_used_gb += n->disk_used_gb;
         use.servers += u.servers;
         use.vcpus += u.vcpus;
         use.ram_mb += u.ram_mb;

@@ -58,7 +58,7 @@ static bool pool_disk_create(struct volumes *v, const char *server_id,
 {
     struct rbd_driver *d = rbd_driver_of(v);
     char disk[RBD_NAME_MAX], image[RBD_NAME_MAX];
-    return rbd_name_of(disk, "disk", server_id, err) &&
+    return rbd_may_make(d, err) && rbd_name_of(disk, "disk", server_id, err) &&
            rbd_name_of_blob(image, "image", blob, err) &&
            clone_sealed(d, image, size, disk, err) &&
            path_out(d, disk, path, err);
@@ -83,7 +83,7 @@ static bool pool_disk_blank(struct volumes *v, const char *disk_id,
 {
     struct rbd_driver *d = rbd_driver_of(v);
     char disk[RBD_NAME_MAX];
-    return rbd_name_of(disk, "disk", disk_id, err) &&
+    return rbd_may_make(d, err) && rbd_name_of(disk, "disk", disk_id, err) &&
            rbd_image_make(d->io, disk, size, err) &&
            (!swap || write_swap(d, disk, size, err)) &&
            path_out(d, disk, path, err);
@@ -132,11 +132,11 @@ static bool pool_disk_clone(struct volumes *v, const char *disk_id,
                             const char *source_id, int64_t size,
                             char path[STORAGE_PATH_MAX], struct error *err)
 {
+    struct rbd_driver *d = rbd_driver_of(v);
     char disk[RBD_NAME_MAX];
-    return rbd_name_of(disk, "disk", disk_id, err) &&
-           rbd_clone_of(rbd_driver_of(v), SOURCE_DISK, source_id, disk, size,
-                        err) &&
-           path_out(rbd_driver_of(v), disk, path, err);
+    return rbd_may_make(d, err) && rbd_name_of(disk, "disk", disk_id, err) &&
+           rbd_clone_of(d, SOURCE_DISK, source_id, disk, size, err) &&
+           path_out(d, disk, path, err);
 }
 
 /* What an encrypted volume is made from, as a file: NULL, empty. */
@@ -194,7 +194,7 @@ static bool pool_volume_create(struct volumes *v, const char *volume_id,
 {
     struct rbd_driver *d = rbd_driver_of(v);
     char name[RBD_NAME_MAX], from[RBD_NAME_MAX];
-    if (!rbd_name_of(name, "volume", volume_id, err))
+    if (!rbd_may_make(d, err) || !rbd_name_of(name, "volume", volume_id, err))
         return false;
     bool ok = false;
     switch (spec->from) {
@@ -385,6 +385,7 @@ static void pool_close(struct volumes *v)
         d->staging->ops->close(d->staging);
     if (d->io)
         rados_ioctx_destroy(d->io);
+    pthread_mutex_destroy(&d->room.lock);
     free(d->pool);
     free(d->dir);
     free(d->cache);
@@ -452,7 +453,12 @@ struct volumes *rbd_driver_open(const struct rbd_config *config,
                : config->group     ? config->group
                                    : NOBODY,
     };
+    pthread_mutex_init(&d->room.lock, NULL);
     d->io = ceph_pool(d->ceph, d->pool, err);
+    /* In a full cluster what is removed must go, and what is written fails
+     * instead of waiting for room. */
+    if (d->io)
+        rados_set_pool_full_try(d->io);
     if (!d->io || !open_staging(d, config, err)) {
         pool_close(&d->base);
         return NULL;

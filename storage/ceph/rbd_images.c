@@ -198,7 +198,8 @@ bool rbd_pool_image_commit(struct volumes *v, const char *upload_id,
     if (!rbd_name_of(image, "image", upload_id, err))
         return false;
     if (!is_sealed(d, image) || !rbd_info_read(d, image, info, err)) {
-        if (!d->staging->ops->image_commit(d->staging, upload_id, disk_format,
+        if (!rbd_may_make(d, err) ||
+            !d->staging->ops->image_commit(d->staging, upload_id, disk_format,
                                            info, err) ||
             !publish(d, upload_id, info, err))
             return false;
@@ -358,7 +359,8 @@ bool rbd_pool_volume_to_image(struct volumes *v, enum volume_source from,
         return false;
     if (is_sealed(d, image))
         return rbd_info_read(d, image, info, err);
-    if (!rbd_clone_of(d, from, source, image, 0, err) ||
+    if (!rbd_may_make(d, err) ||
+        !rbd_clone_of(d, from, source, image, 0, err) ||
         !rbd_image_facts(d->io, image, &facts, err) ||
         !describe_volume(upload_id, disk_format, facts.size, info, err))
         return false;

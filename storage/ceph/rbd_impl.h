@@ -13,6 +13,7 @@
 #include "storage/ceph/ceph_io.h"
 #include "storage/ceph/rbd_driver.h"
 #include "storage/ceph/rbd_image.h"
+#include "storage/ceph/rbd_room.h"
 #include "storage/image_check.h"
 
 struct rbd_driver {
@@ -23,6 +24,7 @@ struct rbd_driver {
     char *pool, *dir, *cache, *root;
     struct volumes *staging; /* uploads, until they are in the cluster */
     struct image_checker checker;
+    struct rbd_room room;
 };
 
 static inline struct rbd_driver *rbd_driver_of(struct volumes *v)
@@ -37,6 +39,12 @@ bool rbd_name_of(char out[RBD_NAME_MAX], const char *kind, const char *name,
 /* A blob is "<upload id>.<format>"; what it holds is named by the former. */
 bool rbd_name_of_blob(char out[RBD_NAME_MAX], const char *kind,
                       const char *blob, struct error *err);
+
+/* NO_SPACE when nothing new is to be made (rbd_room.h). */
+static inline bool rbd_may_make(struct rbd_driver *d, struct error *err)
+{
+    return rbd_has_room(&d->room, d->ceph, d->pool, d->env, err);
+}
 
 /* The caller frees the path. */
 char *rbd_file_in(const char *dir, const char *name);

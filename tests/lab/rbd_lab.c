@@ -568,6 +568,52 @@ static void test_for_several(void **state)
     must(f->v->ops->snapshot_create(f->v, "s", SOURCE_VOLUME, "m", path, &err));
 }
 
+/* Ratios under which the empty cluster counts as full; and until the monitors
+ * have marked the pool, or taken that back. */
+static void pretend(struct fixture *f, const char *near, const char *full,
+                    const char *mark)
+{
+    assert_int_equal(shell_in(f->dir,
+                              "ceph osd set-nearfull-ratio %s && "
+                              "ceph osd set-backfillfull-ratio %s && "
+                              "ceph osd set-full-ratio %s",
+                              near, full, full),
+                     0);
+    assert_int_equal(shell_in(f->dir,
+                              "for i in $(seq 300); do ceph osd pool ls "
+                              "detail | grep -oE '[a-z]*full' | sort | tail "
+                              "-n 1 | grep -qx '%s' && exit; [ -z '%s' ] && ! "
+                              "ceph osd pool ls detail | grep -q full && exit; "
+                              "sleep 0.2; done; exit 1",
+                              mark, mark),
+                     0);
+}
+
+/* Nothing new from nearfull on; what is removed goes even when it is full. */
+static void test_full(void **state)
+{
+    struct fixture *f = *state;
+    struct image_info info;
+    char path[STORAGE_PATH_MAX];
+    const struct volume_spec spec = { .size = 8 * MIB };
+    base_image(f, &info);
+    must(f->v->ops->volume_create(f->v, "v", &spec, path, &err));
+    fill(f, "rbd:rbd/volume.v", 67, 1);
+    pretend(f, "0.0001", "0.9", "nearfull");
+    int64_t until = env_mono(&env_system) + 10 * SECOND_US;
+    while (f->v->ops->volume_create(f->v, "w", &spec, path, &err))
+        assert_true(env_mono(&env_system) < until); /* what it remembers */
+    assert_int_equal(err.code, ERR_NO_SPACE);
+    refused(f->v->ops->disk_create(f->v, "d", info.blob, 0, path, &err),
+            ERR_NO_SPACE);
+    fill(f, "rbd:rbd/volume.v", 68, 1); /* who is there goes on */
+    pretend(f, "0.0001", "0.0002", "full");
+    must(f->v->ops->volume_delete(f->v, "v", &err));
+    must(f->v->ops->image_delete(f->v, info.blob, &err));
+    must(f->v->ops->volume_delete(f->v, "w", &err));
+    pretend(f, "0.85", "0.95", "");
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -589,6 +635,7 @@ int main(void)
         T(test_commands),
         T(test_no_cluster),
         T(test_fence),
+        T(test_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,6 +29,7 @@ static int setup(void **state)
     n->vcpus = 8;
     n->ram_mb = 8192;
     n->disk_gb = 100;
+    n->disk_used_gb = 30;
     n->seen = c->time;
     n->booted = c->time - 3 * 86400 * SECOND_US - 3720 * SECOND_US;
     txn_change_record(&t, n);
@@ -260,6 +261,23 @@ static void services_both_ways(void **state)
     json_decref(s);
 }
 
+/* What is really free, whatever was promised. */
+static void storage_left(void **state)
+{
+    struct api_client *c = *state;
+    version(c, "OpenStack-API-Version", "compute 2.53");
+    json_t *h = get(c, C "/os-hypervisors/" NODE);
+    assert_int_equal(
+        json_integer_value(api_at(h, "hypervisor.disk_available_least")), 70);
+    assert_int_equal(json_integer_value(api_at(h, "hypervisor.free_disk_gb")),
+                     100);
+    json_decref(h);
+    h = get(c, "/cairn/v1/status");
+    assert_int_equal(json_integer_value(api_at(h, "storage.gb")), 100);
+    assert_int_equal(json_integer_value(api_at(h, "storage.gb_used")), 30);
+    json_decref(h);
+}
+
 static void hypervisors(void **state)
 {
     struct api_client *c = *state;
@@ -344,6 +362,7 @@ int main(void)
         TEST(aggregates_make_zones),
         TEST(services_both_ways),
         TEST(hypervisors),
+        TEST(storage_left),
         TEST(quotas),
         TEST(what_is_not_there_says_so),
     };
