@@ -14,4 +14,10 @@
  * `proc` is "/proc".  What libvirt thinks of it is another matter. */
 bool emulator_kill(const char *proc, const char *id);
 
+/* Is the guest with that id to end?  `shared`: its process was started with a
+ * disk in Ceph. */
+typedef bool emulator_stale_fn(void *arg, const char *id, bool shared);
+/* Kills all of which `stale` says so, in one go: nothing is waited for. */
+void emulator_kill_stale(const char *proc, emulator_stale_fn *stale, void *arg);
+
 #endif

@@ -252,6 +252,13 @@ struct hypervisor_ops {
     /* As destroy, without a moment for anything that it has not written: for
      * one whose storage is gone.  NULL: destroy does not wait. */
     bool (*kill)(struct hypervisor *, const char *id, struct error *);
+    /* Before that, and for all at once: ends the processes of the guests of
+     * which `stale` says so, without asking or waiting for anybody; `shared`:
+     * it was started with a disk in the shared storage.  NULL: kill is as
+     * quick. */
+    void (*kill_stale)(struct hypervisor *,
+                       bool (*stale)(void *arg, const char *id, bool shared),
+                       void *arg);
     /* Forgets an inactive domain, its saved memory and the driver's own
      * files (config drive, console log). */
     bool (*undefine)(struct hypervisor *, const char *id, struct error *);

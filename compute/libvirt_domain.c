@@ -262,6 +262,13 @@ bool libvirt_kill(struct hypervisor *h, const char *id, struct error *err)
     return libvirt_destroy(h, id, err);
 }
 
+void libvirt_kill_stale(struct hypervisor *h,
+                        bool (*stale)(void *arg, const char *id, bool shared),
+                        void *arg)
+{
+    emulator_kill_stale("/proc", stale, arg);
+}
+
 bool libvirt_undefine(struct hypervisor *h, const char *id, struct error *err)
 {
     _autofound_ struct libvirt_found f = { 0 };

@@ -488,6 +488,7 @@ static const struct hypervisor_ops ops = {
     .shutdown = libvirt_shutdown,
     .destroy = libvirt_destroy,
     .kill = libvirt_kill,
+    .kill_stale = libvirt_kill_stale,
     .undefine = libvirt_undefine,
     .suspend = libvirt_suspend,
     .resume = libvirt_resume,

@@ -56,6 +56,9 @@ bool libvirt_start(struct hypervisor *h, const char *id, struct error *err);
 bool libvirt_shutdown(struct hypervisor *h, const char *id, struct error *err);
 bool libvirt_destroy(struct hypervisor *h, const char *id, struct error *err);
 bool libvirt_kill(struct hypervisor *h, const char *id, struct error *err);
+void libvirt_kill_stale(struct hypervisor *h,
+                        bool (*stale)(void *arg, const char *id, bool shared),
+                        void *arg);
 bool libvirt_undefine(struct hypervisor *h, const char *id, struct error *err);
 bool libvirt_suspend(struct hypervisor *h, const char *id, struct error *err);
 bool libvirt_resume(struct hypervisor *h, const char *id, struct error *err);

@@ -31,6 +31,7 @@ struct quarantine {
     /* Of the worker of KEY_SELF. */
     enum self_what told;
     int64_t lost;     /* since when the lease does not hold; 0: it does */
+    int64_t cut;      /* lost: when the members were asked in vain; or 0 */
     struct ids ended; /* guests that STOP has stopped */
     bool restart_all; /* the machine has booted: none runs by itself */
     /* Of the worker of KEY_PROBE. */
@@ -170,6 +171,35 @@ static bool stop_one(struct quarantine *q, const char *id, struct error *err)
     return true;
 }
 
+struct stale {
+    struct quarantine *q;
+    const struct snapshot *snap;
+    bool cleans; /* CLEAN, else STOP */
+};
+
+/* As clean_one and stop_one, of what runs; what is of no server of ours is
+ * left to them. */
+static bool is_stale(void *arg, const char *id, bool shared)
+{
+    const struct stale *st = arg;
+    const struct server *s = snap_get(st->snap, &kind_server, id);
+    if (!s || (!shared && (!st->cleans || is_ours(st->q, s))))
+        return false;
+    log_warn(LOG_NAME, "server %s: its guest here is ended", id);
+    if (!st->cleans && !ids_have(&st->q->ended, id))
+        ids_add(&st->q->ended, id);
+    return true;
+}
+
+static void end_all(struct quarantine *q, const struct snapshot *snap,
+                    bool cleans)
+{
+    struct stale st = { q, snap, cleans };
+    const struct hypervisor_ops *ops = q->c.hypervisor->ops;
+    if (ops->kill_stale)
+        ops->kill_stale(q->c.hypervisor, is_stale, &st);
+}
+
 /* All of them, however one fails: the first failure is told. */
 static bool each_guest(struct quarantine *q, const struct snapshot *snap,
                        struct error *err)
@@ -212,6 +242,7 @@ static enum reconcile_verdict clean(struct quarantine *q,
                                     struct error *err)
 {
     bool empty = is_empty(q); /* before the look: none comes in any more */
+    end_all(q, snap, true);
     if (!each_guest(q, snap, err))
         return RECONCILE_RETRY;
     if (!empty)
@@ -276,6 +307,17 @@ static enum reconcile_verdict restart_all(struct quarantine *q,
 
 /* ---- a pass -------------------------------------------------------------- */
 
+/* A no that came in time is not asked for again when it counts: asking takes
+ * long just then. */
+static bool reaches_most(struct quarantine *q, int64_t now)
+{
+    if (q->cut && now - q->cut < QUARANTINE_CUT_US)
+        return false;
+    bool reaches = q->c.reaches && q->c.reaches(q->c.arg);
+    q->cut = reaches ? 0 : now;
+    return reaches;
+}
+
 static void look(struct quarantine *q, const struct snapshot *snap,
                  const struct node *node, struct self_view *v)
 {
@@ -288,12 +330,21 @@ static void look(struct quarantine *q, const struct snapshot *snap,
         .revision = snapshot_revision(snap),
     };
     if (v->term)
-        q->lost = 0;
+        q->lost = q->cut = 0;
     else if (!q->lost)
         q->lost = now;
     v->lost = q->lost;
     v->reaches = !v->term && now - v->lost >= QUARANTINE_STOP_US / 2 &&
-                 q->c.reaches && q->c.reaches(q->c.arg);
+                 reaches_most(q, now);
+}
+
+/* Not after the moment from which it counts that the lease is gone. */
+static int64_t next_look(const struct quarantine *q)
+{
+    int64_t left = q->lost + QUARANTINE_STOP_US - env_mono(q->c.env);
+    return q->lost && left > 0 && left < QUARANTINE_PASS_US
+               ? left
+               : QUARANTINE_PASS_US;
 }
 
 static void tell(struct quarantine *q, enum self_what what)
@@ -350,6 +401,7 @@ static enum reconcile_verdict pass(struct quarantine *q, int64_t *delay_us,
     look(q, snap, node, &view);
     enum self_what what = quarantine_next(&view, env_mono(q->c.env));
     tell(q, what);
+    *delay_us = next_look(q);
     if (what != SELF_RUN)
         set_open(q, false);
     switch (what) {
@@ -357,6 +409,7 @@ static enum reconcile_verdict pass(struct quarantine *q, int64_t *delay_us,
         v = run(q, snap, node, delay_us, err);
         break;
     case SELF_STOP:
+        end_all(q, snap, false);
         v = each_guest(q, NULL, err) ? v : RECONCILE_RETRY;
         break;
     case SELF_CLEAN:

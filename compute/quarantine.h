@@ -21,6 +21,10 @@
  * this node; but for one whose memory is saved here, and one without a record
  * that has disks of this node.
  *
+ * STOP and CLEAN end the processes first, all at once and past libvirt, which
+ * may have to wait for storage or for a migration; then they put in order what
+ * libvirt knows of them.
+ *
  * STOP comes before anybody else could start the guests, if this node's clock
  * runs (docs/recovery.md); that none writes twice is not its matter but the
  * fence's.  A node that still reaches most of the pool is not cut off: the
@@ -48,6 +52,8 @@
  * to the end of the guests; less than RECOVERY_GRACE_US of the leader. */
 #define QUARANTINE_STOP_US (2 * SECOND_US)
 #define QUARANTINE_PASS_US (SECOND_US / 4)
+/* An answer of `reaches` that was no, from when it was asked. */
+#define QUARANTINE_CUT_US (SECOND_US * 3 / 2)
 /* Storage that has not answered for so long is lost. */
 #define QUARANTINE_PROBE_US (2 * SECOND_US)
 
@@ -78,7 +84,8 @@ struct quarantine_config {
     const char *node; /* this node's name */
     /* The term of this node's lease, 0: it does not hold. */
     int64_t (*term)(void *arg);
-    /* Asked while it does not hold; may take a second.  NULL: never. */
+    /* Asked while it does not hold, in time for QUARANTINE_STOP_US; may take a
+     * second.  NULL: never. */
     bool (*reaches)(void *arg);
     /* Does the shared storage answer?  May take QUARANTINE_PROBE_US.  NULL:
      * there is none. */

@@ -50,9 +50,13 @@ static struct domain *domain_of(const char *id)
     return NULL;
 }
 
+static bool deaf; /* nothing is heard of it but by kill_stale */
+
 static bool hv_list(struct hypervisor *h, domain_seen_fn *fn, void *arg,
                     struct error *err)
 {
+    if (deaf)
+        return error_set(err, ERR_TIMEOUT, "it does not answer");
     for (size_t i = 0; i < N_DOMAINS; i++)
         if (domains[i].id && domains[i].state != DOMAIN_ABSENT)
             fn(arg, domains[i].id, domains[i].state);
@@ -87,11 +91,24 @@ static bool hv_undefine(struct hypervisor *h, const char *id, struct error *err)
     return true;
 }
 
+static void hv_kill_stale(struct hypervisor *h,
+                          bool (*stale)(void *arg, const char *id, bool shared),
+                          void *arg)
+{
+    for (size_t i = 0; i < N_DOMAINS; i++) {
+        struct domain *d = &domains[i];
+        if (d->id && (d->state == DOMAIN_RUNNING || d->state == DOMAIN_PAUSED))
+            if (stale(arg, d->id, d->path[0] != '/') && !d->stuck)
+                d->state = DOMAIN_OFF;
+    }
+}
+
 static const struct hypervisor_ops hv_ops = {
     .list = hv_list,
     .info = hv_info,
     .destroy = hv_destroy,
     .undefine = hv_undefine,
+    .kill_stale = hv_kill_stale,
 };
 static struct hypervisor hv = { &hv_ops };
 
@@ -105,6 +122,7 @@ static struct hypervisor hv = { &hv_ops };
 static struct {
     int64_t term;
     bool reaches, storage;
+    int64_t asking; /* what an answer takes, us */
     unsigned opened;
 } it;
 
@@ -114,6 +132,7 @@ static int64_t term(void *arg)
 }
 static bool reaches(void *arg)
 {
+    world_time += it.asking;
     return it.reaches;
 }
 static bool probe(void *arg)
@@ -168,6 +187,7 @@ static int setup(void **state)
         { THEIRS, DOMAIN_PAUSED, RBD },
     };
     memcpy(domains, three, sizeof(domains));
+    deaf = false;
     start(false);
     return 0;
 }
@@ -256,6 +276,38 @@ static void test_cut_off(void **state)
     assert_int_equal(t->generation, 0);
 }
 
+/* Asking the others takes its time: that is over when it counts. */
+static void test_cut_off_in_time(void **state)
+{
+    pass_time(1);
+    it.term = 0;
+    it.asking = SECOND_US * 7 / 10;
+    pass_time(QUARANTINE_PASS_US / 1e6); /* it notices */
+    int64_t since = world_time;
+    while (domain_of(OURS)->state == DOMAIN_RUNNING)
+        pass_time(0.05);
+    assert_in_range(world_time - since, QUARANTINE_STOP_US - SECOND_US / 2,
+                    QUARANTINE_STOP_US + SECOND_US / 10);
+    assert_int_equal(domain_of(THEIRS)->state, DOMAIN_OFF);
+}
+
+/* ... and libvirt is not needed for it. */
+static void test_cut_off_without_libvirt(void **state)
+{
+    pass_time(1);
+    it.term = 0;
+    deaf = true;
+    pass_time(3);
+    assert_int_equal(domain_of(OURS)->state, DOMAIN_OFF);
+    assert_int_equal(domain_of(THEIRS)->state, DOMAIN_OFF);
+    assert_int_equal(domain_of(LOCAL)->state, DOMAIN_RUNNING);
+    deaf = false;
+    it.term = cache_revision(world_cache);
+    pass_time(1);
+    _autorecord_ const struct server *s = world_get(&kind_server, OURS);
+    assert_int_equal(s->task_state, TASK_POWERING_ON);
+}
+
 /* The pool's state is down, the pool is not. */
 static void test_not_cut_off(void **state)
 {
@@ -284,6 +336,24 @@ static void test_cleans(void **state)
     pass_time(1);
     assert_true(may_come_in());
     assert_int_equal(it.opened, 2);
+}
+
+/* None of them runs while libvirt does not answer, and it says so later. */
+static void test_cleans_without_libvirt(void **state)
+{
+    pass_time(1);
+    deaf = true;
+    fence_node(HEALTH_FENCED, 1);
+    pass_time(0.1);
+    assert_int_equal(domain_of(OURS)->state, DOMAIN_OFF);
+    assert_int_equal(domain_of(THEIRS)->state, DOMAIN_OFF);
+    assert_int_equal(domain_of(LOCAL)->state, DOMAIN_RUNNING);
+    pass_time(1);
+    assert_int_equal(cleaned(), 0);
+    deaf = false;
+    pass_time(1);
+    assert_int_equal(cleaned(), 1);
+    assert_int_equal(domain_of(THEIRS)->state, DOMAIN_ABSENT);
 }
 
 /* Its memory is nowhere else. */
@@ -366,8 +436,11 @@ int main(void)
         cmocka_unit_test(test_decision),
         WORLD(test_opens),
         WORLD(test_cut_off),
+        WORLD(test_cut_off_in_time),
+        WORLD(test_cut_off_without_libvirt),
         WORLD(test_not_cut_off),
         WORLD(test_cleans),
+        WORLD(test_cleans_without_libvirt),
         WORLD(test_keeps_what_is_saved),
         WORLD(test_not_clean),
         WORLD(test_waits_for_those_inside),
