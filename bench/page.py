@@ -358,7 +358,7 @@ class Pool:
                         re.M)[1]
         self.host = f"{net}.2"
         self.context = ssl.create_default_context(
-            cafile=self.fs / "var/lib/cairn/pki/ca.crt")
+            cafile=self.fs / "var/lib/cairn/pki/api/ca.crt")
         password = (self.fs / "etc/cairn/admin-password").read_text().strip()
         self.client = Client(self.host, 443, self.context).login(password)
         self.image = self.first("/image/v2/images?name=cairn-guest", "images")

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "compute/kvm_probe.h"
 #include "compute/libvirt_driver.h"
+#include "daemon/api_pki.h"
 #include "daemon/ceph_node.h"
 #include "daemon/core_face.h"
 #include "daemon/etcd_member.h"
@@ -33,6 +34,7 @@ struct core {
     struct service_watch *members;  /* tells them who is in the pool */
     struct kvm_probe_result kvm;
     struct pki pki;
+    struct pki api_pki; /* what the face shows */
     struct membership pool;
     struct peers *peers;
     struct duty_ref duty;
@@ -48,15 +50,18 @@ struct core {
     struct measure *measure;
     struct broker broker; /* what face and other nodes may ask */
     struct core_face face;
-    struct renewal *renewal;
+    struct renewal *renewal, *api_renewal;
     struct etcd_upkeep *upkeep; /* of this node's member of etcd */
     bool following;
 };
 
 static bool open_pki(struct core *c, struct error *err)
 {
-    return !c->config->tls || pki_open(c->place.pki_dir, c->place.names,
-                                       env_now(c->env), &c->pki, err);
+    const struct place *p = &c->place;
+    int64_t now = env_now(c->env);
+    return !c->config->tls ||
+           (pki_open(p->pki_dir, p->names, now, &c->pki, err) &&
+            api_pki_open(p->pki_dir, p->names, now, &c->api_pki, err));
 }
 
 /* Without a CA there is nothing to wrap keys with; then encrypted volumes are
@@ -186,7 +191,7 @@ static bool start_face(struct core *c, struct error *err)
     return core_face_start(&c->face,
                            &(struct core_face_config){
                                .place = &c->place,
-                               .pki = &c->pki,
+                               .pki = &c->api_pki,
                                .broker = c->broker,
                                .metadata = c->metadata,
                                .storage = c->workers.storage,
@@ -197,23 +202,37 @@ static bool start_face(struct core *c, struct error *err)
 static void on_renewed(void *arg, const struct pki *pki)
 {
     struct core *c = arg;
-    core_face_certificate(&c->face, pki);
     node_services_renewed(c->services);
+}
+
+static void on_api_renewed(void *arg, const struct pki *pki)
+{
+    struct core *c = arg;
+    core_face_certificate(&c->face, pki);
 }
 
 static void start_renewal(struct core *c)
 {
-    if (!c->config->tls)
-        return;
-    c->renewal = renewal_start(&(struct renewal_config){
+    struct renewal_config own = {
         .env = c->env,
+        .open = pki_open,
+        .whose = "the node",
         .dir = c->place.pki_dir,
         .names = c->place.names,
         .cert = c->pki.cert,
         .changed = on_renewed,
         .arg = c,
         .workers = 1,
-    });
+    };
+    struct renewal_config api = own;
+    api.open = api_pki_open;
+    api.whose = "the API";
+    api.cert = c->api_pki.cert;
+    api.changed = on_api_renewed;
+    if (!c->config->tls)
+        return;
+    c->renewal = renewal_start(&own);
+    c->api_renewal = renewal_start(&api);
 }
 
 /* Whether there is a member it sees each time. */
@@ -470,6 +489,7 @@ static void core_stop(struct core *c)
 {
     struct pool_duty *duty = duty_ref_get(&c->duty);
     renewal_stop(c->renewal);
+    renewal_stop(c->api_renewal);
     etcd_upkeep_stop(c->upkeep);
     core_face_stop(&c->face);
     peers_stop(c->peers);
@@ -490,6 +510,7 @@ static void core_stop(struct core *c)
     service_watch_free(c->members);
     node_services_free(c->services);
     pki_close(&c->pki);
+    pki_close(&c->api_pki);
     place_free(&c->place);
     pthread_mutex_destroy(&c->face.lock);
 }
@@ -508,8 +529,10 @@ static void block_signals(sigset_t *set)
 static int await_end(struct core *c, const sigset_t *set)
 {
     int sig = 0;
-    while (sigwait(set, &sig) == 0 && sig == SIGHUP)
+    while (sigwait(set, &sig) == 0 && sig == SIGHUP) {
         renewal_look(c->renewal);
+        renewal_look(c->api_renewal);
+    }
     return sig;
 }
 

@@ -19,14 +19,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* `dir` is made when missing and given to the user.  `ca_key`: PEM file of
- * the pool CA's key.  `address`: this node's, as others connect to it.
- * `now` in us. */
 /* A secret of the pool for one purpose, the same on all its nodes: 32 bytes
- * from the CA's key. */
+ * from the CA's key; `ca_key` is its PEM file. */
 bool guest_pki_secret(const char *ca_key, const char *purpose,
                       unsigned char secret[32], struct error *err);
 
+/* `dir` is made when missing and given to the user.  `address`: this node's,
+ * as others connect to it.  `now` in us. */
 bool guest_pki_make(const char *dir, const char *ca_key, const char *address,
                     uid_t user, gid_t group, int64_t now, struct error *err);
 

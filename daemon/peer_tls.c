@@ -147,14 +147,12 @@ static int connect_to(const char *address, int port, struct error *err)
     return steal_fd(&fd);
 }
 
-bool peer_connect(struct peer *p, const char *address, int port,
-                  const char *purpose, const struct pki *pki, struct error *err)
+bool peer_dial(struct peer *p, int fd, const char *name, const char *purpose,
+               const struct pki *pki, struct error *err)
 {
     unsigned char alpn[64];
     size_t n = strlen(purpose);
-    *p = (struct peer){ .fd = connect_to(address, port, err) };
-    if (p->fd < 0)
-        return false;
+    *p = (struct peer){ .fd = fd };
     alpn[0] = (unsigned char)n;
     memcpy(alpn + 1, purpose, n);
     set_deadlines(p->fd);
@@ -165,9 +163,17 @@ bool peer_connect(struct peer *p, const char *address, int port,
     if (p->ssl && SSL_set_alpn_protos(p->ssl, alpn, (unsigned)n + 1) == 0 &&
         SSL_set_fd(p->ssl, p->fd) == 1 && SSL_connect(p->ssl) == 1)
         return true;
-    tls_failed(err, address);
+    tls_failed(err, name);
     peer_close(p);
     return false;
+}
+
+bool peer_connect(struct peer *p, const char *address, int port,
+                  const char *purpose, const struct pki *pki, struct error *err)
+{
+    int fd = connect_to(address, port, err);
+    *p = (struct peer){ .fd = -1 };
+    return fd >= 0 && peer_dial(p, fd, address, purpose, pki, err);
 }
 
 void peer_patience(struct peer *p, int seconds)

@@ -45,6 +45,9 @@ bool peer_accept(struct peer *p, SSL_CTX *ctx, int fd, struct error *err);
 bool peer_connect(struct peer *p, const char *address, int port,
                   const char *purpose, const struct pki *pki,
                   struct error *err);
+/* The same over a connection that stands, to `name`; takes the descriptor. */
+bool peer_dial(struct peer *p, int fd, const char *name, const char *purpose,
+               const struct pki *pki, struct error *err);
 /* The deadline of each read and write from now on; else PEER_TIMEOUT_S. */
 void peer_patience(struct peer *p, int seconds);
 void peer_close(struct peer *p);

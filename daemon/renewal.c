@@ -20,11 +20,11 @@ static enum reconcile_verdict look(void *self, const char *key,
 {
     struct renewal *r = self;
     struct pki pki;
-    if (!pki_open(r->dir, (const char *const *)r->names, env_now(r->c.env),
-                  &pki, err))
+    if (!r->c.open(r->dir, (const char *const *)r->names, env_now(r->c.env),
+                   &pki, err))
         return RECONCILE_RETRY;
     if (strcmp(pki.cert, r->cert) != 0) {
-        log_info("pki", "the server's certificate was renewed");
+        log_info("pki", "the certificate of %s was renewed", r->c.whose);
         free(r->cert);
         r->cert = xstrdup(pki.cert);
         r->c.changed(r->c.arg, &pki);

@@ -1,5 +1,5 @@
 /*
- * renewal - keeps the server's certificate fresh while the daemon runs.
+ * renewal - keeps a server's certificate fresh while the daemon runs.
  *
  * Looks every RENEWAL_PASS_US whether less than a third of its life is left
  * (rest-api/pki.h makes the new one then) and tells who shows it.  A failure
@@ -18,8 +18,14 @@
 
 struct renewal;
 
+/* pki_open, api_pki_open */
+typedef bool renewal_open_fn(const char *dir, const char *const *names,
+                             int64_t now, struct pki *out, struct error *err);
+
 struct renewal_config {
     const struct env *env;
+    renewal_open_fn *open;
+    const char *whose;        /* for the log */
     const char *dir;          /* copied */
     const char *const *names; /* as for pki_open; copied */
     const char *cert;         /* the one that is shown now; copied */

@@ -108,9 +108,9 @@ static X509 *cert_new(EVP_PKEY *key, const char *cn, int64_t now, long days)
     return NULL;
 }
 
-static X509 *make_ca(EVP_PKEY *key, int64_t now)
+static X509 *make_ca(EVP_PKEY *key, const char *cn, int64_t now)
 {
-    _autox509_ X509 *x = cert_new(key, "Cairn CA", now, PKI_CA_YEARS * 365);
+    _autox509_ X509 *x = cert_new(key, cn, now, PKI_CA_YEARS * 365);
     bool ok =
         x && X509_set_issuer_name(x, X509_get_subject_name(x)) &&
         add_ext(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
@@ -313,9 +313,28 @@ static bool get_ca(const char *dir, int64_t now, struct pair *ca,
         return error_set(err, ERR_INVALID, "%s: ca.crt without ca.key", dir);
     pair_free(ca);
     ca->key = EVP_EC_gen("P-256");
-    ca->cert = ca->key ? make_ca(ca->key, now) : NULL;
+    ca->cert = ca->key ? make_ca(ca->key, "Cairn CA", now) : NULL;
     return ca->cert ? store_pair(dir, "ca", ca, err)
                     : crypto_failed(err, "the pool's CA");
+}
+
+/* Of a key that is kept elsewhere: a certificate of another is replaced. */
+static bool certify_ca(const char *dir, EVP_PKEY *key, int64_t now,
+                       struct pair *ca, struct error *err)
+{
+    struct error no;
+    _autofree_ char *path = file_path(dir, "ca.crt");
+    _autox509_ X509 *there = load_cert(path, &no);
+    if (EVP_PKEY_up_ref(key) != 1)
+        return crypto_failed(err, path);
+    ca->key = key;
+    if (there && X509_check_private_key(there, key) == 1) {
+        ca->cert = steal(&there);
+        return true;
+    }
+    ca->cert = make_ca(key, "Cairn API CA", now);
+    return ca->cert ? store_cert(path, ca->cert, err)
+                    : crypto_failed(err, path);
 }
 
 static bool get_server(const char *dir, const struct pair *ca,
@@ -335,8 +354,23 @@ static bool get_server(const char *dir, const struct pair *ca,
                         : crypto_failed(err, "the server's certificate");
 }
 
-bool pki_open(const char *dir, const char *const *names, int64_t now,
-              struct pki *out, struct error *err)
+/* PEM texts of both. */
+static bool write_out(const struct pair *ca, const struct pair *server,
+                      struct pki *out, struct error *err)
+{
+    _autofree_ char *leaf = cert_pem(server->cert);
+    out->ca = cert_pem(ca->cert);
+    out->ca_key = key_pem(ca->key);
+    out->key = key_pem(server->key);
+    bool ok = leaf && out->ca && out->ca_key && out->key;
+    out->cert = ok ? xasprintf("%s%s", leaf, out->ca) : NULL;
+    return ok || crypto_failed(err, "a certificate's text");
+}
+
+/* `ca_key` NULL: that of `dir`. */
+static bool open_all(const char *dir, EVP_PKEY *ca_key,
+                     const char *const *names, int64_t now, struct pki *out,
+                     struct error *err)
 {
     struct pair ca = { 0 }, server = { 0 };
     struct error own;
@@ -344,21 +378,27 @@ bool pki_open(const char *dir, const char *const *names, int64_t now,
     *out = (struct pki){ 0 };
     if (mkdir(dir, 0755) != 0 && errno != EEXIST)
         return error_errno(err, ERR_INTERNAL, errno, "%s", dir);
-    bool ok = get_ca(dir, now, &ca, err) &&
-              get_server(dir, &ca, names, now, &server, err);
-    if (ok) {
-        _autofree_ char *leaf = cert_pem(server.cert);
-        out->ca = cert_pem(ca.cert);
-        out->ca_key = key_pem(ca.key);
-        out->key = key_pem(server.key);
-        ok = leaf && out->ca && out->ca_key && out->key;
-        out->cert = ok ? xasprintf("%s%s", leaf, out->ca) : NULL;
-    }
+    bool ok = (ca_key ? certify_ca(dir, ca_key, now, &ca, err)
+                      : get_ca(dir, now, &ca, err)) &&
+              get_server(dir, &ca, names, now, &server, err) &&
+              write_out(&ca, &server, out, err);
     pair_free(&ca);
     pair_free(&server);
     if (!ok)
         pki_close(out);
     return ok;
+}
+
+bool pki_open(const char *dir, const char *const *names, int64_t now,
+              struct pki *out, struct error *err)
+{
+    return open_all(dir, NULL, names, now, out, err);
+}
+
+bool pki_open_under(const char *dir, EVP_PKEY *ca_key, const char *const *names,
+                    int64_t now, struct pki *out, struct error *err)
+{
+    return open_all(dir, ca_key, names, now, out, err);
 }
 
 bool pki_read(const char *dir, struct pki *out, struct error *err)

@@ -15,6 +15,7 @@
 
 #include "common/error.h"
 
+#include <openssl/types.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +38,10 @@ struct pki {
  * us.  False: nothing is half written; err names the file. */
 bool pki_open(const char *dir, const char *const *names, int64_t now,
               struct pki *out, struct error *err);
+/* The same under a CA whose key is not kept in `dir` but known to the caller
+ * (daemon/api_pki.h).  A ca.crt of another key is replaced. */
+bool pki_open_under(const char *dir, EVP_PKEY *ca_key, const char *const *names,
+                    int64_t now, struct pki *out, struct error *err);
 /* What is there now, without the CA's key: for those who show it to others
  * and are not told when it is renewed.  False while it is being renewed too:
  * try again. */

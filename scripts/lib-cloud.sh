@@ -17,7 +17,7 @@ aim()
 # The public half of the node's CA, where cairnd puts it at first start.
 ca_of_node()
 {
-    echo "$node/fs/var/lib/cairn/pki/ca.crt"
+    echo "$node/fs/var/lib/cairn/pki/api/ca.crt"
 }
 
 api_answers()

@@ -520,11 +520,16 @@ def shown(host, port):
     return found and found[0]
 
 
+CERTS = "server.crt", "api/server.crt"
+
+
 def shows_its_file(host):
-    own = pki(host, "server.crt").read_text().split("-----END")[0].strip()
+    def own(name):
+        text = pki(host, CERTS[name == "API"]).read_text()
+        return text.split("-----END")[0].strip()
     for name, port in PORTS.items():
         wait_until(f"{host}: {name} shows the new certificate", lambda: (
-            shown(host, port) or "").startswith(own), 60)
+            shown(host, port) or "").startswith(own(name)), 60)
 
 
 def test_a_renewed_certificate_is_shown_by_all_without_a_restart():
@@ -533,12 +538,14 @@ def test_a_renewed_certificate_is_shown_by_all_without_a_restart():
                   "/run/node/cairnd.pid $(ls *.pid | grep -v libvirtd)").stdout
     before = {h: pids(h) for h in ("h1", "h2")}
     for host in before:
-        was = pki(host, "server.crt").read_text()
-        pki(host, "server.crt").unlink()
+        files = [pki(host, cert) for cert in CERTS]
+        were = [file.read_text() for file in files]
+        for file in files:
+            file.unlink()
         on(host, "sh", "-c", "kill -HUP $(cat /run/node/cairnd.pid)")
-        wait_until(f"{host} has another", lambda: pki(
-            host, "server.crt").exists() and
-            pki(host, "server.crt").read_text() != was)
+        wait_until(f"{host} has others", lambda: all(
+            file.exists() and file.read_text() != was
+            for file, was in zip(files, were)))
         shows_its_file(host)
     for host, were in before.items():
         assert pids(host) == were

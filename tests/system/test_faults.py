@@ -77,7 +77,7 @@ def test_a_renewed_certificate_is_shown(demo):
     standing.request("GET", "/healthz")
     assert standing.getresponse().read()
     sock = standing.sock
-    on_node("rm", "/var/lib/cairn/pki/server.crt")
+    on_node("rm", "/var/lib/cairn/pki/api/server.crt")
     on_node("kill", "-HUP", core)
     wait_until("another certificate", lambda: shown_certificate(url) != was)
     assert answers(demo)  # the CA is the same

@@ -54,6 +54,8 @@ static int setup(void **state)
     l->shown = xstrdup(pki.cert);
     l->renewal = renewal_start(&(struct renewal_config){
         .env = &l->env,
+        .open = pki_open,
+        .whose = "the test",
         .dir = l->dir,
         .names = names,
         .cert = pki.cert,
