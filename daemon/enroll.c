@@ -1,5 +1,6 @@
 #include "daemon/enroll.h"
 
+#include "common/log.h"
 #include "engine/leases.h"
 #include "model/compute.h"
 #include "model/node_disks.h"
@@ -42,7 +43,11 @@ bool enroll_secret(struct store *store, const struct env *env, bool once,
     txn_change_record(&txn, r);
     OPENSSL_cleanse(&secret, sizeof(secret));
     OPENSSL_cleanse(hex, sizeof(hex));
-    return commit(store, &txn, err);
+    bool ok = commit(store, &txn, err);
+    if (ok)
+        log_warn("enroll", "join secret made: %s, %s", r->rec.id,
+                 once ? "for one node" : "for any number of nodes");
+    return ok;
 }
 
 bool enroll_revoke(struct store *store, struct cache *cache, const char *name,

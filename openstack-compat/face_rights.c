@@ -1,14 +1,16 @@
 #include "openstack-compat/face_rights.h"
 
-#define ALL (RIGHT_PUT | RIGHT_DELETE)
+#define ALL   (RIGHT_PUT | RIGHT_DELETE)
+#define NAMED (ALL | RIGHT_NAMES) /* nodes make paths of these ids */
 
-/* Kinds in the order of model/model.h; pool, token_key and volume_key are
- * nobody's here. */
+/* Kinds in the order of model/model.h; pool and token_key are nobody's here.
+ * Who knows a join secret's key gets into the pool. */
 const struct store_right face_rights[] = {
     { "policy/", RIGHT_PUT },
-    { "node/", RIGHT_PUT },    /* disabled, and why; traits, ratios ... */
-    { "claim/scheduler/", 0 }, /* the leader's guard */
-    { "claim/", ALL },         /* names, addresses */
+    { "join_secret/", 0, "key" },
+    { "node/", RIGHT_PUT | RIGHT_NAMES }, /* disabled, and why; ratios ... */
+    { "claim/scheduler/", 0 },            /* the leader's guard */
+    { "claim/", ALL },                    /* names, addresses */
     { "counter/", RIGHT_PUT },
     { "usage/", ALL },
     { "quota/", ALL },
@@ -25,25 +27,26 @@ const struct store_right face_rights[] = {
     { "role_inference/", ALL },
     { "assignment/", ALL },
     { "app_credential/", ALL },
-    { "image/", ALL },
+    { "image/", NAMED },
     { "flavor/", ALL },
     { "keypair/", ALL },
     { "server_group/", ALL },
     { "aggregate/", ALL },
-    { "server/", ALL },
+    { "server/", NAMED },
     { "placement_decision/", RIGHT_DELETE }, /* with its server */
-    { "migration/", RIGHT_PUT },
-    { "disk/", ALL },
+    { "migration/", RIGHT_PUT | RIGHT_NAMES },
+    { "disk/", NAMED },
+    { "volume_key/", 0, "wrapped" },
     { "volume_type/", ALL },
     { "qos_specs/", ALL },
-    { "volume/", ALL },
-    { "snapshot/", ALL },
-    { "network/", ALL },
-    { "subnet/", ALL },
-    { "port/", ALL },
-    { "router/", ALL },
-    { "floating_ip/", ALL },
-    { "security_group/", ALL },
-    { "security_group_rule/", ALL },
+    { "volume/", NAMED },
+    { "snapshot/", NAMED },
+    { "network/", NAMED },
+    { "subnet/", NAMED },
+    { "port/", NAMED },
+    { "router/", NAMED },
+    { "floating_ip/", NAMED },
+    { "security_group/", NAMED },
+    { "security_group_rule/", NAMED },
     { 0 },
 };

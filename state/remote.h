@@ -63,7 +63,8 @@ typedef bool store_call_fn(void *arg, const char *op, const char *json_in,
 struct store_server_hooks {
     store_call_fn *call; /* NULL: every call is ERR_NOT_IMPLEMENTED */
     /* What the face may write: a txn with anything else FAILS, FORBIDDEN, and
-     * so do leases and compaction.  NULL: everything.  Borrowed. */
+     * so do leases and compaction.  What it may not read it does not get.
+     * NULL: everything.  Borrowed. */
     const struct store_right *rights;
     /* The face is gone; on the server's thread: free the server elsewhere. */
     void (*closed)(void *arg);

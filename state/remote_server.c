@@ -283,7 +283,10 @@ static bool rows_flush(struct rows *r)
 static bool add_row(void *arg, const struct kv *kv)
 {
     struct rows *r = arg;
-    put_kv(&r->kvs, kv);
+    struct buf text = BUF_INIT(STORE_VALUE_MAX);
+    struct kv seen = rights_show(r->server->hooks.rights, kv, &text);
+    put_kv(&r->kvs, &seen);
+    buf_free(&text);
     r->n++;
     return r->kvs.len < ROWS_BYTES || rows_flush(r);
 }
@@ -500,8 +503,13 @@ static void on_change(void *arg, enum watch_what what, int64_t revision,
     put_u32(&b, what);
     put_i64(&b, revision);
     put_u32(&b, (uint32_t)n);
-    for (size_t i = 0; i < n; i++)
-        put_kv(&b, &events[i]);
+    struct buf text = BUF_INIT(STORE_VALUE_MAX);
+    for (size_t i = 0; i < n; i++) {
+        struct kv seen =
+            rights_show(w->server->hooks.rights, &events[i], &text);
+        put_kv(&b, &seen);
+    }
+    buf_free(&text);
     send_frame(w->server, &b, -1);
 }
 

@@ -359,16 +359,21 @@ static void rights_are_kept(void **state)
         { "a/secret", 0 },
         { "a/", RIGHT_PUT | RIGHT_DELETE },
         { "b/", RIGHT_PUT },
+        { "d/", RIGHT_PUT | RIGHT_DELETE | RIGHT_NAMES },
         { 0 },
     };
     static const struct {
         const char *put, *drop;
         bool allowed;
     } cases[] = {
-        { "a/1", NULL, true },   { "a/1", "a/2", true },
-        { "b/1", NULL, true },   { "a/secret", NULL, false },
-        { "a/3", "b/1", false }, { "a/3", "a/secret/x", false },
-        { "c/1", NULL, false },  { "a", NULL, false },
+        { "a/1", NULL, true },     { "a/1", "a/2", true },
+        { "b/1", NULL, true },     { "a/secret", NULL, false },
+        { "a/3", "b/1", false },   { "a/3", "a/secret/x", false },
+        { "c/1", NULL, false },    { "a", NULL, false },
+        { "d/x.1_-", NULL, true }, { "d/../x", NULL, false },
+        { "d/x/y", NULL, false },  { "d/", NULL, false },
+        { "d/.x", NULL, false },   { "d/x\n", NULL, false },
+        { "a/1", "d/..", false },
     };
     struct hostile h;
     struct error err = { 0 };
@@ -394,7 +399,58 @@ static void rights_are_kept(void **state)
     assert_false(store_lease_grant(face, 60, &lease, &err));
     assert_int_equal(err.code, ERR_FORBIDDEN);
     assert_false(store_compact(face, 1, &err));
-    assert_range(h.real, "", "a/1=v@1/2 b/1=v@3/3 ");
+    assert_range(h.real, "", "a/1=v@1/2 b/1=v@3/3 d/x.1_-=v@4/4 ");
+    store_close(face);
+    store_server_free(h.server);
+    store_close(h.real);
+}
+
+/* The last change that came of each letter. */
+struct shown {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    char values[3][64];
+};
+
+static void on_shown(void *arg, enum watch_what what, int64_t revision,
+                     const struct kv *events, size_t n)
+{
+    struct shown *s = arg;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < n; i++)
+        snprintf(s->values[events[i].key[0] - 'a'], sizeof(s->values[0]),
+                 "%.*s", (int)events[i].len, (const char *)events[i].value);
+    pthread_cond_broadcast(&s->more);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Neither by asking nor by watching. */
+static void secrets_are_not_shown(void **state)
+{
+    static const struct store_right rights[] = { { "a/", 0, "key" },
+                                                 { "b/", 0, "key" },
+                                                 { 0 } };
+    struct hostile h;
+    struct error err;
+    struct shown seen = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER };
+    hostile_open_with(&h, &(struct store_server_hooks){ .closed = on_closed,
+                                                        .rights = rights });
+    struct store *face = store_remote_open(h.fd, NULL);
+    struct watch *w = store_watch(face, "", 1, on_shown, &seen, &err);
+    _autotxn_ struct txn t = TXN_INIT;
+    txn_put(&t, "a/1", "{\"x\":1,\"key\":\"no\"}", 18);
+    txn_put(&t, "b/1", "no object", 9);
+    txn_put(&t, "c/1", "{\"key\":\"yes\"}", 13);
+    assert_true(store_commit(h.real, &t, NULL));
+    assert_range(face, "",
+                 "a/1={\"x\":1}@1/1 b/1=null@1/1 c/1={\"key\":\"yes\"}@1/1 ");
+    pthread_mutex_lock(&seen.lock);
+    while (!seen.values[2][0])
+        pthread_cond_wait(&seen.more, &seen.lock);
+    pthread_mutex_unlock(&seen.lock);
+    assert_string_equal(seen.values[0], "{\"x\":1}");
+    assert_string_equal(seen.values[1], "null");
+    store_unwatch(face, w);
     store_close(face);
     store_server_free(h.server);
     store_close(h.real);
@@ -568,6 +624,7 @@ int main(void)
         WITH_PAIR(cut_among_commits),
         cmocka_unit_test(malformed_frames),
         cmocka_unit_test(rights_are_kept),
+        cmocka_unit_test(secrets_are_not_shown),
         cmocka_unit_test(a_face_that_does_not_read),
     };
     return store_suite(&memory) + store_suite(&sqlite) +
