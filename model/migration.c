@@ -199,6 +199,39 @@ static bool has_its_disks(const struct snapshot *s, const struct server *server)
     return true;
 }
 
+/* What it has on the node's own disk does not go with it. */
+static const struct volume *bound_volume(const struct snapshot *s,
+                                         const struct server *server)
+{
+    for (size_t i = 0; i < server->volumes.n; i++) {
+        const struct volume *v = snap_get(
+            s, &kind_volume,
+            LIST_AT(server->volumes, struct server_volume, i)->volume_id);
+        if (v && v->node)
+            return v;
+    }
+    return NULL;
+}
+
+/* Does what it has let it leave?  A resize may find its place there. */
+static bool may_leave(const struct snapshot *s, const struct server *server,
+                      enum migration_type type, struct error *err)
+{
+    if (type != MIGRATION_LIVE && type != MIGRATION_COLD)
+        return true;
+    const struct volume *v = bound_volume(s, server);
+    if (v)
+        return error_set(err, ERR_CONFLICT,
+                         "Instance %s cannot leave node %s: volume %s is on "
+                         "that node's own disk",
+                         server->rec.id, v->node, v->rec.id);
+    return type != MIGRATION_LIVE || !server->devices.n ||
+           error_set(err, ERR_CONFLICT,
+                     "Instance %s has devices of its node for itself and "
+                     "cannot be moved while it runs",
+                     server->rec.id);
+}
+
 struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                                   struct server *server, const char *id,
                                   enum migration_type type, int64_t now,
@@ -216,13 +249,8 @@ struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                   server->rec.id);
         return NULL;
     }
-    if (type == MIGRATION_LIVE && server->devices.n) {
-        error_set(err, ERR_CONFLICT,
-                  "Instance %s has devices of its node for itself and cannot "
-                  "be moved while it runs",
-                  server->rec.id);
+    if (!may_leave(s, server, type, err))
         return NULL;
-    }
     struct migration *m = record_new(&kind_migration, id);
     m->number = counter_next(t, s, "migration");
     m->server_id = rec_str(m, server->rec.id);

@@ -165,7 +165,8 @@ static inline bool migration_may_begin_cold(const struct server *s)
  * too and gets migration_id and the type's first task.  `id` is a new UUID.
  * Both flavors are the server's until the caller
  * gives a new one.  NULL and CONFLICT: one is under way, its disks are not
- * made yet, or a live one is asked for and the guest has devices of its
+ * made yet, it has a volume on its node's own disk (but for a resize, which may
+ * stay there), or a live one is asked for and the guest has devices of its
  * node. */
 struct migration *migration_begin(struct txn *t, const struct snapshot *s,
                                   struct server *server, const char *id,

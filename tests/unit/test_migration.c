@@ -226,6 +226,32 @@ static void not_before_its_disks_are_made(void **state)
     assert_null(server->migration_id);
 }
 
+/* Nor without what lies on the node's own disk; a resize may stay there. */
+static void not_away_from_a_volume_of_its_node(void **state)
+{
+    static const enum migration_type types[] = { MIGRATION_LIVE,
+                                                 MIGRATION_COLD };
+    struct volume *v = record_new(&kind_volume, "own");
+    v->node = rec_str(v, "node1");
+    v->status = VOLUME_IN_USE;
+    world_put(v);
+    struct server *had = server_draft();
+    struct server_volume *sv = list_add(had, &had->volumes, sizeof(*sv));
+    sv->volume_id = rec_str(had, "own");
+    world_put(had);
+    _autosnap_ struct snapshot *s = cache_snapshot(world_cache);
+    struct txn t = TXN_INIT;
+    struct error err = { 0 };
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+        _autorecord_ struct server *server = server_draft();
+        assert_null(migration_begin(&t, s, server, MOVE_ID, types[i],
+                                    world_time, &err));
+        assert_int_equal(err.code, ERR_CONFLICT);
+        assert_non_null(strstr(err.text, "volume own"));
+    }
+    begin(MIGRATION_RESIZE);
+}
+
 static void only_one_at_a_time_and_each_has_a_number(void **state)
 {
     struct txn t = TXN_INIT;
@@ -281,6 +307,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_resize_holds_what_it_may_go_back_to,
                                         open_world, close_world),
         cmocka_unit_test_setup_teardown(not_before_its_disks_are_made,
+                                        open_world, close_world),
+        cmocka_unit_test_setup_teardown(not_away_from_a_volume_of_its_node,
                                         open_world, close_world),
         cmocka_unit_test_setup_teardown(
             only_one_at_a_time_and_each_has_a_number, open_world, close_world),
