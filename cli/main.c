@@ -12,20 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *text_of(const json_t *v, char tmp[32])
-{
-    if (json_is_string(v))
-        return json_string_value(v);
-    if (json_is_integer(v))
-        snprintf(tmp, 32, "%lld", (long long)json_integer_value(v));
-    else
-        snprintf(tmp, 32, "%s",
-                 json_is_null(v)   ? "-" /* not measured */
-                 : json_is_true(v) ? "yes"
-                                   : "no");
-    return tmp;
-}
-
 static void print_storage(const json_t *storage)
 {
     long long gb = json_integer_value(json_object_get(storage, "gb")),
@@ -42,74 +28,18 @@ static bool show_status(struct cloud *c, char **args, struct error *err)
     const char *kind;
     json_t *n;
     _autojson_ json_t *v = cloud_call(c, "GET", "/status", err);
-    char tmp[32];
     if (!v)
         return false;
     printf("pool      %s, region %s\n",
-           text_of(json_object_get(v, "pool"), tmp),
+           json_string_value(json_object_get(v, "pool")),
            json_string_value(json_object_get(v, "region")));
     printf("version   %s\n", json_string_value(json_object_get(v, "version")));
     print_storage(json_object_get(v, "storage"));
-    printf("revision  %s\n\n", text_of(json_object_get(v, "revision"), tmp));
+    printf("revision  %lld\n\n",
+           (long long)json_integer_value(json_object_get(v, "revision")));
     json_object_foreach(json_object_get(v, "records"), kind,
                         n) if (json_integer_value(n))
         printf("%8lld  %s\n", (long long)json_integer_value(n), kind);
-    return true;
-}
-
-static const struct {
-    const char *head, *field;
-    int width;
-} node_columns[] = {
-    { "NODE", "name", 16 },      { "ADDRESS", "address", 16 },
-    { "ZONE", "zone", 10 },      { "KVM", "kvm", 4 },
-    { "HEALTH", "health", 11 },  { "DISABLED", "disabled", 9 },
-    { "VCPUS", "vcpus", 6 },     { "USED", "vcpus_used", 6 },
-    { "RAM MB", "ram_mb", 8 },   { "USED", "ram_mb_used", 8 },
-    { "DISK GB", "disk_gb", 8 }, { "USED", "disk_gb_used", 6 },
-    { "SERVERS", "servers", 8 },
-};
-
-/* Of "use", which is measured. */
-static const struct {
-    const char *head, *field;
-    int width;
-} use_columns[] = {
-    { "CPU%", "cpu_percent", 5 },
-    { "WAITING%", "cpu_pressure_percent", 8 },
-    { "MEM-WAIT%", "memory_pressure_percent", 9 },
-    { "IO-WAIT%", "io_pressure_percent", 8 },
-    { "STEAL%", "steal_percent", 6 },
-    { "RAM-IN-USE", "ram_mb", 10 },
-};
-
-static bool list_nodes(struct cloud *c, char **args, struct error *err)
-{
-    size_t i;
-    json_t *node;
-    char tmp[32];
-    _autojson_ json_t *v = cloud_call(c, "GET", "/nodes", err);
-    if (!v)
-        return false;
-    for (size_t k = 0; k < ARRAY_SIZE(node_columns); k++)
-        printf("%-*s ", node_columns[k].width, node_columns[k].head);
-    for (size_t k = 0; k < ARRAY_SIZE(use_columns); k++)
-        printf("%-*s ", use_columns[k].width, use_columns[k].head);
-    putchar('\n');
-    json_array_foreach(json_object_get(v, "nodes"), i, node)
-    {
-        for (size_t k = 0; k < ARRAY_SIZE(node_columns); k++)
-            printf("%-*s ", node_columns[k].width,
-                   text_of(json_object_get(node, node_columns[k].field), tmp));
-        const json_t *use = json_object_get(node, "use");
-        for (size_t k = 0; k < ARRAY_SIZE(use_columns); k++)
-            printf(
-                "%-*s ", use_columns[k].width,
-                json_is_object(use)
-                    ? text_of(json_object_get(use, use_columns[k].field), tmp)
-                    : "-");
-        putchar('\n');
-    }
     return true;
 }
 
@@ -159,7 +89,7 @@ static const struct command {
     const char *args, *help;
 } commands[] = {
     { { "status" }, 0, show_status, "", "the pool and what it holds" },
-    { { "node", "list" }, 0, list_nodes, "", "its nodes and their load" },
+    { { "node", "list" }, 0, cli_node_list, "", "its nodes and their load" },
     { { "node", "show" }, 1, cli_node_show, "NAME", "one node" },
     { { "node", "drain" },
       ANY,

@@ -1,5 +1,6 @@
 #include "cli/membership.h"
 
+#include "cli/table.h"
 #include "common/cleanup.h"
 
 #include <stdio.h>
@@ -43,6 +44,18 @@ static const char *text(const json_t *o, const char *name, const char *none)
     return s ? s : none;
 }
 
+static const char *yes_no(const json_t *o, const char *name)
+{
+    return json_is_true(json_object_get(o, name)) ? "yes" : "no";
+}
+
+static bool print_table(struct table *t)
+{
+    table_print(t);
+    table_free(t);
+    return true;
+}
+
 bool cli_secret_list(struct cloud *c, char **args, struct error *err)
 {
     size_t i;
@@ -50,14 +63,17 @@ bool cli_secret_list(struct cloud *c, char **args, struct error *err)
     _autojson_ json_t *v = cloud_call(c, "GET", "/join-secrets", err);
     if (!v)
         return false;
-    printf("%-9s %-5s %-21s %-21s %s\n", "ID", "ONCE", "CREATED", "EXPIRES",
-           "USED BY");
+    struct table t;
+    table_head(&t, "ID", "ONCE", "CREATED", "EXPIRES", "USED BY", NULL);
     json_array_foreach(json_object_get(v, "join_secrets"), i, s)
-        printf("%-9s %-5s %-21s %-21s %s\n", text(s, "id", ""),
-               json_is_true(json_object_get(s, "once")) ? "yes" : "no",
-               text(s, "created", ""), text(s, "expires", "never"),
-               text(s, "used_by", ""));
-    return true;
+    {
+        table_add(&t, "%s", text(s, "id", ""));
+        table_add(&t, "%s", yes_no(s, "once"));
+        table_add(&t, "%s", text(s, "created", ""));
+        table_add(&t, "%s", text(s, "expires", "never"));
+        table_add(&t, "%s", text(s, "used_by", ""));
+    }
+    return print_table(&t);
 }
 
 static bool remove_at(struct cloud *c, const char *where, const char *id,
@@ -77,6 +93,72 @@ bool cli_secret_revoke(struct cloud *c, char **args, struct error *err)
 bool cli_node_remove(struct cloud *c, char **args, struct error *err)
 {
     return remove_at(c, "/nodes", args[0], err);
+}
+
+static long long number(const json_t *o, const char *name)
+{
+    return json_integer_value(json_object_get(o, name));
+}
+
+static void add_state(struct table *t, const json_t *node)
+{
+    const char *health = text(node, "health", "-");
+    table_add(t, "%s%s", health,
+              json_is_true(json_object_get(node, "maintenance"))
+                  ? ", maintenance"
+              : json_is_true(json_object_get(node, "disabled")) ? ", disabled"
+                                                                : "");
+}
+
+/* "-": not measured, there or yet. */
+static void add_measured(struct table *t, const json_t *use, const char *name)
+{
+    if (json_is_integer(json_object_get(use, name)))
+        table_add(t, "%lld %%", number(use, name));
+    else
+        table_add(t, "-");
+}
+
+static void add_node(struct table *t, const json_t *node)
+{
+    static const char *const measured[] = {
+        "cpu_percent",
+        "cpu_pressure_percent",
+        "memory_pressure_percent",
+        "io_pressure_percent",
+        "steal_percent",
+    };
+    table_add(t, "%s", text(node, "name", ""));
+    table_add(t, "%s", text(node, "address", "-"));
+    table_add(t, "%s", text(node, "zone", "-"));
+    add_state(t, node);
+    table_add(t, "%s", yes_no(node, "kvm"));
+    table_add(t, "%lld", number(node, "servers"));
+    table_add(t, "%lld of %lld", number(node, "vcpus_used"),
+              number(node, "vcpus"));
+    table_add(t, "%lld of %lld", number(node, "ram_mb_used"),
+              number(node, "ram_mb"));
+    table_add(t, "%lld of %lld", number(node, "disk_gb_used"),
+              number(node, "disk_gb"));
+    for (size_t k = 0; k < ARRAY_SIZE(measured); k++)
+        add_measured(t, json_object_get(node, "use"), measured[k]);
+}
+
+/* What is given out, of what there is; then what is measured: CPU, waiting
+ * for CPU, memory and disk, and what guests waited for. */
+bool cli_node_list(struct cloud *c, char **args, struct error *err)
+{
+    size_t i;
+    json_t *node;
+    _autojson_ json_t *v = cloud_call(c, "GET", "/nodes", err);
+    if (!v)
+        return false;
+    struct table t;
+    table_head(&t, "NODE", "ADDRESS", "ZONE", "HEALTH", "KVM", "SERVERS",
+               "VCPUS", "RAM MB", "DISK GB", "CPU", "WAIT", "MEMORY", "IO",
+               "STEAL", NULL);
+    json_array_foreach(json_object_get(v, "nodes"), i, node) add_node(&t, node);
+    return print_table(&t);
 }
 
 bool cli_node_show(struct cloud *c, char **args, struct error *err)
@@ -109,11 +191,6 @@ bool cli_node_maintenance(struct cloud *c, char **args, struct error *err)
     return v != NULL;
 }
 
-static long long number(const json_t *o, const char *name)
-{
-    return json_integer_value(json_object_get(o, name));
-}
-
 bool cli_disk_list(struct cloud *c, char **args, struct error *err)
 {
     size_t i;
@@ -121,14 +198,21 @@ bool cli_disk_list(struct cloud *c, char **args, struct error *err)
     _autojson_ json_t *v = cloud_call(c, "GET", "/disks", err);
     if (!v)
         return false;
-    printf("%-12s %-20s %6s %6s %-8s %6s %-11s %s\n", "NODE", "DISK", "GB",
-           "USED", "OSD", "GROUPS", "STATE", "");
+    struct table t;
+    table_head(&t, "NODE", "DISK", "GB", "USED", "OSD", "GROUPS", "STATE", "",
+               NULL);
     json_array_foreach(json_object_get(v, "disks"), i, d)
-        printf("%-12s %-20s %6lld %6lld %-8s %6lld %-11s %s\n",
-               text(d, "node", ""), text(d, "path", ""), number(d, "size_gb"),
-               number(d, "used_gb"), text(d, "osd", "-"), number(d, "groups"),
-               text(d, "state", ""), text(d, "reason", ""));
-    return true;
+    {
+        table_add(&t, "%s", text(d, "node", ""));
+        table_add(&t, "%s", text(d, "path", ""));
+        table_add(&t, "%lld", number(d, "size_gb"));
+        table_add(&t, "%lld", number(d, "used_gb"));
+        table_add(&t, "%s", text(d, "osd", "-"));
+        table_add(&t, "%lld", number(d, "groups"));
+        table_add(&t, "%s", text(d, "state", ""));
+        table_add(&t, "%s", text(d, "reason", ""));
+    }
+    return print_table(&t);
 }
 
 bool cli_disk_remove(struct cloud *c, char **args, struct error *err)

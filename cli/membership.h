@@ -7,6 +7,7 @@
 bool cli_secret_create(struct cloud *c, char **args, struct error *err);
 bool cli_secret_list(struct cloud *c, char **args, struct error *err);
 bool cli_secret_revoke(struct cloud *c, char **args, struct error *err);
+bool cli_node_list(struct cloud *c, char **args, struct error *err);
 bool cli_node_show(struct cloud *c, char **args, struct error *err);
 bool cli_node_drain(struct cloud *c, char **args, struct error *err);
 bool cli_node_undrain(struct cloud *c, char **args, struct error *err);

@@ -41,9 +41,13 @@ void table_add(struct table *t, const char *fmt, ...)
     add_cell(t, text);
 }
 
+/* "1.5 of 3.5", "12 %", "-"; an address is none. */
 static bool is_number(const char *s)
 {
-    return strspn(s, "0123456789.,-%+of ") == strlen(s);
+    int dots = 0;
+    for (const char *p = s; *p; p++)
+        dots += *p == '.';
+    return dots <= 2 && strspn(s, "0123456789.,-%+of ") == strlen(s);
 }
 
 /* Characters, not bytes. */

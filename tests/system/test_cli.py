@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 
 import pytest
@@ -46,8 +47,21 @@ def test_status(cairn, demo):
 def test_node_list(cairn):
     head, node = say(cairn("node", "list")).splitlines()
     assert head.split()[:2] == ["NODE", "ADDRESS"]
-    assert len(node.split()) == len(head.replace("RAM MB", "RAM")
-                                    .replace("DISK GB", "DISK").split())
+    words = re.split(" {2,}", node.strip())
+    assert len(words) == len(re.split(" {2,}", head.strip()))
+    row = dict(zip(re.split(" {2,}", head.strip()), words))
+    assert row["HEALTH"] == "up" and row["KVM"] in ("yes", "no")
+    used, of, total = row["DISK GB"].split()
+    assert of == "of" and 0 <= int(used) <= int(total) > 0
+
+
+def test_status_tells_how_full_the_storage_is(cairn):
+    line = next(line for line in say(cairn("status")).splitlines()
+                if line.startswith("storage"))
+    used, total, percent = re.match(
+        r"storage +(\d+) of (\d+) GB used \((\d+) %\), on the nodes' own "
+        "disks$", line).groups()
+    assert 0 <= int(used) <= int(total) and int(percent) <= 100
 
 
 def test_dump(cairn, demo):
