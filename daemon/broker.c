@@ -145,14 +145,27 @@ static bool console_read(const struct broker *b, const json_t *in,
 
 /* ---- networks ---------------------------------------------------------- */
 
-static bool rebuild_networks(const struct broker *b, const json_t *in,
-                             struct buf *out, int *fd, struct error *err)
+static bool rebuild_here(const struct broker *b, const json_t *in,
+                         struct buf *out, int *fd, struct error *err)
 {
     if (!b->networks)
         return error_set(err, ERR_UNAVAILABLE,
                          "network.rebuild: no networks here");
-    net_reconcile_rebuild(b->networks);
-    return true;
+    return net_reconcile_rebuild(b->networks) ||
+           error_set(err, ERR_UNAVAILABLE, "node %s does not lead the pool",
+                     b->node);
+}
+
+/* Elsewhere it would be forgotten: only who leads writes them. */
+static bool rebuild_networks(const struct broker *b, const json_t *in,
+                             struct buf *out, int *fd, struct error *err)
+{
+    _autofree_ char *leader = b->leader ? b->leader(b->arg) : xstrdup(b->node);
+    if (!leader)
+        return error_set(err, ERR_UNAVAILABLE, "nobody leads the pool now");
+    if (!b->ask || strcmp(leader, b->node) == 0)
+        return rebuild_here(b, in, out, fd, err);
+    return b->ask(b->arg, leader, "network.rebuild", "{}", out, err);
 }
 
 /* ---- who belongs to the pool ------------------------------------------- */
@@ -249,6 +262,7 @@ bool broker_answer(const struct broker *b, const char *op, const char *json,
 {
     static const struct op ops[] = {
         { "console.read", console_here },
+        { "network.rebuild", rebuild_here },
         { 0 },
     };
     int fd = -1;

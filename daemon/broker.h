@@ -7,7 +7,7 @@
  *                                  (-1: all), as UTF-8 text, not JSON; when
  *                                  the server is elsewhere, that node's word
  *   network.rebuild              OVN's northbound database is derived anew,
- *                                soon
+ *                                soon: by the node that leads, which is asked
  *
  * The face is not trusted: what it names is looked up here and never taken
  * for a path, and there is no call beyond these.
@@ -38,6 +38,8 @@ struct broker {
     const struct env *env;
     const char *node;   /* this one's name */
     broker_ask_fn *ask; /* NULL: there is no other */
+    /* Who leads the pool; malloced, NULL: nobody.  Itself NULL: this node. */
+    char *(*leader)(void *arg);
     void *arg;
 };
 

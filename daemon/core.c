@@ -361,6 +361,13 @@ static bool ask_node(void *arg, const char *node, const char *op,
     return peers_ask_node(c->cache, c->config, node, op, json, out, err);
 }
 
+static char *who_leads(void *arg)
+{
+    struct core *c = arg;
+    struct pool_duty *duty = duty_ref_get(&c->duty);
+    return duty ? pool_duty_leader(duty) : NULL;
+}
+
 static bool answer_node(void *arg, const char *op, const char *json,
                         struct buf *out, struct error *err)
 {
@@ -379,6 +386,7 @@ static void make_broker(struct core *c)
         .env = c->env,
         .node = c->place.node,
         .ask = c->config->tls ? ask_node : NULL,
+        .leader = who_leads,
         .arg = c,
     };
 }

@@ -137,6 +137,16 @@ int64_t pool_duty_term(void *duty)
     return atomic_load(&d->open) ? election_term(d->leader) : 0;
 }
 
+char *pool_duty_leader(struct pool_duty *d)
+{
+    char name[ELECTION_NAME_MAX];
+    if (!atomic_load(&d->many))
+        return xstrdup(d->c.node);
+    return atomic_load(&d->open) && election_leader(d->leader, name)
+               ? xstrdup(name)
+               : NULL;
+}
+
 int64_t pool_duty_lease(struct pool_duty *d)
 {
     return atomic_load(&d->many) ? election_term(d->presence) : 1;

@@ -66,6 +66,8 @@ bool pool_duty_leads(void *duty);
 /* The term in which it leads (state/election.h), 1 for who is alone; 0: it
  * does not. */
 int64_t pool_duty_term(void *duty);
+/* The node that leads, as far as this one knows; malloced, NULL: none. */
+char *pool_duty_leader(struct pool_duty *d);
 /* The term of this node's lease, 0: it does not hold.  A node that is alone
  * needs none: 1. */
 int64_t pool_duty_lease(struct pool_duty *d);

@@ -146,7 +146,8 @@ static void report_ports(struct report *r, const struct snapshot *s)
         report_port(r, p);
 }
 
-/* Networks, routers, floating IPs: they work when all was applied. */
+/* Networks, routers, floating IPs: they work when all was applied, which only
+ * who applied it knows. */
 static void report_others(struct report *r, const struct snapshot *s)
 {
     const void *it;
@@ -182,9 +183,10 @@ static enum reconcile_verdict reconcile(void *self, const char *key,
     struct report r = { .n = n, .txn = TXN_INIT };
     _autosnap_ struct snapshot *s = cache_snapshot(n->cache);
     struct error apply_err = { 0 };
+    bool writes = network_writes(n->driver); /* before: it may end meanwhile */
     bool applied = apply(n, s, &apply_err);
     report_ports(&r, s);
-    if (applied)
+    if (applied && writes)
         report_others(&r, s);
     flush(&r);
     txn_reset(&r.txn);
@@ -221,10 +223,13 @@ void net_reconcile_start(struct net_reconcile *n)
     reconciler_add(n->queue, KEY);
 }
 
-void net_reconcile_rebuild(struct net_reconcile *n)
+bool net_reconcile_rebuild(struct net_reconcile *n)
 {
+    if (!network_writes(n->driver))
+        return false;
     atomic_store(&n->rebuild, true);
     reconciler_add(n->queue, KEY);
+    return true;
 }
 
 void net_reconcile_free(struct net_reconcile *n)

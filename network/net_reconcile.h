@@ -4,9 +4,10 @@
  * Listens to the cache for every kind that networks are made of, brings the
  * driver to the newest snapshot, and writes back what is: the status of
  * ports (ACTIVE when plugged in and carried), networks, routers and floating
- * IPs.  There is one key, "network/all": any number of changes while one
- * application runs become one more application; no request waits for one.
- * Every 60 s all is looked at again, changed or not.
+ * IPs, where the driver writes what all nodes share.  There is one key,
+ * "network/all": any number of changes while one application runs become one
+ * more application; no request waits for one. Every 60 s all is looked at
+ * again, changed or not.
  *
  * Threads: those of its reconciler (state/reconcile.h).
  */
@@ -31,8 +32,9 @@ struct net_reconcile *net_reconcile_new(struct cache *cache,
                                         unsigned workers);
 /* Once the cache follows: looks at everything for the first time. */
 void net_reconcile_start(struct net_reconcile *n);
-/* Makes all networks anew, soon (`cairn network rebuild`).  Any thread. */
-void net_reconcile_rebuild(struct net_reconcile *n);
+/* Makes all networks anew, soon (`cairn network rebuild`); false: another node
+ * writes them.  Any thread. */
+bool net_reconcile_rebuild(struct net_reconcile *n);
 /* Before the driver is closed; NULL is fine.  The cache must not change any
  * more. */
 void net_reconcile_free(struct net_reconcile *n);

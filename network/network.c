@@ -22,6 +22,11 @@ void network_watch(struct net_driver *d, void (*fn)(void *arg), void *arg)
     d->ops->watch(d, fn, arg);
 }
 
+bool network_writes(struct net_driver *d)
+{
+    return !d->ops->writes || d->ops->writes(d);
+}
+
 void network_close(struct net_driver *d)
 {
     if (d)

@@ -36,6 +36,9 @@ struct network_ops {
     /* fn(arg) whenever a port's state may have changed. Once, early. */
     void (*watch)(struct net_driver *d, void (*fn)(void *arg), void *arg);
     void (*close)(struct net_driver *d);
+    /* Does this node write what all nodes share (it leads)?  Else apply and
+     * rebuild only see to the node's own part.  NULL: always. */
+    bool (*writes)(struct net_driver *d);
 };
 
 /* A driver's object starts with this. */
@@ -51,6 +54,7 @@ bool network_rebuild(struct net_driver *d, const struct snapshot *s,
                      struct error *err);
 enum port_state network_port_state(struct net_driver *d, const char *port_id);
 void network_watch(struct net_driver *d, void (*fn)(void *arg), void *arg);
+bool network_writes(struct net_driver *d);
 void network_close(struct net_driver *d); /* NULL is fine */
 
 #endif

@@ -154,6 +154,11 @@ static bool apply(struct net_driver *d, const struct snapshot *s,
     return false;
 }
 
+static bool writes(struct net_driver *d)
+{
+    return term_of(self_of(d)) != 0;
+}
+
 static bool rebuild(struct net_driver *d, const struct snapshot *s,
                     struct error *err)
 {
@@ -245,6 +250,7 @@ static const struct network_ops ovn_ops = {
     .port_state = port_state,
     .watch = watch,
     .close = close_driver,
+    .writes = writes,
 };
 
 struct net_driver *ovn_open(const struct ovn_config *config)

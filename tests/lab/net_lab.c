@@ -236,7 +236,7 @@ static void command(struct world *w, struct net_reconcile *n,
     if (!strcmp(line, "status"))
         print_status(w);
     if (!strcmp(line, "rebuild"))
-        net_reconcile_rebuild(n);
+        (void)net_reconcile_rebuild(n);
     reconcile_all(n);
     printf("ok\n");
     fflush(stdout);

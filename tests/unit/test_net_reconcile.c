@@ -7,6 +7,7 @@
 struct fake {
     struct net_driver driver;
     int applied, rebuilt;
+    bool follows; /* another node writes */
     enum port_state vm;
     struct error fail;
     void (*changed)(void *arg);
@@ -49,9 +50,14 @@ static void fake_close(struct net_driver *d)
 {
 }
 
-static const struct network_ops fake_ops = { fake_apply, fake_rebuild,
+static bool fake_writes(struct net_driver *d)
+{
+    return !fake_of(d)->follows;
+}
+
+static const struct network_ops fake_ops = { fake_apply,      fake_rebuild,
                                              fake_port_state, fake_watch,
-                                             fake_close };
+                                             fake_close,      fake_writes };
 
 /* ---- a world with a clock that stands still ---------------------------- */
 
@@ -216,7 +222,7 @@ static void test_rebuild(void **state)
     scene_open(&s);
     settle(&s);
     error_set(&s.fake.fail, ERR_UNAVAILABLE, "not now");
-    net_reconcile_rebuild(s.n);
+    assert_true(net_reconcile_rebuild(s.n));
     settle(&s);
     assert_int_equal(s.fake.rebuilt, 1);
     error_clear(&s.fake.fail);
@@ -229,12 +235,33 @@ static void test_rebuild(void **state)
     scene_close(&s);
 }
 
+/* Who does not write the networks does not say that they work, and makes none
+ * anew: not later either, when it leads. */
+static void test_follows(void **state)
+{
+    struct scene s;
+    scene_open(&s);
+    s.fake.follows = true;
+    settle(&s);
+    assert_int_equal(s.fake.applied, 1);
+    assert_int_equal(status(&s, &kind_network, "net"), NET_DOWN);
+    assert_int_equal(status(&s, &kind_floating_ip, "fip"), NET_DOWN);
+    assert_false(net_reconcile_rebuild(s.n));
+    s.fake.follows = false;
+    net_reconcile_start(s.n);
+    settle(&s);
+    assert_int_equal(s.fake.rebuilt, 0);
+    assert_int_equal(status(&s, &kind_network, "net"), NET_ACTIVE);
+    assert_int_equal(status(&s, &kind_floating_ip, "fip"), NET_ACTIVE);
+    scene_close(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status),  cmocka_unit_test(test_when),
         cmocka_unit_test(test_failing), cmocka_unit_test(test_not_there_yet),
-        cmocka_unit_test(test_rebuild),
+        cmocka_unit_test(test_rebuild), cmocka_unit_test(test_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
