@@ -20,7 +20,7 @@ struct outgoing {
     char *copied[DOMAIN_DISKS_MAX]; /* targets of disks whose content goes */
     int n_copied;
     struct libvirt_found found;
-    bool stands;     /* it was paused for this */
+    bool stands;     /* while its memory is copied */
     int64_t started; /* monotonic us */
     enum migrate_state state;
     struct error err;
@@ -104,9 +104,9 @@ bool libvirt_migrate_prepare(struct hypervisor *h,
  */
 
 #define FLAGS                                                                  \
-    (VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST |     \
+    (VIR_MIGRATE_PEER2PEER | VIR_MIGRATE_PERSIST_DEST |                        \
      VIR_MIGRATE_UNDEFINE_SOURCE | VIR_MIGRATE_PAUSED | VIR_MIGRATE_TLS |      \
-     VIR_MIGRATE_AUTO_CONVERGE | VIR_MIGRATE_ABORT_ON_ERROR)
+     VIR_MIGRATE_ABORT_ON_ERROR)
 
 static bool add_params(const struct outgoing *o, virTypedParameterPtr *params,
                        int *n)
@@ -134,6 +134,8 @@ static bool move(struct outgoing *o)
     virTypedParameterPtr params = NULL;
     int n = 0;
     unsigned flags = FLAGS;
+    if (!o->stands)
+        flags |= VIR_MIGRATE_LIVE | VIR_MIGRATE_AUTO_CONVERGE;
     if (o->n_copied)
         flags |= VIR_MIGRATE_NON_SHARED_DISK;
     bool ok = add_params(o, &params, &n) &&
@@ -159,13 +161,6 @@ static void *move_main(void *arg)
     if (last)
         free_moves(m);
     return NULL;
-}
-
-static bool is_paused(virDomainPtr dom)
-{
-    int state = VIR_DOMAIN_NOSTATE, reason = 0;
-    return virDomainGetState(dom, &state, &reason, 0) == 0 &&
-           state == VIR_DOMAIN_PAUSED;
 }
 
 /* ---- the source ------------------------------------------------------------
@@ -233,20 +228,17 @@ static bool begin(struct outgoing *o, struct error *err)
  * to: clearing the dirty bitmap does not reset the CPU's TLB (mended by
  * "physmem: Fix migration dirty bitmap coherency with TCG memory access").  A
  * guest that runs meanwhile arrives with memory of different times,
- * and dies; seen here too.  So it stands still from the start. */
+ * and dies; seen here too.  So it stands still while its memory is copied:
+ * without VIR_MIGRATE_LIVE libvirt pauses it between its disks and its memory,
+ * with the dest's QEMU waiting, and lets it run again if it cannot move. */
 #define DIRTY_MENDED 9000000
 
-static bool stand_still(struct hypervisor *h, struct outgoing *o,
-                        struct error *err)
+static bool must_stand(struct hypervisor *h, const struct outgoing *o)
 {
     unsigned long version = 0;
-    if (libvirt_settings(h)->host.kvm ||
-        (virConnectGetVersion(o->found.conn, &version) == 0 &&
-         version >= DIRTY_MENDED) ||
-        is_paused(o->found.dom))
-        return true;
-    o->stands = virDomainSuspend(o->found.dom) == 0;
-    return o->stands || libvirt_failed(err, o->found.conn, o->id, "pause it");
+    return !libvirt_settings(h)->host.kvm &&
+           (virConnectGetVersion(o->found.conn, &version) < 0 ||
+            version < DIRTY_MENDED);
 }
 
 bool libvirt_migrate_out(struct hypervisor *h, const char *id,
@@ -257,10 +249,10 @@ bool libvirt_migrate_out(struct hypervisor *h, const char *id,
                          "guests move between nodes by TLS only, which is "
                          "switched off here");
     struct outgoing *o = new_outgoing(h, id, spec);
-    bool ok = libvirt_find(h, id, true, &o->found, err) &&
-              stand_still(h, o, err) && describe(o, spec, err) && begin(o, err);
-    if (!ok && o->stands && o->found.dom)
-        virDomainResume(o->found.dom);
+    bool ok =
+        libvirt_find(h, id, true, &o->found, err) && describe(o, spec, err);
+    o->stands = ok && must_stand(h, o);
+    ok = ok && begin(o, err);
     if (!ok)
         free_outgoing(o);
     return ok;

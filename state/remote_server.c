@@ -108,7 +108,18 @@ static void close_locked(struct store_server *v)
     pthread_cond_broadcast(&v->call_pool.wake);
 }
 
-/* Queues a frame; takes frame and fd.  A face that does not read is cut. */
+/* What the socket takes of a frame that nothing is before, so that whoever
+ * waits for it does not wait for the writer to wake, too. */
+static size_t send_now(struct store_server *v, const struct buf *frame)
+{
+    ssize_t n = v->out_bytes ? 0
+                             : send(v->fd, frame->data, frame->len,
+                                    MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n > 0 ? (size_t)n : 0; /* the writer meets what is wrong */
+}
+
+/* Sends or queues a frame; takes frame and fd.  A face that does not read is
+ * cut. */
 static void send_frame(struct store_server *v, struct buf *frame, int fd)
 {
     frame_end(frame, 0);
@@ -116,12 +127,13 @@ static void send_frame(struct store_server *v, struct buf *frame, int fd)
     if (!v->closed &&
         (frame->overflow || v->out_bytes + frame->len > REMOTE_OUT_MAX))
         close_locked(v);
-    if (!v->closed) {
+    size_t sent = v->closed || fd >= 0 ? 0 : send_now(v, frame);
+    if (!v->closed && sent < frame->len) {
         struct chunk *c = tail_chunk(v, fd >= 0);
-        buf_add(&c->bytes, frame->data, frame->len);
+        buf_add(&c->bytes, frame->data + sent, frame->len - sent);
         if (fd >= 0)
             c->fd = steal_fd(&fd);
-        v->out_bytes += frame->len;
+        v->out_bytes += frame->len - sent;
         pthread_cond_signal(&v->more);
     }
     pthread_mutex_unlock(&v->lock);
