@@ -1,6 +1,7 @@
 #include "compute/domain_place.h"
 
 #include "common/cleanup.h"
+#include "compute/mdev.h"
 #include "compute/xr.h"
 
 #include <libxml/parser.h>
@@ -152,11 +153,15 @@ static void write_mdev(xmlTextWriterPtr w, const char *uuid)
 void domain_place_devices(xmlTextWriterPtr w, const struct domain_spec *spec)
 {
     for (size_t i = 0; i < spec->place.n_devices; i++) {
-        const char *address = spec->place.devices[i].address;
-        if (strchr(address, ':'))
-            write_pci(w, address);
+        const struct hostdev_spec *d = &spec->place.devices[i];
+        char uuid[UUID_SIZE];
+        if (d->type) {
+            mdev_uuid(spec->id, d->address, d->type, uuid);
+            write_mdev(w, uuid);
+        } else if (strchr(d->address, ':'))
+            write_pci(w, d->address);
         else
-            write_mdev(w, address);
+            write_mdev(w, d->address);
     }
 }
 

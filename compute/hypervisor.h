@@ -60,9 +60,12 @@ struct nic_spec {
     int64_t mtu;       /* bytes, 0: the default */
 };
 
-/* A device of the node that the guest gets as a whole. */
+/* A device of the node that the guest gets: as a whole, or a part of it,
+ * which the driver makes before the guest starts and takes back when the
+ * domain is undefined. */
 struct hostdev_spec {
     const char *address; /* PCI "0000:3b:00.0", or the UUID of an mdev */
+    const char *type;    /* of the part: "nvidia-35"; NULL: the whole */
 };
 
 /* A NUMA cell of the guest, on one of the node. */
@@ -273,6 +276,11 @@ struct hypervisor_ops {
                         const char *passphrase, struct error *);
     /* When nothing here has the disk any more; an unknown one is no error. */
     void (*drop_secret)(struct hypervisor *, const char *uuid);
+    /* Takes back parts of devices that no domain has and no server should
+     * have: `wanted(arg, uuid)` is asked of each (mdev.h) after it was seen.
+     * NULL: this driver makes none. */
+    void (*sweep_parts)(struct hypervisor *,
+                        bool (*wanted)(void *arg, const char *uuid), void *arg);
     /* Hotplug, running or paused.  Detaching is asked of the guest and done
      * when info no longer shows the device (an event tells). */
     bool (*attach_disk)(struct hypervisor *, const char *id,

@@ -4,6 +4,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/jw.h"
+#include "compute/mdev.h"
 #include "compute/xr.h"
 #include "model/cpus.h"
 
@@ -333,7 +334,7 @@ static void add_mdev(xmlNodePtr cap, struct node *draft)
     char uuid[64], type[64];
     get_text(xr_child(cap, "uuid"), uuid, sizeof(uuid));
     xr_attr(xr_child(cap, "type"), "id", type, sizeof(type));
-    if (!*uuid)
+    if (!*uuid || mdev_is_ours(uuid)) /* those are parts of their parents */
         return;
     struct node_device *d = add(draft, uuid);
     d->class_ = "VGPU";

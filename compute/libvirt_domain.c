@@ -3,6 +3,7 @@
 #include "common/alloc.h"
 #include "common/log.h"
 #include "compute/emulator.h"
+#include "compute/mdev.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -213,7 +214,10 @@ bool libvirt_define_start(struct hypervisor *h, const struct domain_spec *spec,
     if (!libvirt_make_files(h, spec, &drive, &log, err))
         return false;
     struct domain_files files = { drive, log };
-    bool ok = domain_xml_write(&xml, spec, &d->host, &files, err);
+    const struct mdev_host kernel = { .sys = d->sys };
+    bool ok = domain_xml_write(&xml, spec, &d->host, &files, err) &&
+              mdev_give(&kernel, spec->id, spec->place.devices,
+                        spec->place.n_devices, err);
     if (f.dom)
         virDomainFree(f.dom);
     f.dom = NULL;
@@ -283,7 +287,46 @@ bool libvirt_undefine(struct hypervisor *h, const char *id, struct error *err)
         virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
         return libvirt_failed(err, f.conn, id, "undefine it");
     remove_files(libvirt_settings(h), id);
-    return true;
+    const struct mdev_host kernel = { .sys = libvirt_settings(h)->sys };
+    return mdev_take(&kernel, id, err);
+}
+
+/* ---- parts of devices ---------------------------------------------------- */
+
+struct sweep {
+    const char *uuid;
+    bool used; /* a domain is there whose it would be */
+};
+
+static void note_use(void *arg, const char *id, enum domain_state state)
+{
+    struct sweep *s = arg;
+    s->used |= mdev_is_of(s->uuid, id);
+}
+
+struct asked {
+    struct hypervisor *h;
+    mdev_wanted_fn *wanted;
+    void *arg;
+};
+
+/* A running guest's would be taken back only when the guest has ended: the
+ * kernel waits for that. */
+static bool is_wanted(void *arg, const char *uuid)
+{
+    struct asked *a = arg;
+    struct sweep s = { .uuid = uuid };
+    struct error err;
+    return a->wanted(a->arg, uuid) || !libvirt_list(a->h, note_use, &s, &err) ||
+           s.used;
+}
+
+void libvirt_sweep_parts(struct hypervisor *h, mdev_wanted_fn *wanted,
+                         void *arg)
+{
+    const struct mdev_host kernel = { .sys = libvirt_settings(h)->sys };
+    struct asked a = { h, wanted, arg };
+    mdev_sweep(&kernel, is_wanted, &a);
 }
 
 bool libvirt_suspend(struct hypervisor *h, const char *id, struct error *err)

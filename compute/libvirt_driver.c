@@ -25,7 +25,7 @@
 
 struct driver {
     struct hypervisor base;
-    char *uri, *dir;
+    char *uri, *dir, *sys;
     struct domain_host host; /* strings owned */
     char *ceph_key;          /* base64; NULL: none */
     char *client_pki;
@@ -446,6 +446,7 @@ static void free_driver(struct driver *d)
     free((char *)d->host.emulator);
     free((char *)d->host.bridge);
     free((char *)d->host.vnc_listen);
+    free(d->sys);
     free((char *)d->host.ceph.conf);
     free((char *)d->host.ceph.client);
     free((char *)d->host.ceph.secret);
@@ -495,6 +496,7 @@ static const struct hypervisor_ops ops = {
     .managed_save = libvirt_managed_save,
     .keep_secret = libvirt_keep_secret,
     .drop_secret = libvirt_drop_secret,
+    .sweep_parts = libvirt_sweep_parts,
     .attach_disk = libvirt_attach_disk,
     .detach_disk = libvirt_detach_disk,
     .resize_disk = libvirt_resize_disk,
@@ -567,6 +569,7 @@ static struct driver *new_driver(const struct libvirt_config *config)
     d->base.ops = &ops;
     d->uri = xstrdup(config->uri);
     d->dir = xstrdup(config->dir);
+    d->sys = xstrdup(config->sys ? config->sys : "/sys");
     d->host = config->host;
     d->host.emulator = copy(config->host.emulator);
     d->host.bridge = copy(config->host.bridge);
@@ -576,8 +579,9 @@ static struct driver *new_driver(const struct libvirt_config *config)
     d->host.ceph.secret = copy(config->host.ceph.secret);
     d->ceph_key = copy(config->ceph_key);
     d->client_pki = copy(config->client_pki);
-    d->settings = (struct libvirt_config){ d->uri, d->dir, d->host, d->ceph_key,
-                                           d->client_pki };
+    d->settings =
+        (struct libvirt_config){ d->uri,  d->dir,      d->sys,
+                                 d->host, d->ceph_key, d->client_pki };
     d->moves = libvirt_moves_new();
     pthread_mutex_init(&d->lock, NULL);
     pthread_mutex_init(&d->event_lock, NULL);

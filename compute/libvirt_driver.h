@@ -22,6 +22,7 @@
 struct libvirt_config {
     const char *uri; /* "qemu:///system" */
     const char *dir; /* made if absent; its parent must let QEMU's user in */
+    const char *sys; /* where sysfs is, "/sys": parts of devices, mdev.h */
     struct domain_host host;
     /* Where host.ceph.secret is set: client.<host.ceph.client>'s key, base64;
      * the driver makes it libvirt's secret of that UUID. */

@@ -65,6 +65,10 @@ bool libvirt_resume(struct hypervisor *h, const char *id, struct error *err);
 bool libvirt_managed_save(struct hypervisor *h, const char *id,
                           struct error *err);
 
+void libvirt_sweep_parts(struct hypervisor *h,
+                         bool (*wanted)(void *arg, const char *uuid),
+                         void *arg);
+
 /* ---- libvirt_devices.c --------------------------------------------------- */
 
 bool libvirt_attach_disk(struct hypervisor *h, const char *id,

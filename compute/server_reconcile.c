@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "compute/config_drive.h"
 #include "compute/disk_keys.h"
+#include "compute/mdev.h"
 #include "compute/move_reconcile.h"
 #include "compute/server_run.h"
 #include "compute/server_spec.h"
@@ -399,12 +400,35 @@ static void seen_domain(void *arg, const char *id, enum domain_state state)
         add(r, id); /* left over, or on its way */
 }
 
+/* Does a server have that part of a device, here or on its way?  The snapshot
+ * is newer than the part. */
+static bool part_is_wanted(void *arg, const char *uuid)
+{
+    struct server_reconciler *r = arg;
+    static const char *const ends[] = { "source", "dest" };
+    _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
+    struct snap_iter it = snap_by(s, &kind_server, "node", r->node);
+    for (const struct server *v; (v = snap_next(&it));)
+        if (mdev_is_of(uuid, v->rec.id))
+            return true;
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        it = snap_by(s, &kind_migration, ends[i], r->node);
+        for (const struct migration *m; (m = snap_next(&it));)
+            if (migration_under_way(m) && mdev_is_of(uuid, m->server_id))
+                return true;
+    }
+    return false;
+}
+
 static enum reconcile_verdict resync(struct server_reconciler *r,
                                      int64_t *delay_us)
 {
     struct error err;
+    struct hypervisor *h = r->config.hypervisor;
     server_reconciler_resync(r);
-    r->config.hypervisor->ops->list(r->config.hypervisor, seen_domain, r, &err);
+    h->ops->list(h, seen_domain, r, &err);
+    if (h->ops->sweep_parts)
+        h->ops->sweep_parts(h, part_is_wanted, r);
     *delay_us = RESYNC_US;
     return RECONCILE_AGAIN;
 }

@@ -254,9 +254,11 @@ static void add_host_devices(struct arena *a, struct place_spec *place,
 {
     struct hostdev_spec *devices =
         arena_alloc(a, (v->devices.n + 1) * sizeof(*devices));
-    for (size_t i = 0; i < v->devices.n; i++)
-        devices[i].address =
-            LIST_AT(v->devices, struct server_device, i)->address;
+    for (size_t i = 0; i < v->devices.n; i++) {
+        const struct server_device *d =
+            LIST_AT(v->devices, struct server_device, i);
+        devices[i] = (struct hostdev_spec){ d->address, d->type };
+    }
     place->devices = devices;
     place->n_devices = v->devices.n;
 }

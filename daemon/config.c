@@ -194,6 +194,9 @@ static const struct key {
       "vendor:product or address, =name",
       "PCI devices that guests may have, by the name that flavors use, beside "
       "those bound to vfio-pci" },
+    { KEY(mdev_types), "", any, KEY_TEXT, "nvidia-35, nvidia-36",
+      "types of mediated devices that devices may be divided into for guests; "
+      "empty: all that they support" },
     { KEY(pinned_cpus), "", is_cpus, KEY_TEXT, "0-3,8",
       "CPUs kept for guests with hw:cpu_policy=dedicated" },
     { KEY(store), "sqlite", is_store, KEY_TEXT, "sqlite or etcd",

@@ -44,6 +44,7 @@ struct config {
     const char *libvirt_uri;
     const char *guest_user;          /* user that QEMU runs as */
     const char *passthrough_devices; /* "10de:20b0=a100, 0000:3b:00.0" */
+    const char *mdev_types;          /* "nvidia-35, nvidia-36"; "": all */
     const char *pinned_cpus;         /* "4-31" */
     const char *store;               /* "sqlite" or "etcd" */
     const char *etcd_endpoints;      /* "host:port,..." */

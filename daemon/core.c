@@ -164,6 +164,8 @@ static bool start_node(struct core *c, struct error *err)
         .kvm = c->kvm.usable,
         .kvm_reason = c->kvm.reason,
         .passthrough = c->config->passthrough_devices,
+        .mdev_types = c->config->mdev_types,
+        .sys = "/sys",
         .pinned_cpus = c->config->pinned_cpus,
     };
     c->beat = node_beat_start(&node, err);

@@ -4,6 +4,7 @@
 #include "common/jw.h"
 #include "common/log.h"
 #include "compute/libvirt_driver.h"
+#include "compute/mdev.h"
 #include "model/pool.h"
 
 #include <pthread.h>
@@ -80,7 +81,8 @@ static void fill_storage(struct node *n, const struct storage_stats *s)
                     (long long)percent, (long long)n->disk_gb);
 }
 
-static void fill_machine(const struct node_config *c, struct node *n)
+static void fill_machine(const struct node_config *c, const struct node *was,
+                         struct node *n)
 {
     struct sysinfo info;
     struct utsname uts;
@@ -99,6 +101,8 @@ static void fill_machine(const struct node_config *c, struct node *n)
     if (c->hypervisor &&
         !libvirt_inventory(c->hypervisor, c->passthrough, n, &err))
         log_limited(LOG_WARN, "node", "%s", err.text); /* as it was */
+    const struct mdev_host kernel = { .sys = c->sys };
+    mdev_inventory(&kernel, c->mdev_types, was, n);
     n->pinned_cpus = *c->pinned_cpus ? rec_str(n, c->pinned_cpus) : NULL;
     n->hypervisor_type = "QEMU"; /* nova's word for KVM as well */
     n->kvm = c->kvm;
@@ -146,7 +150,7 @@ static bool beat(struct node_beat *b, bool stops, struct error *err)
         int64_t at = env_now(c->env);
         if (!was)
             fill_new(c, now, at);
-        fill_machine(c, now);
+        fill_machine(c, was, now);
         fill_booted(now, at);
         now->started = b->started;
         now->stopped = stops ? at : 0;

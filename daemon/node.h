@@ -30,7 +30,9 @@ struct node_config {
     bool kvm;
     const char *kvm_reason;
     const char
-        *passthrough; /* devices offered to guests, compute/inventory.h */
+        *passthrough;       /* devices offered to guests, compute/inventory.h */
+    const char *mdev_types; /* that devices are divided into, compute/mdev.h */
+    const char *sys;        /* where sysfs is */
     const char *pinned_cpus; /* kept for guests of their own, "" */
 };
 

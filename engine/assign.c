@@ -3,6 +3,7 @@
 #include "engine/fleet.h"
 #include "model/migration.h"
 #include "model/shape.h"
+#include "model/share.h"
 
 #include <string.h>
 
@@ -118,6 +119,14 @@ static bool write_cpus(const struct node *n, size_t cell, unsigned want,
     return cpus_count(&own) == want;
 }
 
+static void write_part(const struct node_device *of, struct server *draft,
+                       struct server_device *out)
+{
+    const struct node_share *s = share_of_server(draft, of);
+    out->type = s ? rec_str(draft, s->type) : NULL;
+    out->thousandths = s ? share_thousandths(s->instances) : 0;
+}
+
 static void write_devices(const struct node *n, const struct placing *at,
                           struct server *draft)
 {
@@ -129,6 +138,7 @@ static void write_devices(const struct node *n, const struct placing *at,
             d->address = rec_str(
                 draft, LIST_AT(n->devices, struct node_device, i)->address);
             d->row = row;
+            write_part(LIST_AT(n->devices, struct node_device, i), draft, d);
         }
 }
 

@@ -336,11 +336,16 @@ static void say_devices(struct view *v, const struct wish *w,
 {
     const struct request_device *want = w->request.demand.devices;
     const struct fleet *f = view_fleet(v);
-    for (int i = 0; i < REQUEST_DEVICES && want[i].count; i++)
+    for (int i = 0; i < REQUEST_DEVICES && want[i].count; i++) {
         buf_addf(out, "%s%d of %s wanted", i ? ", " : "", want[i].count,
                  want[i].kind == VIEW_NOBODY
                      ? w->nobody
                      : fleet_name_of(f, FLEET_NAME_DEVICE, want[i].kind));
+        if (want[i].share > FLEET_SHARE_ANY)
+            buf_addf(out, " (%s: %d/1000)",
+                     fleet_name_of(f, FLEET_NAME_SHARE, want[i].share),
+                     want[i].thousandths);
+    }
 }
 
 static void say_node(struct view *v, const struct wish *w,

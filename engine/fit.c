@@ -129,13 +129,6 @@ static enum fit fit_cells(const struct fleet *f, const struct demand *d,
     return FIT_OK;
 }
 
-static bool device_fits(const struct fleet_device *v,
-                        const struct request_device *want)
-{
-    return v->kind == want->kind && v->free >= want->thousandths &&
-           (!want->models || (want->models >> v->model & 1));
-}
-
 /* The tightest devices that fit, those of its cells first; kinds that are
  * asked for twice get different devices. */
 static bool take_devices(const struct fleet_host *h,
@@ -181,7 +174,8 @@ static bool like_an_earlier(const struct fleet_host *h, int device)
     const struct fleet_device *a = &h->devices[device];
     for (int i = 0; i < device; i++) {
         const struct fleet_device *b = &h->devices[i];
-        if (a->kind == b->kind && a->model == b->model && a->free == b->free)
+        if (a->kind == b->kind && a->model == b->model && a->free == b->free &&
+            a->usual == b->usual && a->share == b->share)
             return true;
     }
     return false;

@@ -69,6 +69,8 @@ struct fleet *fleet_new(void)
     /* Number 0 says "none" there. */
     fleet_name(f, FLEET_NAME_ZONE, "");
     fleet_name(f, FLEET_NAME_RACK, "");
+    fleet_name(f, FLEET_NAME_SHARE, "");
+    fleet_name(f, FLEET_NAME_SHARE, "any");
     return f;
 }
 
@@ -191,6 +193,7 @@ static const uint32_t names_max[FLEET_NAME_KINDS] = {
     [FLEET_NAME_ZONE] = DOMAINS_MAX,
     [FLEET_NAME_RACK] = DOMAINS_MAX,
     [FLEET_NAME_DEVICE] = 256,
+    [FLEET_NAME_SHARE] = 256,
     [FLEET_NAME_MODEL] = 64,
     [FLEET_NAME_CPU] = 64,
 };
@@ -464,6 +467,14 @@ bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
     f->n_devices[host] = h->n_devices;
     describe(f, host);
     return true;
+}
+
+void fleet_divide_device(struct fleet *f, uint32_t host, uint8_t usual)
+{
+    struct fleet_host *h = &f->hosts[host];
+    h->devices[h->n_devices - 1].usual = usual;
+    relayout(f);
+    describe(f, host);
 }
 
 void fleet_drop_devices(struct fleet *f, uint32_t host)

@@ -62,8 +62,35 @@ struct fleet_cell {
 struct fleet_device {
     uint8_t kind, model; /* model: 0 .. 63 */
     uint8_t cell;        /* where it is attached */
+    uint8_t usual;       /* what it is divided into where nobody says, a
+                            FLEET_NAME_SHARE; 0: it is not divided by type */
+    uint8_t share;       /* what it is divided into now; 0: nothing yet */
     int16_t free;        /* thousandths of 1000 */
 };
+
+/* How much of it a request takes: devices that are not divided by type are
+ * theirs as a whole who want a part of some type. */
+static inline int device_takes(const struct fleet_device *v,
+                               const struct request_device *want)
+{
+    return want->share && !v->usual ? 1000 : want->thousandths;
+}
+
+/* Which part of it that is; 0: none of a type. */
+static inline uint8_t device_type(const struct fleet_device *v,
+                                  const struct request_device *want)
+{
+    return want->share == FLEET_SHARE_ANY ? v->usual : want->share;
+}
+
+/* A device is in parts of one type at a time. */
+static inline bool device_fits(const struct fleet_device *v,
+                               const struct request_device *want)
+{
+    return v->kind == want->kind && v->free >= device_takes(v, want) &&
+           (!want->models || (want->models >> v->model & 1)) &&
+           (!v->share || v->share == device_type(v, want));
+}
 
 /* What the owner says about a host. */
 struct fleet_facts {
@@ -90,7 +117,7 @@ struct fleet_host {
     struct fleet_cell cells[FLEET_CELLS];
     struct fleet_device devices[FLEET_DEVICES];
     struct fleet_facts facts;
-    uint64_t more_filler[2];
+    uint64_t more_filler[6];
 };
 
 /* What was measured of the machine itself; all 0: nothing is known. */
@@ -171,6 +198,7 @@ enum fleet_name {
     FLEET_NAME_DEVICE, /* 0 .. 255 */
     FLEET_NAME_MODEL,  /* 0 .. 63 */
     FLEET_NAME_CPU,    /* kinds of CPU, 0 .. 63; 0: not known */
+    FLEET_NAME_SHARE,  /* types of parts, 2 .. 255; 0: none, 1: any */
     FLEET_NAME_KINDS
 };
 
@@ -263,6 +291,8 @@ void fleet_set_cell(struct fleet *f, uint32_t host, unsigned i,
 /* False: it has FLEET_DEVICES. */
 bool fleet_add_device(struct fleet *f, uint32_t host, uint8_t kind,
                       uint8_t model, uint8_t cell);
+/* It, the host's last, is given in parts; `usual`: a FLEET_NAME_SHARE. */
+void fleet_divide_device(struct fleet *f, uint32_t host, uint8_t usual);
 /* Only while no guest has one. */
 void fleet_drop_devices(struct fleet *f, uint32_t host);
 

@@ -168,6 +168,16 @@ static void leave_group(struct fleet *f, uint64_t id, uint32_t host)
 
 /* ---- guests -------------------------------------------------------------- */
 
+static void take_device(struct fleet_device *v,
+                        const struct request_device *want, int32_t sign)
+{
+    v->free = (int16_t)(v->free - sign * device_takes(v, want));
+    if (v->usual)
+        v->share = v->free >= 1000 ? 0
+                   : sign > 0      ? device_type(v, want)
+                                   : v->share;
+}
+
 /* Takes from (`sign` 1) or gives back to (-1) the host. */
 static void take(struct fleet *f, const struct demand *d,
                  const struct placing *at, int32_t sign)
@@ -187,9 +197,7 @@ static void take(struct fleet *f, const struct demand *d,
     for (int k = 0; k < REQUEST_DEVICES && d->devices[k].count; k++)
         for (int i = 0; i < h->n_devices; i++)
             if (at->devices[k] >> i & 1)
-                h->devices[i].free =
-                    (int16_t)(h->devices[i].free -
-                              sign * d->devices[k].thousandths);
+                take_device(&h->devices[i], &d->devices[k], sign);
     fleet_touch(f, at->host);
 }
 

@@ -9,6 +9,7 @@
 #include "engine/view.h"
 #include "model/cpu_type.h"
 #include "model/shape.h"
+#include "model/share.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,26 @@ static void add_trait(const struct host_source *src, struct fleet_facts *facts,
         set_add(&facts->traits, (unsigned)n);
 }
 
+/* Of the parts that it can give: the node has them for its device. */
+static void add_part_traits(const struct host_source *src,
+                            const struct node_device *d,
+                            struct fleet_facts *facts)
+{
+    char trait[SHARE_TRAIT_MAX];
+    if (!d->shares.n && d->model && strcmp(d->class_, SHARE_CLASS) == 0) {
+        share_trait(d->model, trait);
+        add_trait(src, facts, trait);
+    }
+    for (size_t i = 0; i < d->shares.n; i++) {
+        const struct node_share *s = LIST_AT(d->shares, struct node_share, i);
+        share_trait(s->type, trait);
+        add_trait(src, facts, trait);
+        share_trait(s->name, trait);
+        if (*trait)
+            add_trait(src, facts, trait);
+    }
+}
+
 static void read_traits(const struct host_source *src, const struct node *n,
                         struct fleet_facts *facts)
 {
@@ -102,6 +123,8 @@ static void read_traits(const struct host_source *src, const struct node *n,
     }
     for (size_t i = 0; i < n->traits.n; i++)
         add_trait(src, facts, n->traits.v[i]);
+    for (size_t i = 0; i < n->devices.n; i++)
+        add_part_traits(src, LIST_AT(n->devices, struct node_device, i), facts);
     for (uint32_t i = 1; i < traits->n; i++)
         if (host_holds(src, n, traits->at[i]))
             set_add(&facts->traits, i);
@@ -235,30 +258,62 @@ static void read_capacity(const struct host_source *src, const struct node *n,
 /* ---- devices ------------------------------------------------------ */
 
 static struct device_word *find_word(const struct device_words *words,
-                                     const char *name)
+                                     const char *name, bool type)
 {
     for (uint32_t i = 0; i < words->n; i++)
-        if (strcasecmp(words->at[i].name, name) == 0)
+        if (words->at[i].type == type &&
+            strcasecmp(words->at[i].name, name) == 0)
             return &words->at[i];
     return NULL;
 }
 
-/* A name of two kinds means the one that was first. */
-static void name_device(struct device_words *words, const char *name,
-                        const struct fleet_device *d)
+/* A name of two kinds, or types, means the one that was first. */
+static void add_word(struct device_words *words, const struct device_word *like)
 {
-    struct device_word *w = name && *name ? find_word(words, name) : NULL;
-    if (w && w->kind == d->kind)
-        w->models |= 1ULL << d->model;
-    if (w || !name || !*name)
+    struct device_word *w = find_word(words, like->name, like->type);
+    if (w && w->kind == like->kind && w->share == like->share) {
+        w->models |= like->models;
+        if (w->thousandths < like->thousandths)
+            w->thousandths = like->thousandths;
+    }
+    if (w)
         return;
     if (words->n == words->size) {
         words->size = words->size * 2 + 8;
         words->at = xrealloc(words->at, words->size * sizeof(*words->at));
     }
-    words->at[words->n++] = (struct device_word){ .name = xstrdup(name),
-                                                  .kind = d->kind,
-                                                  .models = 1ULL << d->model };
+    words->at[words->n] = *like;
+    words->at[words->n++].name = xstrdup(like->name);
+}
+
+static void name_device(struct device_words *words, const char *name,
+                        const struct fleet_device *d, uint8_t share,
+                        uint16_t thousandths)
+{
+    if (name && *name)
+        add_word(words, &(struct device_word){ .name = (char *)name,
+                                               .kind = d->kind,
+                                               .models = 1ULL << d->model,
+                                               .share = share,
+                                               .thousandths = thousandths });
+}
+
+/* By the traits that the type and the vendor's name of it make. */
+static void name_type(const struct host_source *src, const char *type,
+                      const char *called, const struct fleet_device *d,
+                      int64_t thousandths)
+{
+    char trait[SHARE_TRAIT_MAX];
+    int number = fleet_name(src->fleet, FLEET_NAME_SHARE, type);
+    share_trait(called, trait);
+    if (*trait && number > FLEET_SHARE_ANY)
+        add_word(src->words,
+                 &(struct device_word){ .name = trait,
+                                        .type = true,
+                                        .kind = d->kind,
+                                        .models = 1ULL << d->model,
+                                        .share = (uint8_t)number,
+                                        .thousandths = (uint16_t)thousandths });
 }
 
 /* Placement's class of a device: nova's CUSTOM_PCI_<vendor>_<product>. */
@@ -270,12 +325,58 @@ static void name_class(struct device_words *words,
     snprintf(name, sizeof(name), "CUSTOM_PCI_%s", from->model);
     for (char *p = name; *p; p++)
         *p = *p == ':' ? '_' : *p;
-    name_device(words, name, d);
+    name_device(words, name, d, 0, 0);
     if (strcmp(from->class_, "GPU") == 0)
-        name_device(words, "PGPU", d);
+        name_device(words, "PGPU", d, 0, 0);
     snprintf(name, sizeof(name), "CUSTOM_%s", from->name ? from->name : "");
     if (from->name)
-        name_device(words, name, d);
+        name_device(words, name, d, 0, 0);
+}
+
+/* One that is given as a whole, a mediated device that the operator made
+ * included. */
+static void name_whole(const struct host_source *src,
+                       const struct node_device *from,
+                       const struct fleet_device *d)
+{
+    bool part = strcmp(from->class_, SHARE_CLASS) == 0;
+    uint8_t share = part ? FLEET_SHARE_ANY : 0;
+    name_device(src->words, from->class_, d, share, 0);
+    name_device(src->words, from->name, d, share, 0);
+    name_device(src->words, from->model, d, share, 0);
+    if (from->model)
+        name_class(src->words, from, d);
+    if (part && from->model)
+        name_type(src, from->model, from->model, d, 0);
+}
+
+static void name_parts(const struct host_source *src,
+                       const struct node_device *from, struct fleet_device *d)
+{
+    const struct node_share *usual = share_usual(from);
+    int number = fleet_name(src->fleet, FLEET_NAME_SHARE, usual->type);
+    d->usual = number > FLEET_SHARE_ANY ? (uint8_t)number : 0;
+    name_device(src->words, from->class_, d, FLEET_SHARE_ANY,
+                (uint16_t)share_thousandths(usual->instances));
+    for (size_t i = 0; i < from->shares.n; i++) {
+        const struct node_share *s =
+            LIST_AT(from->shares, struct node_share, i);
+        int64_t part = share_thousandths(s->instances);
+        name_type(src, s->type, s->type, d, part);
+        name_type(src, s->type, s->name, d, part);
+    }
+}
+
+/* Devices that are divided otherwise are of different models. */
+static void write_model(const struct node_device *from, char out[512])
+{
+    size_t n = (size_t)snprintf(out, 256, "%.100s/%.100s",
+                                from->model ? from->model : "",
+                                from->name ? from->name : "");
+    for (size_t i = 0; i < from->shares.n && n < 400; i++)
+        n +=
+            (size_t)snprintf(out + n, 100, "/%.90s",
+                             LIST_AT(from->shares, struct node_share, i)->type);
 }
 
 /* Devices of one model that the operator names differently are different
@@ -284,10 +385,9 @@ static void read_device(const struct host_source *src, const struct node *n,
                         size_t i, struct fleet_device *out)
 {
     const struct node_device *from = LIST_AT(n->devices, struct node_device, i);
-    char model[128];
+    char model[512];
     int cell = -1;
-    snprintf(model, sizeof(model), "%s/%s", from->model ? from->model : "",
-             from->name ? from->name : "");
+    write_model(from, model);
     int kind = fleet_name(src->fleet, FLEET_NAME_DEVICE, from->class_);
     int number = fleet_name(src->fleet, FLEET_NAME_MODEL, model);
     for (size_t k = 0; k < n->cells.n && k < FLEET_CELLS; k++)
@@ -296,11 +396,10 @@ static void read_device(const struct host_source *src, const struct node *n,
     out->kind = kind < 0 ? VIEW_NOBODY : (uint8_t)kind;
     out->model = number < 0 || number > 63 ? 63 : (uint8_t)number;
     out->cell = cell < 0 ? 0 : (uint8_t)cell;
-    name_device(src->words, from->class_, out);
-    name_device(src->words, from->name, out);
-    name_device(src->words, from->model, out);
-    if (from->model)
-        name_class(src->words, from, out);
+    if (from->shares.n)
+        name_parts(src, from, out);
+    else
+        name_whole(src, from, out);
 }
 
 static void read_devices(const struct host_source *src, const struct node *n,
@@ -323,7 +422,8 @@ void host_capacity(const struct host_source *src, const struct node *n,
 static bool same_device(const struct fleet_device *a,
                         const struct fleet_device *b)
 {
-    return a->kind == b->kind && a->model == b->model && a->cell == b->cell;
+    return a->kind == b->kind && a->model == b->model && a->cell == b->cell &&
+           a->usual == b->usual;
 }
 
 static bool same_cell(const struct fleet_cell *a, const struct fleet_cell *b)
@@ -355,17 +455,19 @@ void host_set(struct fleet *f, uint32_t host, const struct host_capacity *c)
     for (unsigned i = 0; i < c->n_cells; i++)
         fleet_set_cell(f, host, i, &c->cells[i]);
     fleet_drop_devices(f, host);
-    for (unsigned i = 0; i < c->n_devices; i++)
+    for (unsigned i = 0; i < c->n_devices; i++) {
         fleet_add_device(f, host, c->devices[i].kind, c->devices[i].model,
                          c->devices[i].cell);
+        fleet_divide_device(f, host, c->devices[i].usual);
+    }
 }
 
 /* ---- words --------------------------------------------------------------- */
 
 const struct device_word *device_words_find(const struct device_words *w,
-                                            const char *name)
+                                            const char *name, bool type)
 {
-    return find_word(w, name);
+    return find_word(w, name, type);
 }
 
 void device_words_free(struct device_words *w)

@@ -18,8 +18,11 @@
  * those that no node has any more find nothing free. */
 struct device_word {
     char *name;
+    bool type; /* a trait that names a type of parts, else a device's name */
     uint8_t kind;
     uint64_t models;
+    uint8_t share;        /* as in struct request_device */
+    uint16_t thousandths; /* of the largest part that is called so; 0: none */
 };
 
 struct device_words {
@@ -27,9 +30,10 @@ struct device_words {
     uint32_t n, size;
 };
 
-/* Case of letters does not count; NULL: unknown. */
+/* A device's name, or (`type`) the trait of a type of parts.  Case of letters
+ * does not count; NULL: unknown. */
 const struct device_word *device_words_find(const struct device_words *w,
-                                            const char *name);
+                                            const char *name, bool type);
 void device_words_free(struct device_words *w);
 
 struct host_source {

@@ -365,7 +365,7 @@ static int32_t stranded(struct outlook *o, const struct state *s)
 
 static bool alike(const struct fleet_device *a, const struct fleet_device *b)
 {
-    return a->kind == b->kind && a->model == b->model;
+    return a->kind == b->kind && a->model == b->model && a->usual == b->usual;
 }
 
 /* Alike devices are in falling order, so that which is which is forgotten. */
@@ -435,7 +435,7 @@ static void look(struct outlook *o, const struct fleet *f, uint32_t host,
         s->device[i] = h->devices[i].free;
         for (int k = 0; d && k < REQUEST_DEVICES; k++)
             if (at->devices[k] >> i & 1)
-                s->device[i] -= d->devices[k].thousandths;
+                s->device[i] -= device_takes(&h->devices[i], &d->devices[k]);
         if (s->device[i] < 0)
             s->device[i] = 0; /* the pool is overfull */
     }

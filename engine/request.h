@@ -82,10 +82,13 @@ struct request_device {
     uint8_t kind;         /* fleet_name(FLEET_NAME_DEVICE, "GPU") */
     uint8_t count;        /* 0: no more kinds */
     uint16_t thousandths; /* 1 .. 1000 */
-    uint32_t zero;
+    uint8_t share;        /* 0: none; what type of part, FLEET_SHARE_ANY */
+    uint8_t zero[3];
     uint64_t models; /* 1 << model for each that will do; 0: any */
 };
 
+#define FLEET_SHARE_ANY 1 /* whatever type the device is usually divided into  \
+                           */
 #define REQUEST_DEVICES 4
 #define REQUEST_ANY     2
 

@@ -677,16 +677,37 @@ int view_known(struct view *v, enum fleet_name kind, const char *name)
     return -1;
 }
 
-bool view_device(const struct view *v, const char *name, uint8_t *kind,
-                 uint64_t *models)
+static const struct device_word *word_of(const struct view *v, const char *name,
+                                         bool type)
 {
-    const struct device_word *w =
-        device_words_find(v->origin ? &v->origin->words : &v->words, name);
+    return device_words_find(v->origin ? &v->origin->words : &v->words, name,
+                             type);
+}
+
+bool view_device(const struct view *v, const char *name,
+                 struct request_device *out)
+{
+    const struct device_word *w = word_of(v, name, false);
     if (!w)
         return false;
-    *kind = w->kind;
-    *models = w->models;
+    out->kind = w->kind;
+    out->models = w->models;
+    out->share = w->share;
+    out->thousandths = w->thousandths ? w->thousandths : 1000;
     return true;
+}
+
+void view_part(const struct view *v, const char *trait,
+               struct request_device *out)
+{
+    const struct device_word *w = word_of(v, trait, true);
+    if (!w || !out->share)
+        return;
+    out->models &= w->models;
+    if (!out->models || w->kind != out->kind)
+        out->kind = VIEW_NOBODY;
+    out->share = w->share;
+    out->thousandths = w->thousandths ? w->thousandths : 1000;
 }
 
 int view_condition(struct view *v, const char *name)

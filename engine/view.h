@@ -90,8 +90,13 @@ int view_known(struct view *v, enum fleet_name kind, const char *name);
  * calls them, or the resource class that Placement gives them
  * ("CUSTOM_PCI_10DE_20B0", "PGPU"); letters' case does not count.  False: no
  * node has had such. */
-bool view_device(const struct view *v, const char *name, uint8_t *kind,
-                 uint64_t *models);
+bool view_device(const struct view *v, const char *name,
+                 struct request_device *out); /* its count stays */
+/* Narrows a wish for parts of devices down to the type that a trait names
+ * (model/share.h); other traits, and wishes for whole devices, change
+ * nothing. */
+void view_part(const struct view *v, const char *trait,
+               struct request_device *out);
 /* The row of a policy, made if need be.  When there are no more it is that of
  * its kind, with the pool's weights. */
 unsigned view_policy(struct view *v, const struct score_policy *policy);

@@ -122,9 +122,11 @@ static void add_like(struct trial *t, uint32_t like, const char *name)
                         from->cells[0].memory);
     for (unsigned i = 0; i < from->n_cells; i++)
         fleet_set_cell(f, host, i, &f->hosts[like].cells[i]);
-    for (int i = 0; i < from->n_devices; i++)
+    for (int i = 0; i < from->n_devices; i++) {
         fleet_add_device(f, host, from->devices[i].kind, from->devices[i].model,
                          from->devices[i].cell);
+        fleet_divide_device(f, host, from->devices[i].usual);
+    }
 }
 
 static bool add_nodes(struct trial *t, struct error *err)

@@ -4,6 +4,7 @@
 #include "engine/weights.h"
 #include "model/cpu_type.h"
 #include "model/shape.h"
+#include "model/share.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -147,7 +148,7 @@ static bool add_device(struct reading *in, const char *name, int64_t count,
         .thousandths = THOUSAND,
     };
     int i = 0;
-    bool known = view_device(in->v, name, &one.kind, &one.models);
+    bool known = view_device(in->v, name, &one);
     if (!known && !must)
         return false;
     while (i < REQUEST_DEVICES && want[i].count)
@@ -295,6 +296,17 @@ static void read_image(struct reading *in, const struct map *properties)
         note_nobody(in->w, name);
 }
 
+/* The type of the parts of devices that are asked for. */
+static void read_parts(struct reading *in, const struct map *words)
+{
+    struct request_device *want = in->w->request.demand.devices;
+    for (size_t i = 0; i < words->n; i++)
+        for (int k = 0; k < REQUEST_DEVICES && want[k].count; k++)
+            if (strncmp(words->v[i].key, "trait:", 6) == 0 &&
+                same(words->v[i].value, "required"))
+                view_part(in->v, words->v[i].key + 6, &want[k]);
+}
+
 /* ---- tenants, groups ----------------------------------------------------- */
 
 /* "a, b,c" */
@@ -408,6 +420,8 @@ static bool read_lasting(struct reading *in, struct error *err)
     for (size_t i = 0; i < s->extra_specs.n; i++)
         read_spec(in, &s->extra_specs.v[i]);
     read_image(in, &s->image_properties);
+    read_parts(in, &s->extra_specs);
+    read_parts(in, &s->image_properties);
     read_tenant(in, s->project_id);
     read_group(in);
     read_zone(in, s->requested_zone);
@@ -415,14 +429,38 @@ static bool read_lasting(struct reading *in, struct error *err)
     return ok && !in->bad;
 }
 
-void wish_of_placed_server(struct view *v, const struct server *server,
-                           struct request *out)
+/* Of parts of devices it has what it was given, whatever they are now. */
+static void keep_parts(struct view *v, const struct list *devices,
+                       struct request_device *want)
+{
+    char trait[SHARE_TRAIT_MAX];
+    for (size_t i = 0; i < devices->n; i++) {
+        const struct server_device *d =
+            LIST_AT(*devices, struct server_device, i);
+        if (!d->type || d->row < 0 || d->row >= REQUEST_DEVICES ||
+            d->thousandths < 1 || d->thousandths > THOUSAND)
+            continue;
+        share_trait(d->type, trait);
+        view_part(v, trait, &want[d->row]);
+        want[d->row].thousandths = (uint16_t)d->thousandths;
+    }
+}
+
+static void read_placed(struct view *v, const struct server *server,
+                        const struct list *devices, struct request *out)
 {
     struct wish w = { .request = { { { 0 } } } };
     struct reading in = { v, server, &w };
     struct error err;
     read_lasting(&in, &err);
+    keep_parts(v, devices, w.request.demand.devices);
     *out = w.request;
+}
+
+void wish_of_placed_server(struct view *v, const struct server *server,
+                           struct request *out)
+{
+    read_placed(v, server, &server->devices, out);
 }
 
 void wish_of_placed_volume(const struct volume *volume, struct request *out)
@@ -570,7 +608,7 @@ const char *wish_of_move_beside(struct view *v, const struct migration *m,
         return NULL;
     _autorecord_ struct server *there = record_copy(server);
     server_set_flavor(there, &what);
-    wish_of_placed_server(v, there, out);
+    read_placed(v, there, &m->devices, out);
     return node;
 }
 

@@ -150,6 +150,8 @@ const struct schema server_cell_schema = { sizeof(struct server_cell),
 static const struct field server_device_fields[] = {
     FIELD(T, address, F_STR),
     FIELD(T, row, F_INT),
+    FIELD(T, type, F_STR),
+    FIELD(T, thousandths, F_INT),
     FIELD_END,
 };
 #undef T

@@ -186,6 +186,10 @@ struct server_cell {
 struct server_device {
     const char *address;
     int64_t row;
+    /* Only a share of it: node_share.type, and how much of the device that
+     * was when it was given; NULL, 0: the whole. */
+    const char *type;
+    int64_t thousandths;
 };
 
 extern const struct schema server_cell_schema, server_device_schema;

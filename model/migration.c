@@ -415,6 +415,7 @@ static struct list copy_devices(void *draft, const struct list *from)
         struct server_device *d = list_add(draft, &copy, sizeof(*d));
         *d = *LIST_AT(*from, struct server_device, i);
         d->address = rec_str(draft, d->address);
+        d->type = rec_str(draft, d->type);
     }
     return copy;
 }

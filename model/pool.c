@@ -74,6 +74,17 @@ static const struct field node_cell_fields[] = {
 static const struct schema node_cell_schema = { sizeof(struct node_cell),
                                                 node_cell_fields };
 
+#define T struct node_share
+static const struct field node_share_fields[] = {
+    FIELD(T, type, F_STR),
+    FIELD(T, name, F_STR),
+    FIELD(T, instances, F_INT),
+    FIELD_END,
+};
+#undef T
+static const struct schema node_share_schema = { sizeof(struct node_share),
+                                                 node_share_fields };
+
 #define T struct node_device
 static const struct field node_device_fields[] = {
     FIELD(T, address, F_STR),
@@ -82,6 +93,7 @@ static const struct field node_device_fields[] = {
     FIELD(T, name, F_STR),
     FIELD(T, text, F_STR),
     FIELD(T, cell, F_INT),
+    FIELD_L(T, shares, node_share_schema),
     FIELD_END,
 };
 #undef T

@@ -72,7 +72,15 @@ struct node_cell {
     const char *distances; /* to each cell, in their order: "10,21" */
 };
 
-/* A device that may be given to a guest as a whole. */
+/* A type of mediated device that a device can be divided into. */
+struct node_share {
+    const char *type;  /* the kernel's: "nvidia-35" */
+    const char *name;  /* the vendor's: "GRID T4-2Q"; NULL: none */
+    int64_t instances; /* that the empty device has room for */
+};
+
+/* A device that may be given to a guest: as a whole, or where it has `shares`
+ * in equal parts of one of them at a time (model/share.h). */
 struct node_device {
     const char *address; /* PCI: "0000:3b:00.0"; mdev: its UUID */
     const char *class_;  /* "GPU", "NIC", "NVME", "VGPU" .. , by PCI class */
@@ -80,6 +88,7 @@ struct node_device {
     const char *name;    /* what the operator calls it, or NULL */
     const char *text;    /* vendor and product in words, for people */
     int64_t cell;        /* node_cell.id, -1: not known */
+    struct list shares;  /* struct node_share, by type */
 };
 
 /* id = node name */
