@@ -703,8 +703,9 @@ void view_part(const struct view *v, const char *trait,
     const struct device_word *w = word_of(v, trait, true);
     if (!w || !out->share)
         return;
+    bool other = out->share != FLEET_SHARE_ANY && out->share != w->share;
     out->models &= w->models;
-    if (!out->models || w->kind != out->kind)
+    if (!out->models || w->kind != out->kind || other)
         out->kind = VIEW_NOBODY;
     out->share = w->share;
     out->thousandths = w->thousandths ? w->thousandths : 1000;

@@ -93,8 +93,8 @@ int view_known(struct view *v, enum fleet_name kind, const char *name);
 bool view_device(const struct view *v, const char *name,
                  struct request_device *out); /* its count stays */
 /* Narrows a wish for parts of devices down to the type that a trait names
- * (model/share.h); other traits, and wishes for whole devices, change
- * nothing. */
+ * (model/share.h), two types to what nobody has; other traits, and wishes for
+ * whole devices, change nothing. */
 void view_part(const struct view *v, const char *trait,
                struct request_device *out);
 /* The row of a policy, made if need be.  When there are no more it is that of

@@ -42,6 +42,37 @@ static const char *owner_of(struct req *r, const struct node *n,
     return NULL;
 }
 
+/* What it can be divided into, and who has how much of it. */
+static void write_parts(struct req *r, struct jw *w, const struct node *n,
+                        const struct node_device *of)
+{
+    jw_arr(w, "shares");
+    for (size_t i = 0; i < of->shares.n; i++) {
+        const struct node_share *s = LIST_AT(of->shares, struct node_share, i);
+        jw_obj(w, NULL);
+        jw_str(w, "type", s->type);
+        jw_str(w, "name", s->name);
+        jw_int(w, "instances", s->instances);
+        jw_obj_end(w);
+    }
+    jw_arr_end(w);
+    jw_arr(w, "given");
+    struct snap_iter it = snap_by(r->snap, &kind_server, "node", n->rec.id);
+    for (const struct server *s; (s = snap_next(&it));)
+        for (size_t i = 0; i < s->devices.n; i++) {
+            const struct server_device *d =
+                LIST_AT(s->devices, struct server_device, i);
+            if (strcmp(d->address, of->address) != 0)
+                continue;
+            jw_obj(w, NULL);
+            jw_str(w, "server_id", s->rec.id);
+            jw_str(w, "type", d->type);
+            jw_int(w, "thousandths", d->thousandths);
+            jw_obj_end(w);
+        }
+    jw_arr_end(w);
+}
+
 static void write_devices(struct req *r, struct jw *w, const struct node *n)
 {
     jw_arr(w, "devices");
@@ -55,7 +86,10 @@ static void write_devices(struct req *r, struct jw *w, const struct node *n)
         jw_str(w, "name", d->name);
         jw_str(w, "text", d->text);
         jw_int(w, "cell", d->cell);
-        jw_str(w, "server_id", owner_of(r, n, d->address));
+        if (d->shares.n)
+            write_parts(r, w, n, d);
+        else
+            jw_str(w, "server_id", owner_of(r, n, d->address));
         jw_obj_end(w);
     }
     jw_arr_end(w);

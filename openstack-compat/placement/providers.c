@@ -3,6 +3,7 @@
 
 #include "model/cpus.h"
 #include "model/shape.h"
+#include "model/share.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -82,9 +83,14 @@ void write_amounts(struct jw *w, const char *key, const struct amounts *a)
 
 /* ---- devices ------------------------------------------------------------- */
 
-/* nova's class of a PCI device: "CUSTOM_PCI_10DE_20B0". */
+/* nova's class of a PCI device: "CUSTOM_PCI_10DE_20B0"; of one that is given
+ * in parts: "VGPU". */
 static void device_class(const struct node_device *d, char out[64])
 {
+    if (d->shares.n) {
+        snprintf(out, 64, SHARE_CLASS);
+        return;
+    }
     snprintf(out, 64, "CUSTOM_PCI_%s", d->model ? d->model : "");
     for (char *p = out; *p; p++)
         *p =
@@ -104,7 +110,8 @@ static bool same_class(const struct node_device *a, const struct node_device *b)
     return strcmp(one, other) == 0;
 }
 
-/* Is it the first of its class?  Then `total`: how many there are. */
+/* Is it the first of its class?  Then `total`: how many there are; of parts
+ * as many as there are of the least. */
 static bool first_of_class(const struct node *n, size_t i, int64_t *total)
 {
     *total = 0;
@@ -113,7 +120,8 @@ static bool first_of_class(const struct node *n, size_t i, int64_t *total)
             continue;
         if (k < i)
             return false;
-        ++*total;
+        const struct node_share *part = share_usual(device_at(n, k));
+        *total += part ? part->instances : 1;
     }
     return true;
 }
