@@ -32,12 +32,13 @@ static const struct migration *live_move(const struct snapshot *s,
 bool move_concerns(const struct snapshot *s, const struct server *server,
                    const char *node)
 {
-    const struct migration *m = live_move(s, server);
-    if (m && (same(m->source, node) || same(m->dest, node)))
+    const struct migration *m = server_migration(s, server);
+    bool part = m && (same(m->source, node) || same(m->dest, node));
+    if (part && m->type == MIGRATION_LIVE)
         return true;
-    /* Of other moves their own code knows what it leaves. */
-    return server->node && !same(server->node, node) &&
-           !server_migration(s, server);
+    /* Of other moves their own code knows what it leaves at both ends; what
+     * an earlier one has left elsewhere nobody else does. */
+    return server->node && !same(server->node, node) && !part;
 }
 
 static enum move_role role_of(const struct move_context *c,

@@ -262,6 +262,20 @@ static const char *zone_of(struct server_run *run, const char *node)
     return n && n->availability_zone ? n->availability_zone : "nova";
 }
 
+/* Not at a node that has been removed meanwhile: it would be nowhere. */
+static bool fill_arrival(struct server_run *run, struct txn *t,
+                         struct migration *m, struct server *s, int64_t now)
+{
+    const struct node *dest = snap_get(run->snap, &kind_node, m->dest);
+    if (!dest)
+        return resize_failed(t, run->snap, m, s,
+                             "the node that it was to go to is gone", now,
+                             run->err);
+    txn_expect_record(t, dest);
+    resize_arrive(t, run->snap, m, s, zone_of(run, m->dest), now);
+    return true;
+}
+
 static bool fill_move(struct server_run *run, enum server_step step,
                       struct txn *t, struct migration *m, struct server *s,
                       const char *text)
@@ -272,8 +286,7 @@ static bool fill_move(struct server_run *run, enum server_step step,
         resize_begin(t, run->snap, m, s, now);
         return true;
     case STEP_MOVE_ARRIVE:
-        resize_arrive(t, run->snap, m, s, zone_of(run, m->dest), now);
-        return true;
+        return fill_arrival(run, t, m, s, now);
     case STEP_MOVE_FINISH:
         resize_finish(m, s, now);
         return !m->unattended ||

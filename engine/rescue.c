@@ -20,6 +20,14 @@ static bool disk_moves(const struct disk *d, bool fenced)
            (d->state == DISK_WANTED && !d->path);
 }
 
+/* A rebuild gives it others, and it may not have heard: nothing refuses the
+ * guest its own node's disk. */
+static bool may_run_from(const struct disk *d, const struct server *server)
+{
+    return d->path && !disk_is_shared(d) && d->node && server->node &&
+           strcmp(d->node, server->node) == 0;
+}
+
 static bool volume_moves(const struct volume *v, bool fenced)
 {
     bool shared = v->path && strncmp(v->path, "rbd:", 4) == 0;
@@ -31,8 +39,9 @@ static bool all_moves(const struct snapshot *s, const struct server *server,
 {
     struct snap_iter it = snap_by(s, &kind_disk, "server_id", server->rec.id);
     for (const struct disk *d; (d = snap_next(&it));)
-        if (d->generation == server->disks && d->state != DISK_LEAVING &&
-            !disk_moves(d, fenced))
+        if (d->state != DISK_LEAVING &&
+            (d->generation == server->disks ? !disk_moves(d, fenced)
+                                            : may_run_from(d, server)))
             return false;
     for (size_t i = 0; i < server->volumes.n; i++) {
         const struct volume *v = snap_get(
@@ -191,8 +200,9 @@ bool rescue_move(struct txn *t, const struct snapshot *s,
     arrive(t, s, server, m, draft, there, should_run(server), now);
     if (resize)
         keep_resize(t, resize, m, draft);
-    if (server->goal == GOAL_DELETED)
-        draft->task_state = task;
+    if (server->goal == GOAL_DELETED ||
+        (task == TASK_REBUILDING && !should_run(server)))
+        draft->task_state = task; /* else nobody ends it */
     txn_change_record(t, m);
     txn_change_record(t, draft);
     return true;

@@ -24,7 +24,8 @@ struct election {
     pthread_cond_t wake;
     struct election_core core;
     char leader[ELECTION_NAME_MAX];
-    int64_t told; /* the last term that was told */
+    int64_t told;        /* the last term that was told */
+    int64_t told_lapses; /* of the core, then */
     bool stop;
 };
 
@@ -186,10 +187,14 @@ static void tell(struct election *e)
     int64_t until;
     bool leads = election_leads(&e->core, mono(e), &until);
     int64_t term = leads ? e->core.term : 0;
-    if (term == e->told)
+    bool lapsed = e->told_lapses != e->core.lapses;
+    if (term == e->told && !(term && lapsed))
         return;
-    bool anew = term && e->told; /* another term of ours: ended between */
+    /* Another term of ours, or a lapse that nobody was told of: whoever did
+     * nothing meanwhile begins again. */
+    bool anew = term && e->told;
     e->told = anew ? 0 : term;
+    e->told_lapses = e->core.lapses;
     pthread_mutex_unlock(&e->lock);
     if (e->changed)
         e->changed(e->arg, anew ? 0 : term);

@@ -81,6 +81,7 @@ void election_kept(struct election_core *c, int64_t sent, int64_t now,
                    enum election_outcome out)
 {
     if (out == ELECTION_DONE) {
+        c->lapses += now >= c->granted_until;
         trust(c, sent);
     } else if (out == ELECTION_REFUSED) {
         c->lease = 0;

@@ -56,6 +56,7 @@ struct election_core {
     int64_t granted_until; /* trust in it ends */
     int64_t keep_at;       /* next keepalive */
     int64_t pause_until;
+    int64_t lapses; /* how often trust was gone and came back */
 };
 
 void election_core_init(struct election_core *c, int64_t ttl_s);

@@ -176,6 +176,44 @@ static void guard_fences(void **state)
     store_close(s);
 }
 
+static int64_t told_terms[8];
+static int n_told;
+
+static void note_term(void *arg, int64_t term)
+{
+    assert_true(n_told < 8);
+    told_terms[n_told++] = term;
+}
+
+/* Its trust ends and comes back before anybody has looked: whoever asked it
+ * meanwhile did nothing, so he is told as if it had ended. */
+static void a_lapse_is_told(void **state)
+{
+    struct store *s = store_memory_open(&fake_env);
+    struct election_config c = { .store = s,
+                                 .env = &fake_env,
+                                 .name = "engine",
+                                 .candidate = "a",
+                                 .ttl_s = 5,
+                                 .changed = note_term,
+                                 .manual = true };
+    struct election *e = election_new(&c, NULL);
+    n_told = 0;
+    while (!election_term(e) || !n_told)
+        election_step(e);
+    int64_t term = told_terms[0];
+    fake_time += 4600 * INT64_C(1000); /* beyond nine tenths */
+    assert_int_equal(election_term(e), 0);
+    for (int i = 0; i < 5; i++)
+        election_step(e); /* the lease is kept: the store has not ended it */
+    assert_int_equal(election_term(e), term);
+    assert_int_equal(n_told, 3);
+    assert_int_equal(told_terms[1], 0);
+    assert_int_equal(told_terms[2], term);
+    election_free(e, true);
+    store_close(s);
+}
+
 /* ---- with threads, in real time ---------------------------------------------
  */
 
@@ -274,6 +312,7 @@ int main(void)
         cmocka_unit_test(somebody_else_leads),
         cmocka_unit_test(never_two),
         cmocka_unit_test(guard_fences),
+        cmocka_unit_test(a_lapse_is_told),
         cmocka_unit_test(on_sqlite),
         cmocka_unit_test(on_etcd),
     };
