@@ -69,7 +69,7 @@ faults: ## longer than make check: what recovery does, PARTS="one-way ..."
 	@scripts/build
 	@BUILD=$(BUILD) NOBUILD=1 tests/lab/faults $(PARTS)
 
-sim: ## simulate SEEDS=200 seeds from FIRST=1 on; SIZE=pool or large: many nodes
+sim: ## simulate SEEDS=200 seeds from FIRST=1 on; SIZE=pool, local or large: many nodes
 	@scripts/build sim
 	@$(BUILD)/tests/sim --seeds $(SEEDS) --first $(FIRST) \
 	    $(addprefix --,$(filter-out one,$(SIZE))) --jobs $(shell nproc)

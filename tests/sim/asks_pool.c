@@ -25,6 +25,14 @@ static bool server_move(struct make *m)
                               host));
 }
 
+/* Off, with the disks that it has there. */
+static bool server_send(struct make *m)
+{
+    const char *id = ask_an_id(m, &kind_server);
+    return id && ask(m, "POST", ask_text(m, NOVA "/servers/%s/action", id),
+                     "{\"migrate\": null}");
+}
+
 static const struct migration *a_move(struct make *m)
 {
     const struct migration *found = ask_a_record(m, &kind_migration);
@@ -63,6 +71,7 @@ static bool move_list(struct make *m)
 
 const struct ask_row asks_pool[] = {
     { "server move", 24, ADM, server_move },
+    { "server send", 14, ADM, server_send },
     { "move stop", 3, ADM, move_stop },
     { "move push", 3, ADM, move_push },
     { "move list", 2, ADM, move_list },

@@ -23,8 +23,8 @@
 static void check_lost(struct look *l, const struct sim_node *n,
                        const struct node *r)
 {
-    if (r->health == HEALTH_FENCED ? !n->fenced
-                                   : !r->maintenance && !r->draining)
+    bool refused = n->fenced || !world_has_ceph(l->w);
+    if (r->health == HEALTH_FENCED ? !refused : !r->maintenance && !r->draining)
         world_broken(l->w, "recovery: %s is lost, and is %s, refused: %d",
                      n->name, node_health_names[r->health], n->fenced);
 }
@@ -87,26 +87,37 @@ bool look_is_bound(struct look *l, const struct server *s)
     const struct sim_node *n = s ? sim_node_named(l->w, s->node) : NULL;
     if (!n || !n->lost)
         return false;
-    struct recovery_server look = rescue_look(l->s, s, true);
+    struct recovery_server look = rescue_look(l->s, s, world_has_ceph(l->w));
     return recovery_fate(&look) != FATE_MOVES;
 }
 
-static const char *server_of(const struct record *r)
+/* Whose own disk it lies on; NULL: on nobody's. */
+static const char *home_of(const struct look *l, const struct record *r)
 {
-    if (r->kind == &kind_server)
-        return r->id;
+    const struct volume *v = (const void *)r;
+    const struct volume_snapshot *sn = (const void *)r;
+    if (r->kind == &kind_volume)
+        return v->local ? v->node : NULL;
+    if (r->kind == &kind_snapshot)
+        return sn->local ? sn->node : NULL;
     if (r->kind == &kind_disk)
-        return ((const struct disk *)r)->server_id;
-    const struct volume *v = r->kind == &kind_volume ? (const void *)r : NULL;
-    return v && v->attachments.n
-               ? LIST_AT(v->attachments, struct volume_attachment, 0)->server_id
-               : NULL;
+        return l->w->local ? ((const struct disk *)r)->node : NULL;
+    return NULL;
+}
+
+/* One that nobody can end before the node is back, which it never is. */
+static bool waits_for_ever(struct look *l, const struct record *r)
+{
+    const char *id =
+        r->kind == &kind_disk ? ((const struct disk *)r)->server_id : r->id;
+    return (r->kind == &kind_server || l->w->local) &&
+           look_is_bound(l, snap_get(l->s, &kind_server, id));
 }
 
 bool look_may_be_left(struct look *l, const struct record *r)
 {
-    const char *id = server_of(r);
-    return id && look_is_bound(l, snap_get(l->s, &kind_server, id));
+    const struct sim_node *n = sim_node_named(l->w, home_of(l, r));
+    return (n && n->lost) || waits_for_ever(l, r);
 }
 
 static void check_waiting(struct look *l, struct view *v, const char *node)
@@ -115,7 +126,8 @@ static void check_waiting(struct look *l, struct view *v, const char *node)
     size_t n = 0;
     struct snap_iter it = snap_by(l->s, &kind_server, "node", node);
     for (const struct server *s; (s = snap_next(&it));) {
-        struct recovery_server look = rescue_look(l->s, s, true);
+        struct recovery_server look =
+            rescue_look(l->s, s, world_has_ceph(l->w));
         if (recovery_fate(&look) == FATE_MOVES) {
             all = xrealloc(all, (n + 1) * sizeof(*all));
             all[n++] = (struct evacuee){ .server = s,

@@ -78,6 +78,8 @@ static void check_references(struct look *l, bool quiet)
         struct snap_iter it = snap_all(l->s, ref->from);
         for (const struct record *r; (r = snap_next(&it));) {
             struct referring x = { l, ref, r };
+            if (quiet && look_may_be_left(l, r))
+                continue;
             index_keys(r, &ix, check_target, &x);
         }
     }

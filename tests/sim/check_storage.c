@@ -3,6 +3,7 @@
 #include "model/compute.h"
 #include "model/image.h"
 #include "model/volume.h"
+#include "sim_node.h"
 
 /* What the storage's audit must have seen. */
 #define OLD_US (7300 * SECOND_US)
@@ -10,10 +11,22 @@
 /* ---- once quiet: storage
  * ---------------------------------------------------------------- */
 
-static void need_file(struct look *l, enum stored_kind kind, const char *name,
-                      int64_t gb)
+/* Where the file of a record of this node is; NULL: where all reach it. */
+static const struct sim_node *place(struct look *l, const char *node,
+                                    bool local)
 {
-    const struct file *f = name ? files_find(l->w->files, kind, name) : NULL;
+    return l->w->local || (local && world_is_pool(l->w))
+               ? sim_node_named(l->w, node)
+               : NULL;
+}
+
+static void need_file(struct look *l, const struct sim_node *at,
+                      enum stored_kind kind, const char *name, int64_t gb)
+{
+    const struct file *f =
+        name ? files_find(l->w->files, at, kind, name) : NULL;
+    if (!f && at && at->lost)
+        return;
     if (!f)
         world_broken(l->w, "quiet: %s %s has no file", stored_kind_name(kind),
                      name ? name : "(none)");
@@ -71,7 +84,8 @@ static void check_volume(struct look *l, const struct volume *v)
     case VOLUME_AVAILABLE:
     case VOLUME_IN_USE:
     case VOLUME_RESERVED:
-        need_file(l, STORED_VOLUME, v->rec.id, v->size_gb);
+        need_file(l, place(l, v->node, v->local), STORED_VOLUME, v->rec.id,
+                  v->size_gb);
         break;
     case VOLUME_ERROR:
     case VOLUME_ERROR_DELETING:
@@ -91,40 +105,62 @@ static void check_volume(struct look *l, const struct volume *v)
  * be made. */
 static void check_disk(struct look *l, const struct disk *d)
 {
+    char id[STORE_KEY_MAX];
     const struct server *s = snap_get(l->s, &kind_server, d->server_id);
     if (!s || (d->generation != s->disks && s->vm_state != VM_ERROR &&
                s->vm_state != VM_RESIZED))
-        world_broken(l->w, "quiet: disk %s leaks", d->rec.id);
+        world_broken(l->w,
+                     "quiet: disk %s leaks: %s on %s, server is %s, has %lld",
+                     d->rec.id, disk_state_names[d->state],
+                     d->node ? d->node : "no node",
+                     s ? vm_state_names[s->vm_state] : "gone",
+                     s ? (long long)s->disks : -1);
     else if (d->state == DISK_READY)
-        need_file(l, STORED_DISK, d->rec.id, d->size_gb);
+        need_file(l, place(l, d->node, false), STORED_DISK, disk_file_id(id, d),
+                  d->size_gb);
     else if (d->state != DISK_FAILED && s->vm_state != VM_ERROR)
         world_broken(l->w, "quiet: disk %s is still %s", d->rec.id,
                      disk_state_names[d->state]);
+}
+
+/* It was to be made of what a node had that is lost. */
+static bool waits_for_lost(const struct look *l, const struct image *im)
+{
+    bool lost = false;
+    for (unsigned i = 0; i < l->w->n_nodes; i++)
+        lost |= l->w->nodes[i].lost;
+    return lost && l->w->local && im->status == IMAGE_SAVING;
 }
 
 void check_storage(struct look *l)
 {
     struct snap_iter it = snap_all(l->s, &kind_volume);
     for (const struct volume *v; (v = snap_next(&it));)
-        check_volume(l, v);
+        if (!look_may_be_left(l, &v->rec))
+            check_volume(l, v);
     it = snap_all(l->s, &kind_disk);
     for (const struct disk *d; (d = snap_next(&it));)
-        check_disk(l, d);
+        if (!look_may_be_left(l, &d->rec))
+            check_disk(l, d);
     it = snap_all(l->s, &kind_snapshot);
     for (const struct volume_snapshot *v; (v = snap_next(&it));)
-        if (v->status == SNAPSHOT_CREATING || v->status == SNAPSHOT_DELETING)
+        if (look_may_be_left(l, &v->rec))
+            continue;
+        else if (v->status == SNAPSHOT_CREATING ||
+                 v->status == SNAPSHOT_DELETING)
             world_broken(l->w, "quiet: snapshot %s is still %s", v->rec.id,
                          snapshot_status_names[v->status]);
         else if (v->status == SNAPSHOT_AVAILABLE)
-            need_file(l, STORED_SNAPSHOT, v->rec.id, 0);
+            need_file(l, place(l, v->node, v->local), STORED_SNAPSHOT,
+                      v->rec.id, 0);
     it = snap_all(l->s, &kind_image);
     for (const struct image *im; (im = snap_next(&it));)
         if (im->status == IMAGE_ACTIVE && !im->blob &&
             map_get(&im->properties, "block_device_mapping"))
             continue; /* an image of volumes */
         else if (im->status == IMAGE_ACTIVE)
-            need_file(l, STORED_IMAGE, im->blob, 0);
-        else if (im->status != IMAGE_QUEUED &&
+            need_file(l, NULL, STORED_IMAGE, im->blob, 0);
+        else if (im->status != IMAGE_QUEUED && !waits_for_lost(l, im) &&
                  l->w->time - im->updated > OLD_US)
             world_broken(l->w, "quiet: image %s is still %s", im->rec.id,
                          image_status_names[im->status]);

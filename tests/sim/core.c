@@ -72,7 +72,7 @@ static void put_node(struct world *w, const struct sim_node *of)
 {
     char address[32];
     struct node *n = record_new(&kind_node, of->name);
-    n->replicated = world_is_pool(w);
+    n->replicated = world_has_ceph(w);
     n->hypervisor_id = rec_strf(n, "11111111-0000-4000-8000-%012u", of->number);
     n->availability_zone = "nova";
     if (world_is_pool(w))
@@ -134,7 +134,7 @@ void core_first_content(struct world *w)
         .admin_password = SIM_ADMIN_PASSWORD,
         .demo_password = SIM_DEMO_PASSWORD,
         .password_cost = SIM_PASSWORD_COST,
-        .replicated = world_is_pool(w),
+        .replicated = world_has_ceph(w),
         .external_cidr = "203.0.113.0/26",
         .external_gateway = "203.0.113.1",
     };
@@ -293,7 +293,7 @@ static void make_quarantine(struct core *c)
         .node = c->n->name,
         .term = own_term,
         .reaches = reaches_peers,
-        .probe = storage_answers,
+        .probe = world_has_ceph(c->w) ? storage_answers : NULL,
         .opened = opened,
         .arg = c,
     };
@@ -302,11 +302,13 @@ static void make_quarantine(struct core *c)
 
 static void make_controllers(struct core *c)
 {
+    if (world_has_ceph(c->w))
+        c->fence = sim_fence_open(c->n);
     struct recoverer_config recoverer = {
         .store = c->store,
         .cache = c->cache,
         .env = &c->w->env,
-        .fence = c->fence = sim_fence_open(c->n),
+        .fence = c->fence,
         .node = c->n->name,
         .leads = leads,
         .guard = guard,
@@ -356,8 +358,11 @@ static void make_parts(struct core *c)
         .store = c->store,
         .cache = c->cache,
         .env = env,
+        .images_elsewhere = c->w->local && c->n->number != 1,
         .leads = leads,
         .leads_arg = c,
+        .fetch = files_fetch,
+        .fetch_arg = c->n,
     };
     if (world_is_pool(c->w)) {
         make_quarantine(c);
@@ -429,6 +434,7 @@ void core_stop(struct core *c)
     struct sim_node *n = c->n;
     bool dying = n->core_dying;
     n->core_dying = true; /* nothing that still runs has an effect */
+    files_let_go(n->w->files, n);
     cache_unfollow(c->cache);
     server_reconciler_free(c->servers);
     net_reconcile_free(c->networks);
@@ -481,6 +487,11 @@ bool core_step(struct core *c)
         if (reconciler_step(c->queues[(first + i) % c->n_queues], pick))
             return true;
     return false;
+}
+
+struct snapshot *core_snapshot(struct core *c)
+{
+    return cache_snapshot(c->cache);
 }
 
 int64_t core_revision(struct core *c)

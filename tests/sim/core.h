@@ -28,6 +28,7 @@ bool core_hear(struct core *c); /* delivers one thing from the store */
 bool core_step(struct core *c);
 int64_t core_due(struct core *c);
 int64_t core_revision(struct core *c); /* that it has heard of */
+struct snapshot *core_snapshot(struct core *c);
 /* Does the node work for all, as far as it knows? */
 bool core_leads(const struct sim_node *n);
 int64_t core_term(const struct sim_node *n); /* 0: it does not, or is alone */

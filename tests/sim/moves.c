@@ -1,6 +1,7 @@
 #include "moves.h"
 
 #include "common/alloc.h"
+#include "content.h"
 #include "starts.h"
 
 #include <string.h>
@@ -60,13 +61,25 @@ static struct guest *arriving(const struct guest *d)
     return in && in->asleep && in->info.incoming ? in : NULL;
 }
 
-static void come_in(struct guest *d)
+/* What does not go over is where both reach it. */
+static void set_paths(struct guest *in, const struct migrate_spec *to)
+{
+    for (size_t i = 0; i < to->n_disks; i++) {
+        size_t at = guest_disk_index(in, to->disks[i].device);
+        if (at < in->info.n_disks)
+            snprintf(in->info.paths[at], sizeof(in->info.paths[at]), "%s",
+                     to->disks[i].path);
+    }
+}
+
+static void come_in(struct guest *d, const struct migrate_spec *to)
 {
     struct guest *in = guests_find(d->to->guests, d->id);
     if (in || d->to->off_until > d->to->w->time)
         return; /* there is one already: it will fail */
     in = guests_define(d->to->guests, d->id);
     in->info = d->info;
+    set_paths(in, to);
     in->info.incoming = in->asleep = true;
     memcpy(in->read_only, d->read_only, sizeof(in->read_only));
     guests_set_state(d->to->guests, in, DOMAIN_PAUSED);
@@ -100,7 +113,7 @@ bool moves_begin(struct sim_node *n, const char *id,
     if (!d->to || d->to == n)
         return error_set(err, ERR_INVALID, "nobody is at %s", to->address);
     d->abort = false;
-    come_in(d);
+    come_in(d, to);
     guests_later(n->guests, TODO_MOVE, id, NULL,
                  (int64_t)chance(n->w, MOVE_US));
     return effect_end(n, err);
@@ -136,12 +149,23 @@ bool moves_abort(struct sim_node *n, const char *id, struct error *err)
 /* ---- the end
  * ----------------------------------------------------------------- */
 
+/* Each of its disks is at the dest, or where both reach it. */
+static bool has_disks(const struct sim_node *dest, const struct guest *in)
+{
+    for (size_t i = 0; i < in->info.n_disks; i++) {
+        const struct file *x = files_at(dest->w->files, in->info.paths[i]);
+        if (!x || (x->node && x->node != dest))
+            return false;
+    }
+    return true;
+}
+
 static bool works(struct guests *g, const struct guest *d,
                   const struct guest *in)
 {
     struct world *w = d->to->w;
-    return in && !d->abort && !in->refused && !d->refused && !d->to->fenced &&
-           sim_node_cut(d->to) != CUT_ALL &&
+    return in && has_disks(d->to, in) && !d->abort && !in->refused &&
+           !d->refused && !d->to->fenced && sim_node_cut(d->to) != CUT_ALL &&
            sim_node_cut(guests_node(g)) != CUT_ALL &&
            !(w->chaos && chance_percent(w, 15));
 }
@@ -165,6 +189,8 @@ static void arrive(struct guests *g, struct guest *d, struct guest *in)
     starts_go_on(dest, d->id);
     d->to = NULL;
     in->info.incoming = false;
+    for (size_t i = 0; i < in->info.n_disks && i < d->info.n_disks; i++)
+        content_goes_on(dest->w, d->info.paths[i], in->info.paths[i]);
     guests_set_state(dest->guests, in, DOMAIN_PAUSED);
     guests_set_state(g, d, DOMAIN_OFF);
     d->info.left = true;

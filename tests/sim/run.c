@@ -128,7 +128,8 @@ static bool go(struct world *w, const struct run_options *o)
 bool run_seed(uint64_t seed, const struct run_options *o,
               struct world_stats *total, uint64_t *hash)
 {
-    struct world *w = world_new(seed, o->nodes ? o->nodes : 1, o->verbose);
+    struct world *w =
+        world_new(seed, o->nodes ? o->nodes : 1, o->local, o->verbose);
     bool ok = go(w, o);
     if (!ok)
         report(w);

@@ -7,6 +7,7 @@
 struct run_options {
     unsigned long steps; /* of chaos in each round */
     unsigned nodes;      /* 0: one */
+    bool local;          /* of many: none shares its disks */
     bool verbose;
 };
 

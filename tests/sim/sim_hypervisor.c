@@ -1,7 +1,7 @@
 #include "sim_hypervisor.h"
 
 #include "common/alloc.h"
-#include "files.h"
+#include "content.h"
 #include "guests.h"
 #include "moves.h"
 #include "starts.h"
@@ -63,8 +63,17 @@ static struct guest *begin(struct hypervisor *h, const char *what,
     return d;
 }
 
+/* It writes to what it has. */
+static void open_disks(struct guests *g, const struct guest *d)
+{
+    for (size_t i = 0; i < d->info.n_disks; i++)
+        if (!d->read_only[i])
+            content_opens(guests_node(g)->w, d->id, d->info.paths[i]);
+}
+
 static void run(struct guests *g, struct guest *d)
 {
+    open_disks(g, d);
     starts_begin(guests_node(g), d->id);
     d->refused = d->cut_short = d->asleep = d->info.left = false;
     guests_set_state(g, d, DOMAIN_RUNNING);
@@ -92,11 +101,15 @@ static bool wake(struct guests *g, const char *id, struct error *err)
 static bool may_open(struct guests *g, const struct disk_spec *disk,
                      struct error *err)
 {
-    if (sim_node_cut(guests_node(g)) & CUT_FILES || guests_node(g)->fenced)
-        return error_set(err, ERR_TIMEOUT, "%s cannot reach %s",
-                         guests_node(g)->name, disk->path);
-    if (!files_at(guests_node(g)->w->files, disk->path))
+    const struct sim_node *n = guests_node(g);
+    const struct file *x = files_at(n->w->files, disk->path);
+    if (!x || (x->node && x->node != n))
         return error_set(err, ERR_NOT_FOUND, "there is no file %s", disk->path);
+    if (!x->node && (sim_node_cut(n) & CUT_FILES || n->fenced))
+        return error_set(err, ERR_TIMEOUT, "%s cannot reach %s", n->name,
+                         disk->path);
+    if (x->readers && !disk->readonly)
+        return error_set(err, ERR_CONFLICT, "%s is being copied", disk->path);
     if (!disk->readonly && guests_use(guests_node(g)->w, disk->path))
         return error_set(err, ERR_CONFLICT, "%s is in use by another guest",
                          disk->path);
@@ -228,6 +241,8 @@ static bool hv_attach_disk(struct hypervisor *h, const char *id,
     if (!may_open(g, disk, err))
         return false;
     guest_add_disk(d, disk);
+    if (!disk->readonly && !disk->cdrom)
+        content_opens(guests_node(g)->w, d->id, disk->path);
     guests_changed(g, d);
     return effect_end(guests_node(g), err);
 }

@@ -1,11 +1,12 @@
 /*
  * sim - runs seeds.
  *
- *   sim [--seeds N] [--first S] [--pool | --large | --nodes N] [--jobs J]
- *       [--steps K] [--verbose] [--replay]
+ *   sim [--seeds N] [--first S] [--pool | --local | --large | --nodes N]
+ *       [--jobs J] [--steps K] [--verbose] [--replay]
  *
- * One node, unless --pool (two to eight, as the seed says), --large (fifty to
- * three hundred) or --nodes.  The seeds of tests/sim/seeds.txt, which found
+ * One node, unless --pool (two to eight, as the seed says), --local (as many,
+ * with disks of their own instead of Ceph), --large (fifty to three hundred)
+ * or --nodes.  The seeds of tests/sim/seeds.txt, which found
  * something once, go first when --first is 1.  --replay runs each seed twice
  * and compares.  --jobs processes share the seeds.  When an invariant breaks,
  * the last line is the seed.
@@ -26,8 +27,8 @@
 
 #define JOBS_MAX 64
 
-enum size { ONE, POOL, LARGE };
-static const char *const size_names[] = { "", "pool ", "large " };
+enum size { ONE, POOL, LOCAL, LARGE };
+static const char *const size_names[] = { "", "pool ", "local ", "large " };
 
 struct options {
     unsigned long seeds, jobs;
@@ -76,6 +77,7 @@ static unsigned nodes_of(const struct options *o, uint64_t seed)
         return o->run.nodes;
     switch (o->size) {
     case POOL:
+    case LOCAL:
         return few[z % (sizeof(few) / sizeof(*few))];
     case LARGE:
         return 50 + (unsigned)(z % 251);
@@ -89,6 +91,7 @@ static bool run_one(const struct options *o, struct tally *t, uint64_t seed)
     uint64_t hash, again;
     struct run_options run = o->run;
     run.nodes = nodes_of(o, seed);
+    run.local = o->size == LOCAL;
     t->seeds++;
     bool ok = run_seed(seed, &run, &t->total, &hash);
     if (ok && o->replay) {
@@ -230,6 +233,8 @@ static bool parse_flag(const char *arg, struct options *o)
         o->replay = true;
     else if (strcmp(arg, "--pool") == 0)
         o->size = POOL;
+    else if (strcmp(arg, "--local") == 0)
+        o->size = LOCAL;
     else if (strcmp(arg, "--large") == 0)
         o->size = LARGE;
     else
@@ -274,9 +279,9 @@ int main(int argc, char **argv)
     };
     struct tally t = { { 0 }, 0 };
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr,
-                "usage: sim [--seeds N] [--first S] [--pool | --large |"
-                " --nodes N] [--jobs J] [--steps K] [--verbose] [--replay]\n");
+        fprintf(stderr, "usage: sim [--seeds N] [--first S] [--pool | --local |"
+                        " --large | --nodes N] [--jobs J] [--steps K] "
+                        "[--verbose] [--replay]\n");
         return 2;
     }
     json_object_seed(1); /* the same order in every run */

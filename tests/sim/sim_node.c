@@ -237,18 +237,21 @@ void sim_nodes_removed(struct world *w)
             w->nodes[i].removed = true;
 }
 
-/* Of three nodes one may go, of forty two. */
-static bool may_be_lost(const struct world *w)
+/* Of three nodes one may go, of forty two; without Ceph not the one that has
+ * the images. */
+static bool may_be_lost(const struct sim_node *node)
 {
+    const struct world *w = node->w;
     unsigned n = 0;
     for (unsigned i = 0; i < w->n_nodes; i++)
         n += w->nodes[i].lost;
-    return w->n_nodes > 2 && n <= w->n_nodes / 20;
+    return w->n_nodes > 2 && n <= w->n_nodes / 20 &&
+           !(w->local && node->number == 1);
 }
 
 static void lose_power(struct sim_node *n)
 {
-    if (may_be_lost(n->w) && chance_percent(n->w, 8)) {
+    if (may_be_lost(n) && chance_percent(n->w, 8)) {
         sim_node_lose(n);
         return;
     }

@@ -2,6 +2,7 @@
 
 #include "clients.h"
 #include "common/alloc.h"
+#include "content.h"
 #include "core.h"
 #include "files.h"
 #include "guests.h"
@@ -206,13 +207,14 @@ static bool follow_truth(struct world *w)
     return false;
 }
 
-struct world *world_new(uint64_t seed, unsigned nodes, bool verbose)
+struct world *world_new(uint64_t seed, unsigned nodes, bool local, bool verbose)
 {
     struct world *w = xcalloc(1, sizeof(*w));
     w->seed = seed;
     w->chance = seed * 2;
     w->chance_env = seed * 2 + 1;
     w->verbose = verbose;
+    w->local = local;
     w->hash = UINT64_C(14695981039346656037);
     w->env = (struct env){ w, world_now, world_now, world_random };
     w->time = w->started = START_US;
@@ -241,6 +243,7 @@ void world_free(struct world *w)
     for (unsigned i = 0; i < w->n_nodes; i++)
         guests_free(w->nodes[i].guests);
     starts_forget(w);
+    content_forget(w);
     cache_unfollow(w->truth);
     cache_free(w->truth);
     store_close(w->store);

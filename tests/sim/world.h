@@ -29,6 +29,7 @@
 #define SIM_EVENT_MAX 240
 
 struct clients;
+struct content;
 struct files;
 struct nets;
 struct sim_node;
@@ -45,6 +46,7 @@ struct world {
     int64_t started; /* first moment */
     bool chaos;
     bool verbose;
+    bool local; /* each node of the pool has its own disks, none share any */
     unsigned crash_percent; /* of the faults */
 
     struct store *store; /* the store itself: survives all */
@@ -58,11 +60,13 @@ struct world {
     struct nets *nets;
     struct clients *clients;
 
-    int64_t checked;        /* revision that the invariants have seen */
-    struct start *starts;   /* of starts.c: the newest of each server */
-    uint64_t guests_change; /* grows whenever a guest changes */
-    uint64_t guests_seen;   /* what of that the invariants have seen */
-    uint64_t hash;          /* of all events */
+    int64_t checked;         /* revision that the invariants have seen */
+    struct start *starts;    /* of starts.c: the newest of each server */
+    struct content *content; /* of content.c */
+    int64_t contents;        /* how many there have been */
+    uint64_t guests_change;  /* grows whenever a guest changes */
+    uint64_t guests_seen;    /* what of that the invariants have seen */
+    uint64_t hash;           /* of all events */
     char events[SIM_EVENTS][SIM_EVENT_MAX];
     unsigned long n_events;
     bool broken;
@@ -70,12 +74,18 @@ struct world {
     struct world_stats stats;
 };
 
-struct world *world_new(uint64_t seed, unsigned nodes, bool verbose);
+struct world *world_new(uint64_t seed, unsigned nodes, bool local,
+                        bool verbose);
 void world_free(struct world *w);
 /* More nodes than one: elections, shared files, cuts. */
 static inline bool world_is_pool(const struct world *w)
 {
     return w->n_nodes > 1;
+}
+/* Disks and volumes are where all nodes reach them. */
+static inline bool world_has_ceph(const struct world *w)
+{
+    return world_is_pool(w) && !w->local;
 }
 /* So many that what grows with their square must be rare. */
 static inline bool world_is_large(const struct world *w)

@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-static const struct run_options quick = { 300, 1, false };
+static const struct run_options quick = { .steps = 300, .nodes = 1 };
 
 static uint64_t hash_of(uint64_t seed)
 {
@@ -37,7 +37,7 @@ static void same_seed_same_run(void **state)
 
 static void same_seed_same_pool(void **state)
 {
-    static const struct run_options pool = { 300, 3, false };
+    static const struct run_options pool = { .steps = 300, .nodes = 3 };
     struct world_stats stats = { 0 };
     uint64_t first, again;
     assert_true(run_seed(3, &pool, &stats, &first));
@@ -52,7 +52,7 @@ static struct world *w;
 
 static int setup(void **state)
 {
-    w = world_new(5, 1, false);
+    w = world_new(5, 1, false, false);
     world_calm(w, 2 * SECOND_US);
     check_quiet(w);
     assert_false(w->broken);
@@ -217,7 +217,7 @@ static void a_face_hears_late(void **state)
 
 static int setup_pool(void **state)
 {
-    w = world_new(6, 3, false);
+    w = world_new(6, 3, false, false);
     world_calm(w, 20 * SECOND_US);
     check_quiet(w);
     if (w->broken)
