@@ -12,6 +12,22 @@
 #include <stdio.h>
 #include <string.h>
 
+/* "nodes     2 up, 1 fenced" */
+static void print_states(const char *what, json_t *states)
+{
+    const char *state, *between = "";
+    json_t *n;
+    if (!json_object_size(states))
+        return;
+    printf("%-9s ", what);
+    json_object_foreach(states, state, n)
+    {
+        printf("%s%lld %s", between, (long long)json_integer_value(n), state);
+        between = ", ";
+    }
+    putchar('\n');
+}
+
 static void print_storage(const json_t *storage)
 {
     long long gb = json_integer_value(json_object_get(storage, "gb")),
@@ -30,10 +46,14 @@ static bool show_status(struct cloud *c, char **args, struct error *err)
     _autojson_ json_t *v = cloud_call(c, "GET", "/status", err);
     if (!v)
         return false;
+    json_t *health = json_object_get(v, "health");
     printf("pool      %s, region %s\n",
            json_string_value(json_object_get(v, "pool")),
            json_string_value(json_object_get(v, "region")));
     printf("version   %s\n", json_string_value(json_object_get(v, "version")));
+    print_states("nodes", json_object_get(health, "nodes"));
+    print_states("disks", json_object_get(health, "disks"));
+    print_states("servers", json_object_get(health, "servers"));
     print_storage(json_object_get(v, "storage"));
     printf("revision  %lld\n\n",
            (long long)json_integer_value(json_object_get(v, "revision")));

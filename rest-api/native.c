@@ -1,6 +1,7 @@
 #include "rest-api/native.h"
 
 #include "model/compute.h"
+#include "model/node_disks.h"
 #include "model/pool.h"
 #include "model/use.h"
 #include "rest-api/advice.h"
@@ -33,6 +34,45 @@ static void write_storage(struct req *r, struct jw *w)
     jw_obj_end(w);
 }
 
+#define STATES_MAX 16
+
+/* How many are in which state; states that nobody is in are left out. */
+struct tally {
+    const char *const *names;
+    int64_t n[STATES_MAX];
+};
+
+static void write_tally(struct jw *w, const char *key, const struct tally *t)
+{
+    jw_obj(w, key);
+    for (int i = 0; i < STATES_MAX; i++)
+        if (t->n[i])
+            jw_int(w, t->names[i], t->n[i]);
+    jw_obj_end(w);
+}
+
+static void write_health(struct req *r, struct jw *w)
+{
+    struct tally nodes = { .names = node_health_names },
+                 disks = { .names = node_disk_state_names },
+                 servers = { .names = vm_state_names };
+    struct snap_iter it = snap_all(r->snap, &kind_node);
+    for (const struct node *n; (n = snap_next(&it));)
+        nodes.n[n->health]++;
+    it = snap_all(r->snap, &kind_node_disks);
+    for (const struct node_disks *d; (d = snap_next(&it));)
+        for (size_t i = 0; i < d->disks.n; i++)
+            disks.n[LIST_AT(d->disks, struct node_disk, i)->state]++;
+    it = snap_all(r->snap, &kind_server);
+    for (const struct server *s; (s = snap_next(&it));)
+        servers.n[s->vm_state]++;
+    jw_obj(w, "health");
+    write_tally(w, "nodes", &nodes);
+    write_tally(w, "disks", &disks);
+    write_tally(w, "servers", &servers);
+    jw_obj_end(w);
+}
+
 static enum outcome show_status(struct req *r)
 {
     const struct pool *pool = snap_get(r->snap, &kind_pool, "pool");
@@ -42,6 +82,7 @@ static enum outcome show_status(struct req *r)
     jw_str(&w, "pool", pool ? pool->name : NULL);
     jw_str(&w, "region", pool ? pool->region : NULL);
     jw_int(&w, "revision", snapshot_revision(r->snap));
+    write_health(r, &w);
     write_storage(r, &w);
     jw_obj(&w, "records");
     for (int i = 0; i < N_KINDS; i++)

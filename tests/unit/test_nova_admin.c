@@ -273,6 +273,7 @@ static void storage_left(void **state)
                      100);
     json_decref(h);
     h = get(c, "/cairn/v1/status");
+    assert_int_equal(json_integer_value(api_at(h, "health.nodes.up")), 1);
     assert_int_equal(json_integer_value(api_at(h, "storage.gb")), 100);
     assert_int_equal(json_integer_value(api_at(h, "storage.gb_used")), 30);
     json_decref(h);
