@@ -417,6 +417,8 @@ void join_call_write(const struct join_call *c, struct buf *out)
         jw_int(&w, "port", c->port);
     }
     jw_obj_end(&w);
+    while (!c->answer && out->len < JOIN_CALL_SIZE && !out->overflow)
+        buf_add(out, " ", 1);
 }
 
 bool join_call_read(const char *data, size_t len, struct join_call *c)

@@ -140,7 +140,10 @@ void join_write_refusal(const struct error *why, struct buf *out);
 
 /* ---- finding a pool ---------------------------------------------------- */
 
-/* Datagrams; nothing in them is trusted beyond "there may be a pool". */
+/* Datagrams; nothing in them is trusted beyond "there may be a pool".  A call
+ * is filled up with blanks to JOIN_CALL_SIZE, which no answer exceeds: a member
+ * sends nobody more than came in his name (RFC 9000, 8.1 says why). */
+#define JOIN_CALL_SIZE 640
 struct join_call {
     bool answer;
     char nonce[33];

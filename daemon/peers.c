@@ -9,6 +9,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,23 +20,27 @@
 
 #define CALL_MAX       1200 /* bytes of a datagram */
 #define TRIES          10
+#define LOOK_MS        500   /* how often for those whose time is over */
 #define PEERS_CEPH_MAX 16384 /* bytes of what let_know says */
+
+/* A connection's thread has one. */
+struct visit {
+    struct peers *p;
+    struct visit *next;
+    int fd;
+    bool known;    /* comes from a member's address */
+    int64_t until; /* a stranger's connection is cut then; 0: no stranger's */
+    char from[INET6_ADDRSTRLEN];
+};
 
 struct peers {
     struct peers_config c;
     SSL_CTX *ctx;
     int tcp, udp, stop;
     pthread_t thread;
-    pthread_mutex_t lock; /* connections */
+    pthread_mutex_t lock; /* the visits */
     pthread_cond_t fewer;
-    unsigned connections;
-};
-
-/* A connection's thread has one. */
-struct visit {
-    struct peers *p;
-    int fd;
-    char from[INET6_ADDRSTRLEN];
+    struct visit *visits;
 };
 
 /* ---- who may come in --------------------------------------------------- */
@@ -173,29 +178,41 @@ static bool challenge(struct peers *p, struct peer *peer, struct join_member *j,
     return peer_send(peer, message, err);
 }
 
-static void let_join(struct peers *p, struct peer *peer, const char *from)
+/* He has shown that he is none: from now on each wait has its own end. */
+static void is_no_stranger(struct visit *v)
 {
+    pthread_mutex_lock(&v->p->lock);
+    v->until = 0;
+    pthread_mutex_unlock(&v->p->lock);
+}
+
+static void let_join(struct visit *v, struct peer *peer)
+{
+    struct peers *p = v->p;
     struct join_member j = { 0 };
     struct error err = { 0 }, late = { 0 };
     struct buf message = BUF_INIT(JOIN_LINE_MAX);
     bool ok = challenge(p, peer, &j, &message, &err) &&
               peer_receive(peer, &message, &err) &&
-              join_member_proof(&j, message.data, message.len, &err) &&
-              p->c.make_room(p->c.arg, &err) && admit(p, &j.said, &err);
+              join_member_proof(&j, message.data, message.len, &err);
+    if (ok)
+        is_no_stranger(v);
+    ok = ok && p->c.make_room(p->c.arg, &err) && admit(p, &j.said, &err);
     buf_reset(&message);
     if (ok)
         write_welcome(p, p->c.pki->ca_key, &message);
     else
         join_write_refusal(&err, &message);
     if (!peer_send(peer, &message, &late) && ok)
-        log_warn("peers", "%s: %s", from, late.text);
+        log_warn("peers", "%s: %s", v->from, late.text);
     if (message.data)
         OPENSSL_cleanse(message.data, message.len);
     if (ok)
         log_info("peers", "node %s at %s joined the pool", j.said.node,
                  j.said.address);
     else
-        log_limited(LOG_WARN, "peers", "%s does not join: %s", from, err.text);
+        log_limited(LOG_WARN, "peers", "%s does not join: %s", v->from,
+                    err.text);
     buf_free(&message);
     join_member_wipe(&j);
 }
@@ -245,6 +262,21 @@ static SSL_CTX *context_now(const struct peers *p)
     return ctx;
 }
 
+/* Leaves the list and closes: in this order for cut(). */
+static void visit_end(struct visit *v)
+{
+    struct peers *p = v->p;
+    struct visit **at = &p->visits;
+    pthread_mutex_lock(&p->lock);
+    while (*at != v)
+        at = &(*at)->next;
+    *at = v->next;
+    close(v->fd);
+    pthread_cond_broadcast(&p->fewer);
+    pthread_mutex_unlock(&p->lock);
+    free(v);
+}
+
 static void *serve(void *arg)
 {
     struct visit *v = arg;
@@ -252,10 +284,14 @@ static void *serve(void *arg)
     struct peer peer;
     struct error err = { 0 };
     SSL_CTX *ctx = context_now(p);
-    if (!peer_accept(&peer, ctx, v->fd, &err))
+    int fd = fcntl(v->fd, F_DUPFD_CLOEXEC, 0);
+    bool met = peer_accept(&peer, ctx, fd, &err);
+    if (met && peer_is_member(&peer))
+        is_no_stranger(v);
+    if (!met)
         log_limited(LOG_WARN, "peers", "%s: %s", v->from, err.text);
     else if (peer_is_for(&peer, PEER_JOIN))
-        let_join(p, &peer, v->from);
+        let_join(v, &peer);
     else if (peer_is_for(&peer, PEER_CEPH))
         let_know(p, &peer, v->from);
     else if (peer_is_for(&peer, PEER_DISK) && peer_is_member(&peer))
@@ -264,12 +300,19 @@ static void *serve(void *arg)
         let_ask(p, &peer, v->from);
     peer_close(&peer);
     SSL_CTX_free(ctx);
-    free(v);
-    pthread_mutex_lock(&p->lock);
-    p->connections--;
-    pthread_cond_broadcast(&p->fewer);
-    pthread_mutex_unlock(&p->lock);
+    visit_end(v);
     return NULL;
+}
+
+/* Those whose time is over, or all: their threads see the end of it. */
+static void cut(struct peers *p, bool all)
+{
+    int64_t now = env_mono(p->c.env);
+    pthread_mutex_lock(&p->lock);
+    for (struct visit *v = p->visits; v; v = v->next)
+        if (all || (v->until && v->until <= now))
+            (void)shutdown(v->fd, SHUT_RDWR);
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void name_of(const struct sockaddr_storage *sa, char out[])
@@ -281,6 +324,31 @@ static void name_of(const struct sockaddr_storage *sa, char out[])
         out[0] = '\0';
 }
 
+static bool is_members_address(const struct peers *p, const char *from)
+{
+    _autosnap_ struct snapshot *snap = cache_snapshot(p->c.cache);
+    struct snap_iter it = snap_all(snap, &kind_member);
+    for (const struct member *m; (m = snap_next(&it));)
+        if (m->address && strcmp(m->address, from) == 0)
+            return true;
+    return false;
+}
+
+/* Under the lock.  Strangers leave room for members, and one address of
+ * theirs for others. */
+static bool has_room(const struct peers *p, const struct visit *next)
+{
+    unsigned all = 0, strangers = 0, alike = 0;
+    for (const struct visit *v = p->visits; v; v = v->next) {
+        bool stranger = v->until && !v->known;
+        all++;
+        strangers += stranger;
+        alike += stranger && strcmp(v->from, next->from) == 0;
+    }
+    return all < PEERS_MAX && (next->known || (strangers < PEERS_STRANGERS &&
+                                               alike < PEERS_ALIKE));
+}
+
 static void accept_one(struct peers *p)
 {
     struct sockaddr_storage sa = { 0 };
@@ -290,13 +358,16 @@ static void accept_one(struct peers *p)
     if (fd < 0)
         return;
     struct visit *v = xcalloc(1, sizeof(*v));
-    *v = (struct visit){ .p = p, .fd = fd };
+    *v = (struct visit){ .p = p,
+                         .fd = fd,
+                         .until = env_mono(p->c.env) + PEERS_STRANGER_US };
     name_of(&sa, v->from);
+    v->known = is_members_address(p, v->from);
     pthread_mutex_lock(&p->lock);
-    bool room = p->connections < PEERS_MAX;
-    if (room && pthread_create(&thread, NULL, serve, v) == 0) {
+    v->next = p->visits;
+    if (has_room(p, v) && pthread_create(&thread, NULL, serve, v) == 0) {
         pthread_detach(thread);
-        p->connections++;
+        p->visits = v;
         v = NULL;
     }
     pthread_mutex_unlock(&p->lock);
@@ -321,7 +392,9 @@ static void answer_call(struct peers *p)
         snprintf(call.pool_name, sizeof(call.pool_name), "%s",
                  p->c.pool->pool_name);
         join_call_write(&call, &out);
-        (void)sendto(p->udp, out.data, out.len, MSG_DONTWAIT, (void *)&sa, len);
+        if (out.len <= (size_t)n) /* not to be used against somebody */
+            (void)sendto(p->udp, out.data, out.len, MSG_DONTWAIT, (void *)&sa,
+                         len);
     }
     buf_free(&out);
 }
@@ -333,10 +406,11 @@ static void *listen_all(void *arg)
                             { p->tcp, POLLIN, 0 },
                             { p->udp, POLLIN, 0 } };
     for (;;) {
-        if (poll(fds, 3, -1) < 0 && errno != EINTR)
+        if (poll(fds, 3, LOOK_MS) < 0 && errno != EINTR)
             return NULL;
         if (fds[0].revents)
             return NULL;
+        cut(p, false);
         if (fds[1].revents)
             accept_one(p);
         if (fds[2].revents)
@@ -428,8 +502,9 @@ void peers_stop(struct peers *p)
     if (write(p->stop, &one, sizeof(one)) < 0)
         log_warn("peers", "eventfd: %s", strerror(errno));
     pthread_join(p->thread, NULL);
+    cut(p, true);
     pthread_mutex_lock(&p->lock);
-    while (p->connections)
+    while (p->visits)
         pthread_cond_wait(&p->fewer, &p->lock);
     pthread_mutex_unlock(&p->lock);
     release(p);

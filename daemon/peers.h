@@ -7,6 +7,12 @@
  * what only this node can tell (peer_ask.h); over UDP, also by multicast
  * (PEERS_GROUP), it answers nodes that look for a pool.
  *
+ * Until he has shown the pool's certificate or the join secret's proof, who
+ * connects is a stranger: he has PEERS_STRANGER_US for all that, however he
+ * divides it.  Strangers take up PEERS_STRANGERS connections at most, those of
+ * one address PEERS_ALIKE (of a member's address: as many as there are); more
+ * are closed at once.  A datagram is answered when it is as long as the answer.
+ *
  * Threads: one that listens, one a connection (PEERS_MAX at most).
  */
 #ifndef CAIRN_DAEMON_PEERS_H
@@ -22,7 +28,11 @@
 #include "state/store.h"
 
 #define PEERS_GROUP "239.255.67.80"
-#define PEERS_MAX   64
+#define PEERS_MAX   64 /* connections */
+
+#define PEERS_STRANGERS   32
+#define PEERS_ALIKE       8
+#define PEERS_STRANGER_US (10 * SECOND_US)
 
 struct peers_config {
     const struct env *env;
