@@ -17,9 +17,11 @@ static int median(const int *all, size_t n)
 
 bool ceph_slow_look(struct ceph_slow *s, int ms, const int *all, size_t n)
 {
+    if (ms <= 0)
+        return s->slow;
     bool now =
         n > 1 && ms >= CEPH_SLOW_MS && ms / CEPH_SLOW_TIMES >= median(all, n);
-    s->looks = now == s->slow ? 0 : s->looks + 1;
+    s->looks += now != s->slow ? 1 : s->looks ? -1 : 0;
     if (s->looks == CEPH_SLOW_LOOKS) {
         s->slow = now;
         s->looks = 0;

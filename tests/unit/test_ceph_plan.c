@@ -364,11 +364,17 @@ static void a_slow_disk_is_found(void **state)
     struct ceph_slow s = { 0 };
     assert_false(looks(&s, 900, one_of_three, 3, CEPH_SLOW_LOOKS - 1));
     assert_false(looks(&s, 6, fine, 3, 1)); /* once in a while is nothing */
-    assert_false(looks(&s, 900, one_of_three, 3, CEPH_SLOW_LOOKS - 1));
+    assert_false(looks(&s, 900, one_of_three, 3, 1));
     assert_true(looks(&s, 900, one_of_three, 3, 1));
+    assert_true(looks(&s, 0, fine, 3, 100)); /* nothing was written */
     assert_true(looks(&s, 6, fine, 3, CEPH_SLOW_LOOKS - 1));
     assert_false(looks(&s, 6, fine, 3, 1));
     assert_true(looks(&s, 900, two, 2, CEPH_SLOW_LOOKS));
+    s = (struct ceph_slow){ 0 };
+    assert_false(looks(&s, 6, fine, 3, 100));
+    for (int i = 0; i < CEPH_SLOW_LOOKS; i++) /* as it comes: 3 of 4 */
+        (void)(looks(&s, 900, one_of_three, 3, 3), looks(&s, 20, fine, 3, 1));
+    assert_true(s.slow);
     s = (struct ceph_slow){ 0 };
     assert_false(looks(&s, 950, all, 3, 100));
     assert_false(looks(&s, 900, two, 1, 100)); /* no peer */
