@@ -26,6 +26,18 @@ from workload import ASPECTS, KINDS, Workload, World, value_of
 PATIENCE_S = 600
 
 
+def what_stays(look, seconds):
+    """What look() finds, until that is nothing or the time is over."""
+    def nothing():
+        nothing.bad = look()
+        return not nothing.bad
+    try:
+        wait_until("nothing is left", nothing, seconds, pause=1)
+    except TimeoutError:
+        pass
+    return nothing.bad
+
+
 class Run:
     def __init__(self, options):
         self.o = options
@@ -182,18 +194,14 @@ class Run:
 
     def ovn_differs(self, dump):
         """OVN follows behind: until it agrees, or for two minutes."""
-        end = time.monotonic() + 120
-        while True:
+        def look():
             found = state.ovn(self.lab)
-            wanted = set(dump.get("port", {}))
             ports = {p for p in found["logical_switch_port"]
                      if state.UUID.fullmatch(p)}
-            bad = checker.check_names(
+            return checker.check_names(
                 "switch", found["logical_switch"], dump["network"]) + \
-                checker.check_names("port", ports, wanted)
-            if not bad or time.monotonic() > end:
-                return bad
-            time.sleep(1)
+                checker.check_names("port", ports, set(dump.get("port", {})))
+        return what_stays(look, 120)
 
     def files_of_nobody(self, dump):
         now = {k: v for k, v in dump.items() if k not in checker.HISTORY}
@@ -260,10 +268,7 @@ class Run:
             bad += [f"Ceph: {f} is left" for f in sorted(
                 self.images() - self.images_before)]
             return bad
-        end = time.monotonic() + 180
-        while (bad := left()) and time.monotonic() < end:
-            time.sleep(2)
-        return bad
+        return what_stays(left, 180)
 
     def keep(self):
         verdict = {"seed": self.o.seed, "seconds": self.o.seconds,

@@ -54,7 +54,7 @@ class Nemesis(threading.Thread):
 
     def run(self):
         for act in self.acts:
-            time.sleep(act.pause)
+            time.sleep(act.pause)  # the plan's pace; nothing is hoped for
             if time.monotonic() > self.end:
                 return
             self.carry_out(act)
@@ -65,7 +65,7 @@ class Nemesis(threading.Thread):
         try:
             undo = getattr(self, act.name.replace(" ", "_"))(act)
             if undo:
-                time.sleep(act.seconds)
+                time.sleep(act.seconds)  # how long the host suffers
         except Exception as e:
             self.history.add("nemesis", act=str(act), state="failed",
                              why=str(e)[:500])

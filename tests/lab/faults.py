@@ -191,6 +191,7 @@ def freeze(pid, host):
 
 
 def stays_refused(pool, by, host, seconds=8):
+    """All the time: longer than whoever goes on would need to open it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert pool.is_refused(by, host), f"{host} may write again"

@@ -20,6 +20,7 @@ class Pinger:
 
     def __init__(self, address):
         self.address, self.sent, self.got = address, 0, {}
+        self.newest = 0  # number of the last echo that was answered
         self.mark, self.over = os.getpid() & 0xffff, False
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW,
                                     socket.IPPROTO_ICMP)
@@ -55,6 +56,7 @@ class Pinger:
             kind, _, _, mark, number = struct.unpack("!BBHHH", packet[20:28])
             if kind == 0 and mark == self.mark:
                 self.got[number] = time.monotonic()
+                self.newest = max(self.newest, number)
 
     def end(self):
         """(longest gap in seconds, echoes lost)"""
