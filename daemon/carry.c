@@ -7,6 +7,7 @@
 #include "model/pool.h"
 
 #include <string.h>
+#include <time.h>
 
 #define LOG_NAME  "carry"
 #define PIECE_MAX ((size_t)256 << 10)
@@ -36,16 +37,45 @@ const char *carry_permits(const struct snapshot *snap, const char *node,
     return NULL;
 }
 
+static int patience(const struct carry *c)
+{
+    return c->patience_s ? c->patience_s : CARRY_PATIENCE_S;
+}
+
 /* ---- answering ----------------------------------------------------------- */
+
+int64_t carry_pace(_Atomic int64_t *free_at, int64_t now, size_t len,
+                   int64_t mib_s)
+{
+    int64_t was = *free_at, begin;
+    if (mib_s <= 0)
+        return 0;
+    int64_t takes = (int64_t)len * SECOND_US / (mib_s << 20);
+    do
+        begin = was > now ? was : now;
+    while (!atomic_compare_exchange_weak(free_at, &was, begin + takes));
+    return begin - now;
+}
 
 /* What is to be sent, until it is worth sending. */
 struct outlet {
+    struct carry *carry;
     struct peer *peer;
     struct buf piece;
 };
 
+static void keep_pace(struct outlet *o)
+{
+    int64_t us = carry_pace(&o->carry->free_at, env_mono(&env_system),
+                            o->piece.len, o->carry->config->copy_mib_s);
+    const struct timespec t = { us / SECOND_US, us % SECOND_US * 1000 };
+    if (us > 0)
+        nanosleep(&t, NULL);
+}
+
 static bool flush(struct outlet *o, struct error *err)
 {
+    keep_pace(o);
     bool ok = o->piece.len <= 1 || peer_send(o->peer, &o->piece, err);
     buf_reset(&o->piece);
     buf_add(&o->piece, "D", 1);
@@ -71,7 +101,7 @@ static bool send_bytes(void *arg, const void *data, size_t len,
 static bool send_disk(struct carry *c, struct peer *peer, const char *disk_id,
                       struct error *err)
 {
-    struct outlet o = { peer, BUF_INIT(PIECE_MAX) };
+    struct outlet o = { c, peer, BUF_INIT(PIECE_MAX) };
     const struct byte_sink to = { send_bytes, &o };
     _autosnap_ struct snapshot *snap = cache_snapshot(c->cache);
     const char *source = carry_permits(snap, c->node, disk_id, err);
@@ -102,7 +132,7 @@ void carry_answer(struct carry *c, struct peer *peer, const char *from)
 {
     struct error err = { 0 };
     struct buf asked = BUF_INIT(STORE_KEY_MAX);
-    peer_patience(peer, CARRY_PATIENCE_S);
+    peer_patience(peer, patience(c));
     if (peer_receive(peer, &asked, &err)) {
         log_info(LOG_NAME, "%s fetches disk %s", from, buf_str(&asked));
         bool ok = send_disk(c, peer, buf_str(&asked), &err);
@@ -176,7 +206,7 @@ static bool open_inlet(struct carry *c, struct inlet *in, const char *node,
                            PEER_DISK, &now, err);
     pki_close(&now);
     if (ok)
-        peer_patience(&in->peer, CARRY_PATIENCE_S);
+        peer_patience(&in->peer, patience(c));
     return ok;
 }
 

@@ -126,6 +126,12 @@ static bool is_port(const char *v)
            atoi(v) < 65536;
 }
 
+static bool is_rate(const char *v)
+{
+    size_t n = strlen(v);
+    return n > 0 && n < 7 && strspn(v, "0123456789") == n;
+}
+
 static bool is_addresses(const char *v)
 {
     struct ip ip;
@@ -234,6 +240,8 @@ static const struct key {
       "members to ask where multicast does not reach" },
     { KEY(peer_port), "6780", is_port, KEY_NUMBER, "a port",
       "where nodes meet: TCP, and UDP for finding each other" },
+    { KEY(copy_mib_s), "0", is_rate, KEY_NUMBER, "MiB a second",
+      "what this node sends at most of disks that go elsewhere; 0: no limit" },
     { KEY(services), "off", is_switch, KEY_SWITCH, "on or off",
       "start and supervise libvirt, Open vSwitch, OVN ... (off: others do)" },
     { KEY(log_dir), "/var/log/cairn", is_path, KEY_TEXT, "an absolute path",

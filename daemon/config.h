@@ -58,6 +58,7 @@ struct config {
     const char *join_secret_file;
     const char *peers; /* "192.0.2.1, 192.0.2.2": members to ask */
     int peer_port;
+    int copy_mib_s;       /* of disks that go to other nodes; 0: no limit */
     bool services;        /* cairnd starts the daemons a node needs */
     const char *log_dir;  /* what they print */
     const char *uplink;   /* NIC that br-ex gets; "": others did that */
