@@ -161,6 +161,14 @@ static void print_decision(const json_t *d)
     print_list("Smallest changes, then", get(d, "changes"));
 }
 
+static void print_moved(const json_t *m)
+{
+    const char *why = str(m, "reason");
+    if (json_is_object(m))
+        printf("Moved %s from %s (%s): %s.\n", str(m, "ended"), str(m, "from"),
+               str(m, "type"), *why ? why : "asked for");
+}
+
 static bool explain_server(struct cloud *c, const char *id, struct error *err)
 {
     _autofree_ char *path = xasprintf("/servers/%s/placement", id);
@@ -173,6 +181,7 @@ static bool explain_server(struct cloud *c, const char *id, struct error *err)
            *node ? "on " : "on no node", node);
     if (*str(v, "fault"))
         printf("%s%s%s\n", ink(INK_BAD), str(v, "fault"), ink(INK_PLAIN));
+    print_moved(get(v, "moved"));
     print_decision(get(v, "decision"));
     if (get(v, "now")) {
         printf("\n%sNow%s  ", ink(INK_BOLD), ink(INK_PLAIN));

@@ -87,8 +87,9 @@ struct request_device {
     uint64_t models; /* 1 << model for each that will do; 0: any */
 };
 
-#define FLEET_SHARE_ANY 1 /* whatever type the device is usually divided into  \
-                           */
+#define FLEET_SHARE_ANY                                                        \
+    1 /* whatever type the device is usually divided into                      \
+       */
 #define REQUEST_DEVICES 4
 #define REQUEST_ANY     2
 

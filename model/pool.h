@@ -106,11 +106,11 @@ struct node {
     int64_t ram_mb;
     int64_t ram_reserved_mb;
     int64_t disk_gb, disk_used_gb; /* of its storage, shared or not */
-    int64_t bandwidth_mbps;  /* for guests that ask for some; 0: none */
-    struct list cells;       /* struct node_cell, by id */
-    struct list devices;     /* struct node_device, by address */
-    const char *pinned_cpus; /* kept for guests of their own: "4-31" */
-    double cpu_overcommit;   /* vCPU per thread */
+    int64_t bandwidth_mbps;        /* for guests that ask for some; 0: none */
+    struct list cells;             /* struct node_cell, by id */
+    struct list devices;           /* struct node_device, by address */
+    const char *pinned_cpus;       /* kept for guests of their own: "4-31" */
+    double cpu_overcommit;         /* vCPU per thread */
     double ram_overcommit;
     /* Set by the operator. */
     const char *rack;      /* failure domain between node and zone */

@@ -4,6 +4,7 @@
 #include "engine/remedy.h"
 #include "model/decision.h"
 #include "model/image.h"
+#include "model/migration.h"
 #include "rest-api/desk.h"
 
 #include <string.h>
@@ -264,6 +265,39 @@ static void write_decision(struct req *r, struct jw *w,
     jw_obj_end(w);
 }
 
+/* The move that brought it where it is: the last that ended there.  NULL:
+ * none, or nobody remembers it. */
+static const struct migration *last_move(struct req *r, const struct server *s)
+{
+    const struct migration *last = NULL;
+    struct snap_iter it =
+        snap_by(r->snap, &kind_migration, "server_id", s->rec.id);
+    for (const struct migration *m; s->node && (m = snap_next(&it));)
+        if (m->ended && m->dest && strcmp(m->dest, s->node) == 0 &&
+            (m->status == MIGRATION_COMPLETED ||
+             m->status == MIGRATION_CONFIRMED || m->status == MIGRATION_DONE) &&
+            (!last || m->ended > last->ended))
+            last = m;
+    return last;
+}
+
+/* What it was decided for is one thing, why it moved from there another: the
+ * strain that it was to relieve, a drain, somebody's wish. */
+static void write_moved(struct req *r, struct jw *w, const struct server *s)
+{
+    char when[TIME_TEXT_MAX];
+    const struct migration *m = r->auth.is_admin ? last_move(r, s) : NULL;
+    if (!m)
+        return;
+    jw_obj(w, "moved");
+    jw_str(w, "ended", time_format(m->ended, TIME_Z, when));
+    jw_str(w, "type", migration_type_names[m->type]);
+    jw_str(w, "from", m->source);
+    jw_str(w, "to", m->dest);
+    jw_str(w, "reason", m->reason);
+    jw_obj_end(w);
+}
+
 /* As if it were to be placed now, by those for whom it stands nowhere yet. */
 static bool write_now(struct req *r, struct jw *w, const struct server *s)
 {
@@ -320,6 +354,7 @@ enum outcome advice_server(struct req *r)
     if (r->auth.is_admin)
         jw_str(&w, "node", s->node);
     jw_str(&w, "fault", s->fault);
+    write_moved(r, &w, s);
     write_decision(r, &w, snap_get(r->snap, &kind_decision, s->rec.id));
     if (!s->node)
         write_now(r, &w, s);

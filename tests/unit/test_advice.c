@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "model/compute.h"
 #include "model/decision.h"
+#include "model/migration.h"
 #include "model/pool.h"
 #include "rest-api/desk.h"
 
@@ -339,12 +340,50 @@ static void a_reserve_that_cannot_be(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void put_move(const char *id, int64_t ended, int status,
+                     const char *dest, const char *reason)
+{
+    struct migration *m = record_new(&kind_migration, id);
+    m->server_id = "s1";
+    m->type = MIGRATION_LIVE;
+    m->status = status;
+    m->source = "alpha";
+    m->dest = dest;
+    m->reason = reason;
+    m->ended = ended;
+    put(m);
+}
+
+/* A server that was moved says by what, to administrators: the last move that
+ * ended where it is, not one that failed or is under way. */
+static void by_what_it_moved(void **state)
+{
+    static const char path[] = "/cairn/v1/servers/s1/placement";
+    put_server("s1", client->demo_project);
+    lacks(ask("GET", path, client->admin, NULL, 200), "moved");
+    put_move("m1", 1000000, MIGRATION_COMPLETED, "beta", "drain of node alpha");
+    put_move("m2", 3000000, MIGRATION_COMPLETED, "beta",
+             "guests of alpha want 5.0 of its 4.0 CPUs");
+    put_move("m3", 4000000, MIGRATION_ERROR, "beta", "it failed");
+    put_move("m4", 5000000, MIGRATION_COMPLETED, "alpha", "it came back");
+    put_move("m5", 0, MIGRATION_RUNNING, "beta", "on its way");
+    ask("GET", path, client->admin, NULL, 200);
+    has(answer, "\"from\":\"alpha\"");
+    has(answer, "guests of alpha want 5.0 of its 4.0 CPUs");
+    lacks(answer, "drain of node");
+    lacks(answer, "it failed");
+    lacks(answer, "came back");
+    lacks(answer, "on its way");
+    lacks(ask("GET", path, client->demo, NULL, 200), "moved");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_would_be_server),
         CASE(a_tenant_sees_no_nodes),
         CASE(a_decision_that_was_made),
+        CASE(by_what_it_moved),
         CASE(what_if),
         CASE(policy_and_nodes),
         CASE(policy_of_rebalancing),

@@ -64,6 +64,30 @@ static void a_port_is_for_one_card(void **state)
     json_decref(p);
 }
 
+/* How its place is looked for makes no sense: told when it is asked for. */
+static void bad_placement(void **state)
+{
+    static const char *const bad[] = {
+        "best",          "spread:VCPU=3",        "pack:", "pack:VCPU=101",
+        "pack:BEAUTY=1", "fragmentation:VCPU=1", ""
+    };
+    struct world *w = *state;
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        api_status(
+            w->c, 200, "POST", C "/flavors/t1/os-extra_specs", w->c->admin,
+            text("{\"extra_specs\":{\"cairn:placement\":\"%s\"}}", bad[i]));
+        json_t *no = api_expect(w->c, 400, "POST", C "/servers", w->c->demo,
+                                server_body(""));
+        if (!strstr(api_text(no, "badRequest.message"), "cairn:placement"))
+            fail_msg("%s", api_text(no, "badRequest.message"));
+        json_decref(no);
+    }
+    api_status(w->c, 200, "POST", C "/flavors/t1/os-extra_specs", w->c->admin,
+               "{\"extra_specs\":{\"cairn:placement\":"
+               "\"pack:VCPU=3,MEMORY_MB=0\"}}");
+    create(w, "");
+}
+
 static void networks_by_word(void **state)
 {
     struct world *w = *state;
@@ -380,11 +404,17 @@ static void projects_do_not_see_each_other(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_network_gives_a_port),  TEST(a_port_is_for_one_card),
-        TEST(networks_by_word),        TEST(many_at_once),
-        TEST(boots_from_volumes),      TEST(bad_input_leaves_nothing),
-        TEST(what_was_given_is_shown), TEST(groups_and_hosts),
-        TEST(lists_are_filtered),      TEST(projects_do_not_see_each_other),
+        TEST(a_network_gives_a_port),
+        TEST(a_port_is_for_one_card),
+        TEST(networks_by_word),
+        TEST(bad_placement),
+        TEST(many_at_once),
+        TEST(boots_from_volumes),
+        TEST(bad_input_leaves_nothing),
+        TEST(what_was_given_is_shown),
+        TEST(groups_and_hosts),
+        TEST(lists_are_filtered),
+        TEST(projects_do_not_see_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
