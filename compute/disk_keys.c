@@ -43,14 +43,29 @@ bool disk_keys_give(struct hypervisor *h, const struct keyring *keyring,
 }
 
 void disk_keys_take(struct hypervisor *h, const struct snapshot *s,
-                    const struct server *server)
+                    const struct server *server, const char *node)
 {
     for (size_t i = 0; i < server->volumes.n; i++)
-        disk_keys_take_one(h, volume_at(s, server, i));
+        disk_keys_take_one(h, volume_at(s, server, i), server, node);
 }
 
-void disk_keys_take_one(struct hypervisor *h, const struct volume *v)
+/* Has another server of that node the volume, too? */
+static bool is_shared(const struct volume *v, const struct server *server,
+                      const char *node)
 {
-    if (v && v->key_id && h->ops->drop_secret)
+    for (size_t i = 0; i < v->attachments.n; i++) {
+        const struct volume_attachment *a =
+            LIST_AT(v->attachments, struct volume_attachment, i);
+        if (a->server_id && strcmp(a->server_id, server->rec.id) != 0 &&
+            a->node && strcmp(a->node, node) == 0)
+            return true;
+    }
+    return false;
+}
+
+void disk_keys_take_one(struct hypervisor *h, const struct volume *v,
+                        const struct server *server, const char *node)
+{
+    if (v && v->key_id && h->ops->drop_secret && !is_shared(v, server, node))
         h->ops->drop_secret(h, v->rec.id);
 }

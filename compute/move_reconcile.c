@@ -330,7 +330,7 @@ static bool clear(struct move_context *c, const struct domain_info *domain)
                  c->server->node ? c->server->node : "?");
     if (!h->ops->destroy(h, id, c->err) || !h->ops->undefine(h, id, c->err))
         return false;
-    disk_keys_take(h, c->snap, c->server);
+    disk_keys_take(h, c->snap, c->server, c->node);
     return true;
 }
 

@@ -146,7 +146,7 @@ static bool act(struct server_run *run, const struct server_plan *p)
     case STEP_DESTROY:
         return ops->destroy(h, id, err);
     case STEP_UNDEFINE:
-        disk_keys_take(h, run->snap, run->view.server);
+        disk_keys_take(h, run->snap, run->view.server, run->node);
         return ops->undefine(h, id, err);
     case STEP_PAUSE:
         return ops->suspend(h, id, err);

@@ -94,7 +94,7 @@ static void settle_volumes(struct server_run *run, struct txn *t,
         const struct volume *v =
             snap_get(run->snap, &kind_volume, old->volume_id);
         if (v && !sv) {
-            disk_keys_take_one(run->h, v);
+            disk_keys_take_one(run->h, v, was, run->node);
             volume_release(t, v, was->rec.id, false, now);
         } else if (v && sv->state == ATTACH_DONE && old->state != ATTACH_DONE)
             put_attachment(t, v, draft, sv, now);
@@ -152,6 +152,8 @@ enum reconcile_verdict server_run_record(struct server_run *run)
     _autorecord_ struct server *draft = record_copy(run->view.server);
     server_observe(draft, &run->view, now);
     enum reconcile_verdict verdict = put_server(run, draft, now);
+    if (!domain_active(&run->view.domain))
+        disk_keys_take(run->h, run->snap, run->view.server, run->node);
     if (verdict == RECONCILE_DONE &&
         draft->vm_state != run->view.server->vm_state)
         log_info(LOG_NAME, "server %s: %s -> %s", draft->rec.id,
@@ -224,7 +226,7 @@ enum reconcile_verdict server_run_release(struct server_run *run)
     if (!run->h->ops->undefine(run->h, s->rec.id, run->err) ||
         !server_release(&t, run->snap, s, wall(run), run->err))
         return RECONCILE_RETRY;
-    disk_keys_take(run->h, run->snap, s);
+    disk_keys_take(run->h, run->snap, s, run->node);
     enum reconcile_verdict verdict = commit(run, &t);
     if (verdict == RECONCILE_DONE)
         log_info(LOG_NAME, "server %s: deleted", s->rec.id);

@@ -16,6 +16,7 @@ struct fake {
     char log[1024];          /* calls, one word each */
     enum error_code failing; /* what every call answers, 0: none */
     const char *only;        /* ... or only this one */
+    bool secret;             /* it knows the volume's passphrase */
     bool stubborn;           /* the guest does not listen */
     size_t n_disks, n_nics;  /* of the newest define_start */
     size_t config_drive_len;
@@ -151,6 +152,19 @@ static bool fake_detach_nic(struct hypervisor *h, const char *id,
     fake.domain.n_nics--;
     return true;
 }
+static bool fake_keep(struct hypervisor *h, const char *uuid,
+                      const char *passphrase, struct error *err)
+{
+    assert_string_equal(uuid, VOLUME_ID);
+    assert_int_equal(strlen(passphrase), PASSPHRASE_SIZE - 1);
+    fake.secret = true;
+    return call(h, "keep", err);
+}
+static void fake_drop(struct hypervisor *h, const char *uuid)
+{
+    assert_string_equal(uuid, VOLUME_ID);
+    fake.secret = false;
+}
 static void fake_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
 {
     fake.fn = fn;
@@ -168,6 +182,8 @@ static const struct hypervisor_ops fake_ops = {
     .suspend = fake_suspend,
     .resume = fake_resume,
     .managed_save = fake_save,
+    .keep_secret = fake_keep,
+    .drop_secret = fake_drop,
     .attach_disk = fake_attach_disk,
     .detach_disk = fake_detach_disk,
     .resize_disk = fake_resize,
@@ -179,6 +195,7 @@ static const struct hypervisor_ops fake_ops = {
 /* ---- the world ---------------------------------------------------------- */
 
 static struct server_reconciler *reconciler;
+static const struct keyring ring = { .there = true };
 
 static void new_reconciler(void)
 {
@@ -188,6 +205,7 @@ static void new_reconciler(void)
         .hypervisor = &fake.base,
         .env = &world_env,
         .node = "node1",
+        .keyring = &ring,
     };
     reconciler = server_reconciler_new(&config);
 }
@@ -431,6 +449,73 @@ static void volumes_come_and_go(void **state)
     assert_int_equal(w->attachments.n, 0);
 }
 
+static void put_secret_volume(void)
+{
+    struct error err;
+    struct buf wrapped = BUF_INIT(WRAPPED_MAX);
+    struct volume_key *k = record_new(&kind_volume_key, VOLUME_ID);
+    assert_true(keyring_make(&ring, VOLUME_ID, &wrapped, &err));
+    k->wrapped = rec_str(k, buf_str(&wrapped));
+    world_put(k);
+    buf_free(&wrapped);
+    struct volume *v = a_volume(VOLUME_ATTACHING);
+    v->key_id = rec_str(v, VOLUME_ID);
+    world_put(v);
+}
+
+/* While the guest has it, and not while the guest is off or suspended. */
+static void a_passphrase_is_known_while_it_is_needed(void **state)
+{
+    put_active();
+    put_secret_volume();
+    API(with_volume(s, "/dev/vdb", ATTACH_WANTED));
+    run_for(0);
+    expect_log("keep attach_disk ");
+    assert_true(fake.secret);
+    API(s->goal = GOAL_SUSPENDED);
+    run_for(0);
+    expect_log("save ");
+    assert_false(fake.secret);
+    API(s->goal = GOAL_RUNNING);
+    run_for(0);
+    expect_log("keep restore ");
+    API(s->goal = GOAL_STOPPED);
+    run_for(1);
+    assert_true(fake.secret);
+    fake.domain.state = DOMAIN_OFF;
+    fake.fn(fake.arg, SERVER_ID);
+    run_for(0);
+    expect_log("shutdown ");
+    assert_false(fake.secret);
+    API(s->goal = GOAL_RUNNING);
+    run_for(0);
+    expect_log("keep start ");
+    API(LIST_AT(s->volumes, struct server_volume, 0)->state = ATTACH_LEAVING);
+    run_for(0);
+    expect_log("detach_disk ");
+    assert_false(fake.secret);
+}
+
+/* Another guest of the node has it still. */
+static void a_passphrase_stays_for_others(void **state)
+{
+    put_active();
+    put_secret_volume();
+    struct volume *v = world_edit(&kind_volume, VOLUME_ID);
+    struct volume_attachment *a = list_add(v, &v->attachments, sizeof(*a));
+    a->server_id = rec_str(v, "another");
+    a->node = rec_str(v, "node1");
+    a->attached = 1;
+    v->multiattach = true;
+    world_put(v);
+    API(with_volume(s, "/dev/vdb", ATTACH_WANTED));
+    run_for(0);
+    API(LIST_AT(s->volumes, struct server_volume, 0)->state = ATTACH_LEAVING);
+    run_for(0);
+    expect_log("keep attach_disk detach_disk ");
+    assert_true(fake.secret);
+}
+
 static void a_volume_the_guest_keeps(void **state)
 {
     put_active();
@@ -642,6 +727,8 @@ int main(void)
         TEST(stopped_by_itself),
         TEST(vanished),
         TEST(volumes_come_and_go),
+        TEST(a_passphrase_is_known_while_it_is_needed),
+        TEST(a_passphrase_stays_for_others),
         TEST(a_volume_the_guest_keeps),
         TEST(a_volume_that_cannot_be_attached),
         TEST(a_volume_that_cannot_grow),
