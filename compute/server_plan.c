@@ -98,7 +98,8 @@ static bool volume_failed(const struct volume *v)
            v->status == VOLUME_ERROR_DELETING;
 }
 
-bool server_volume_ready(const struct volume *v)
+/* Can the guest use the volume now? */
+static bool server_volume_ready(const struct volume *v)
 {
     return !volume_failed(v) && v->status != VOLUME_CREATING && v->path;
 }

@@ -143,7 +143,4 @@ struct server_plan server_plan(const struct server_view *v);
 void server_observe(struct server *draft, const struct server_view *v,
                     int64_t now);
 
-/* Can the guest use the volume now? */
-bool server_volume_ready(const struct volume *v);
-
 #endif

@@ -83,8 +83,10 @@ static size_t tail_start(const char *text, size_t n, int64_t lines)
     return at;
 }
 
-bool broker_tail(const char *path, int64_t lines, struct buf *out,
-                 struct error *err)
+/* The last `lines` lines (-1: all) of the last BROKER_CONSOLE_MAX bytes of a
+ * file; what is no UTF-8 becomes U+FFFD, NULs go. */
+static bool broker_tail(const char *path, int64_t lines, struct buf *out,
+                        struct error *err)
 {
     _autoclose_ int fd =
         open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

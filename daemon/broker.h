@@ -50,9 +50,4 @@ bool broker_call(const struct broker *b, const char *op, const char *json,
 bool broker_answer(const struct broker *b, const char *op, const char *json,
                    struct buf *out, struct error *err);
 
-/* The last `lines` lines (-1: all) of the last BROKER_CONSOLE_MAX bytes of a
- * file; what is no UTF-8 becomes U+FFFD, NULs go. */
-bool broker_tail(const char *path, int64_t lines, struct buf *out,
-                 struct error *err);
-
 #endif

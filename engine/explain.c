@@ -86,8 +86,9 @@ static const char *custom_name(const struct fleet *f, const struct wish *w,
                : fleet_name_of(f, FLEET_NAME_RESOURCE, (unsigned)resource);
 }
 
-const char *explain_kind_text(const struct fleet *f, const struct wish *w,
-                              unsigned kind)
+/* "without enough memory": for tenants. */
+static const char *explain_kind_text(const struct fleet *f,
+                                     const struct wish *w, unsigned kind)
 {
     if (kind < KIND_RESOURCE)
         return kind_texts[kind];

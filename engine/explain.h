@@ -47,9 +47,6 @@ void explain_few(struct view *v, const struct wish *w, uint32_t few,
                  struct explanation *out);
 void explain_free(struct explanation *e);
 
-/* "without enough memory": for tenants. */
-const char *explain_kind_text(const struct fleet *f, const struct wish *w,
-                              unsigned kind);
 /* "2 nodes disabled, 1 node without enough vCPUs": for tenants. */
 void explain_counts(const struct fleet *f, const struct wish *w,
                     const struct explanation *e, struct buf *out);

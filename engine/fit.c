@@ -329,7 +329,8 @@ static bool listed(const struct host_list *list, uint32_t host)
     return false;
 }
 
-enum fit fit_lists(const struct fit_rules *rules, uint32_t host)
+/* ALLOWED, EXCLUDED. */
+static enum fit fit_lists(const struct fit_rules *rules, uint32_t host)
 {
     if (rules->r->allowed.n && !listed(&rules->r->allowed, host))
         return FIT_ALLOWED;

@@ -65,8 +65,6 @@ struct fit_rules {
 };
 void fit_rules(const struct fleet *f, const struct request *r,
                struct fit_rules *out);
-/* ALLOWED, EXCLUDED. */
-enum fit fit_lists(const struct fit_rules *rules, uint32_t host);
 /* GROUP. */
 enum fit fit_group(const struct fit_rules *rules, uint32_t host);
 /* SPREAD. */

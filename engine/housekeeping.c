@@ -28,6 +28,14 @@ static bool compact(struct housekeeper *h, int64_t revision, struct error *err)
     return true;
 }
 
+/* The decisions, pure.  Is the newest key (or the lack of one) due for a
+ * rotation at `now`? */
+static bool house_key_due(const struct snapshot *snap, int64_t now);
+/* Adds up to HOUSE_BATCH deletions of what `now` has made useless; their
+ * number. */
+static size_t house_sweep(struct txn *txn, const struct snapshot *snap,
+                          int64_t now);
+
 static enum reconcile_verdict reconcile(void *self, const char *key,
                                         int64_t *delay_us, struct error *err)
 {
@@ -86,7 +94,7 @@ void housekeeper_free(struct housekeeper *h)
     free(h);
 }
 
-bool house_key_due(const struct snapshot *snap, int64_t now)
+static bool house_key_due(const struct snapshot *snap, int64_t now)
 {
     int64_t newest = INT64_MIN;
     struct snap_iter it = snap_all(snap, &kind_token_key);
@@ -162,7 +170,8 @@ static size_t sweep_migrations(struct txn *txn, const struct snapshot *snap,
     return n;
 }
 
-size_t house_sweep(struct txn *txn, const struct snapshot *snap, int64_t now)
+static size_t house_sweep(struct txn *txn, const struct snapshot *snap,
+                          int64_t now)
 {
     size_t n = sweep_revocations(txn, snap, now, 0);
     n = sweep_usage(txn, snap, n);

@@ -66,11 +66,4 @@ struct reconciler *housekeeper_queue(struct housekeeper *h);
 /* NULL is fine. */
 void housekeeper_free(struct housekeeper *h);
 
-/* The decisions, pure.  Is the newest key (or the lack of one) due for a
- * rotation at `now`? */
-bool house_key_due(const struct snapshot *snap, int64_t now);
-/* Adds up to HOUSE_BATCH deletions of what `now` has made useless; their
- * number. */
-size_t house_sweep(struct txn *txn, const struct snapshot *snap, int64_t now);
-
 #endif

@@ -314,15 +314,8 @@ static struct known *know(struct index *ix, const struct demand *d)
 /* ---- asking ---------------------------------------------------------------
  */
 
-bool index_skips(const struct index_skip *s, uint32_t host)
-{
-    return s->marks[host] == s->stamp ||
-           (s->full &&
-            s->full[fleet_domain(s->f, host, s->level)] == s->stamp) ||
-           (s->facts && !index_suits(s, host));
-}
-
-bool index_suits(const struct index_skip *s, uint32_t host)
+/* May hosts like this one take the demand?  Found once for each look. */
+static bool suits_look(const struct index_skip *s, uint32_t host)
 {
     uint32_t look = s->f->look[host];
     uint32_t *verdict = &s->verdicts[look];
@@ -333,6 +326,14 @@ bool index_suits(const struct index_skip *s, uint32_t host)
         *verdict = s->stamp << 1 | suits;
     }
     return *verdict & 1;
+}
+
+bool index_skips(const struct index_skip *s, uint32_t host)
+{
+    return s->marks[host] == s->stamp ||
+           (s->full &&
+            s->full[fleet_domain(s->f, host, s->level)] == s->stamp) ||
+           (s->facts && !suits_look(s, host));
 }
 
 struct descent {

@@ -39,8 +39,6 @@ struct index_skip {
 };
 
 bool index_skips(const struct index_skip *s, uint32_t host);
-/* May hosts like this one take the demand?  Found once for each look. */
-bool index_suits(const struct index_skip *s, uint32_t host);
 
 struct index;
 struct index *index_new(struct fleet *f);

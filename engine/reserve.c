@@ -447,8 +447,9 @@ bool reserve_place(const struct reserve *r, const uint32_t *hosts, uint32_t n,
     return false;
 }
 
-void reserve_force(struct reserve *r, uint64_t id,
-                   const struct request *request, const struct placing *at)
+static void reserve_force(struct reserve *r, uint64_t id,
+                          const struct request *request,
+                          const struct placing *at)
 {
     if (fleet_put(r->fleet, id, request, at))
         recheck(r, at->host, request->group.id, true);

@@ -67,8 +67,6 @@ bool reserve_allows(struct reserve *r, const struct request *request,
 bool reserve_put(struct reserve *r, uint64_t id, const struct request *request,
                  const struct placing *at, struct reserve_why *why);
 /* What has happened: never refused. */
-void reserve_force(struct reserve *r, uint64_t id,
-                   const struct request *request, const struct placing *at);
 void reserve_remove(struct reserve *r, uint64_t id);
 /* As reserve_put, for a guest that is there. */
 bool reserve_move(struct reserve *r, uint64_t id, const struct placing *to,

@@ -66,7 +66,7 @@ void search_move(struct search *s, uint32_t guest, uint32_t host, uint8_t cells)
     s->state = ++s->turn;
 }
 
-void search_back(struct search *s, uint32_t logged)
+static void search_back(struct search *s, uint32_t logged)
 {
     while (s->logged > logged) {
         const struct search_step *t = &s->log[--s->logged];

@@ -62,7 +62,6 @@ void search_prune(struct search *s);
 /* For those above. */
 void search_move(struct search *s, uint32_t guest, uint32_t host,
                  uint8_t cells);
-void search_back(struct search *s, uint32_t logged);
 /* What the sum would change by; the board is as before. */
 int64_t search_change(struct search *s, uint32_t guest, uint32_t host,
                       uint8_t cells);

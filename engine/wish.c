@@ -48,14 +48,16 @@ int64_t wish_priority(const char *text)
                                     : n;
 }
 
-int64_t wish_local_disk_gb(const struct server *s)
+static int64_t wish_local_disk_gb(const struct server *s)
 {
     int64_t root = s->image_id ? s->disk_gb : 0;
     return root + s->ephemeral_gb + (s->swap_mb + 1023) / 1024;
 }
 
-const char *wish_volume_home(const struct snapshot *s,
-                             const struct volume *volume)
+/* The node that local storage binds a volume to: its own, or that of what
+ * it is made from; NULL: none yet. */
+static const char *wish_volume_home(const struct snapshot *s,
+                                    const struct volume *volume)
 {
     if (volume->node)
         return volume->node;

@@ -70,11 +70,6 @@ const char *wish_of_move_beside(struct view *v, const struct migration *m,
                                 const struct server *server,
                                 struct request *out);
 
-/* The node that local storage binds a volume to: its own, or that of what
- * it is made from; NULL: none yet. */
-const char *wish_volume_home(const struct snapshot *s,
-                             const struct volume *volume);
-int64_t wish_local_disk_gb(const struct server *s);
 /* The value of "cairn:priority", within its bounds; NULL and nonsense: 0. */
 #define WISH_PRIORITY     "cairn:priority"
 #define WISH_SPREAD       "cairn:spread"

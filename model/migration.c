@@ -91,7 +91,7 @@ KIND(kind_migration, KIND_MIGRATION, "migration", struct migration,
 
 /* ---- flavors ------------------------------------------------------------- */
 
-struct server_flavor server_flavor(const struct server *s)
+static struct server_flavor server_flavor(const struct server *s)
 {
     return (struct server_flavor){
         .flavor_id = s->flavor_id,

@@ -80,7 +80,6 @@ struct server_flavor {
     int64_t vcpus, ram_mb, disk_gb, ephemeral_gb, swap_mb;
     struct map extra_specs;
 };
-struct server_flavor server_flavor(const struct server *s);
 /* A copy in the arena of a draft, e.g. of a migration. */
 struct server_flavor flavor_kept(void *draft, const struct server_flavor *f);
 /* Copies it into a draft. */

@@ -34,7 +34,7 @@ void port_take_claims(struct txn *t, const struct port *p)
     each_claim(t, p, claim_take);
 }
 
-void port_release_claims(struct txn *t, const struct port *p)
+static void port_release_claims(struct txn *t, const struct port *p)
 {
     each_claim(t, p, drop_claim);
 }

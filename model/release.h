@@ -18,7 +18,6 @@
 
 /* Takes the claims of a port that is being made: MAC and fixed addresses. */
 void port_take_claims(struct txn *t, const struct port *p);
-void port_release_claims(struct txn *t, const struct port *p);
 
 /* Deletes the ports: records, claims, quota use; floating IPs that pointed
  * at one no longer point anywhere.  Charges service "network", so once a

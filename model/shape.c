@@ -77,7 +77,9 @@ static bool check_all(const struct map *specs, struct error *err)
 
 /* ---- what is ------------------------------------------------------------- */
 
-int64_t shape_page_kib(const char *text)
+/* "2MB", "1GB", "2048" (KiB), "large": the size in KiB; 0: ordinary pages
+ * ("small", "any"), -1: no size. */
+static int64_t shape_page_kib(const char *text)
 {
     static const struct {
         const char *unit;

@@ -32,8 +32,4 @@ bool shape_of_server(const struct server *s, struct shape *out,
  * as the latter); NULL: neither says. */
 const char *server_property(const struct server *s, const char *image_name);
 
-/* "2MB", "1GB", "2048" (KiB), "large": the size in KiB; 0: ordinary pages
- * ("small", "any"), -1: no size. */
-int64_t shape_page_kib(const char *text);
-
 #endif

@@ -197,7 +197,7 @@ bool port_is_gateway(const struct port *p)
     return owner_is(p, OWNER_GATEWAY);
 }
 
-bool port_is_metadata(const struct port *p)
+static bool port_is_metadata(const struct port *p)
 {
     return owner_is(p, OWNER_METADATA);
 }

@@ -41,7 +41,6 @@ bool port_is_vif(const struct port *p);
 bool port_is_guarded(const struct port *p);
 bool port_is_router_port(const struct port *p);
 bool port_is_gateway(const struct port *p);
-bool port_is_metadata(const struct port *p);
 /* The router that a router port belongs to, or NULL. */
 const struct router *port_router(struct nb *b, const struct port *p);
 const struct subnet *fixed_ip_subnet(struct nb *b, const struct fixed_ip *ip);

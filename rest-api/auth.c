@@ -11,7 +11,8 @@
 
 /* ---- what is there and enabled ----------------------------------------- */
 
-const struct domain *auth_domain(const struct snapshot *snap, const char *id)
+static const struct domain *auth_domain(const struct snapshot *snap,
+                                        const char *id)
 {
     const struct domain *d = snap_get(snap, &kind_domain, id);
     return d && d->enabled ? d : NULL;
@@ -23,7 +24,8 @@ const struct user *auth_user(const struct snapshot *snap, const char *id)
     return u && u->enabled && auth_domain(snap, u->domain_id) ? u : NULL;
 }
 
-const struct project *auth_project(const struct snapshot *snap, const char *id)
+static const struct project *auth_project(const struct snapshot *snap,
+                                          const char *id)
 {
     const struct project *p = snap_get(snap, &kind_project, id);
     return p && p->enabled && auth_domain(snap, p->domain_id) ? p : NULL;
@@ -105,8 +107,9 @@ static void roles_of_actor(const struct snapshot *snap, int type,
             role_add(a, ids, as->role_id);
 }
 
-void auth_imply(const struct snapshot *snap, struct arena *a,
-                struct strs *role_ids)
+/* Adds what the given roles imply, and theirs. */
+static void auth_imply(const struct snapshot *snap, struct arena *a,
+                       struct strs *role_ids)
 {
     /* role_ids grows while it is walked: that is the closure. */
     for (size_t i = 0; i < role_ids->n; i++) {

@@ -45,15 +45,10 @@ bool auth_of_token(const struct snapshot *snap, const struct token *t,
 bool auth_roles(const struct snapshot *snap, const char *user_id,
                 enum scope scope, const char *target, struct arena *a,
                 struct strs *role_ids);
-/* Adds what the given roles imply, and theirs. */
-void auth_imply(const struct snapshot *snap, struct arena *a,
-                struct strs *role_ids);
 
 /* Is there such a user, project (its domain too), domain: enabled?  The
  * record, or NULL. */
 const struct user *auth_user(const struct snapshot *snap, const char *id);
-const struct project *auth_project(const struct snapshot *snap, const char *id);
-const struct domain *auth_domain(const struct snapshot *snap, const char *id);
 
 /* Fills what a token needs but for methods and parent: issued now, a fresh
  * audit id; expires = now + lifetime_us. */

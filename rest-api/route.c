@@ -114,6 +114,10 @@ static bool find_route(struct req *r, const char *path, const char *method,
     return false;
 }
 
+/* Sets r->mv from the headers; false: NOT_ACCEPTABLE.  Echo headers are
+ * added to the response. */
+static bool negotiate(struct req *r);
+
 bool route_match(struct req *r)
 {
     const char *path, *method = r->http->method;
@@ -122,7 +126,7 @@ bool route_match(struct req *r)
         return error_set(&r->err, ERR_NOT_FOUND,
                          "The resource could not be found.");
     /* The list of versions is there for whoever asks for one too high. */
-    if (path[strspn(path, "/")] && !route_negotiate(r))
+    if (path[strspn(path, "/")] && !negotiate(r))
         return false;
     bool known = false;
     path = without_project(r, path);
@@ -228,7 +232,7 @@ static void echo_version(struct req *r)
                     : "OpenStack-API-Version");
 }
 
-bool route_negotiate(struct req *r)
+static bool negotiate(struct req *r)
 {
     const struct service_api *s = r->service;
     const char *asked, *end = "";

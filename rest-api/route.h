@@ -77,9 +77,6 @@ extern const struct service_api *const api_services[];
 /* Finds service and route of a request; sets r->service, route, param.
  * False: r->err is NOT_FOUND or METHOD (then *allow lists the methods). */
 bool route_match(struct req *r);
-/* Sets r->mv from the headers; false: NOT_ACCEPTABLE.  Echo headers are
- * added to the response. */
-bool route_negotiate(struct req *r);
 
 /* Writes the fault body of r->err in the service's way and sets status. */
 void fault_write(struct req *r);

@@ -107,34 +107,12 @@ bool etcd_remove(struct grpc *g, uint64_t id, struct error *err)
     return with_id(g, ETCD_REMOVE, id, err);
 }
 
-bool etcd_set_peer(struct grpc *g, uint64_t id, const char *peer_url,
-                   struct error *err)
-{
-    struct grpc_call_opts o = opts(ETCD_UPDATE, true);
-    Etcd__MemberUpdateRequest r = ETCD__MEMBER_UPDATE_REQUEST__INIT;
-    char *urls[] = { (char *)peer_url };
-    r.id = id;
-    r.peer_urls = urls;
-    r.n_peer_urls = 1;
-    _autoetcd_ Etcd__MembersResponse *reply =
-        etcd_ask(g, &o, &r, &etcd__members_response__descriptor, err);
-    return reply;
-}
-
 static bool no_answer_but_ok(struct grpc *g, const struct grpc_call_opts *o,
                              const void *request, struct error *err)
 {
     _autoetcd_ Etcd__EmptyResponse *reply =
         etcd_ask(g, o, request, &etcd__empty_response__descriptor, err);
     return reply;
-}
-
-bool etcd_move_leader(struct grpc *g, uint64_t to, struct error *err)
-{
-    struct grpc_call_opts o = opts(ETCD_MOVE, false);
-    Etcd__MoveLeaderRequest r = ETCD__MOVE_LEADER_REQUEST__INIT;
-    r.target_id = to;
-    return no_answer_but_ok(g, &o, &r, err);
 }
 
 void etcd_initial_cluster(const struct etcd_members *members, const char *name,

@@ -52,9 +52,6 @@ bool etcd_add_voter(struct grpc *g, const char *peer_url, uint64_t *id,
 /* ERR_CONFLICT: it has not caught up yet, try again. */
 bool etcd_promote(struct grpc *g, uint64_t id, struct error *err);
 bool etcd_remove(struct grpc *g, uint64_t id, struct error *err);
-bool etcd_set_peer(struct grpc *g, uint64_t id, const char *peer_url,
-                   struct error *err);
-bool etcd_move_leader(struct grpc *g, uint64_t to, struct error *err);
 /* The value of --initial-cluster for a member that was added but has no name
  * yet: `name` at `peer_url`. */
 void etcd_initial_cluster(const struct etcd_members *members, const char *name,

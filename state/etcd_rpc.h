@@ -24,14 +24,12 @@
 #define ETCD_KEEPALIVE  "/etcdserverpb.Lease/LeaseKeepAlive"
 #define ETCD_ADD        "/etcdserverpb.Cluster/MemberAdd"
 #define ETCD_REMOVE     "/etcdserverpb.Cluster/MemberRemove"
-#define ETCD_UPDATE     "/etcdserverpb.Cluster/MemberUpdate"
 #define ETCD_LIST       "/etcdserverpb.Cluster/MemberList"
 #define ETCD_PROMOTE    "/etcdserverpb.Cluster/MemberPromote"
 #define ETCD_STATUS     "/etcdserverpb.Maintenance/Status"
 #define ETCD_DEFRAGMENT "/etcdserverpb.Maintenance/Defragment"
 #define ETCD_ALARM      "/etcdserverpb.Maintenance/Alarm"
 #define ETCD_SNAPSHOT   "/etcdserverpb.Maintenance/Snapshot"
-#define ETCD_MOVE       "/etcdserverpb.Maintenance/MoveLeader"
 
 struct grpc_message etcd_pack(const void *message);
 /* NULL: malformed.  Freed with etcd_free. */

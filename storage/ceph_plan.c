@@ -164,7 +164,8 @@ int ceph_plan_domains(const struct ceph_facts *f, enum ceph_domain domain)
                                  : count_of(f, domain == CEPH_BY_RACK);
 }
 
-struct ceph_step ceph_plan_copies(const struct ceph_facts *f)
+/* How data should be kept on these OSDs. */
+static struct ceph_step ceph_plan_copies(const struct ceph_facts *f)
 {
     int osds = count_osds(f), hosts = count_of(f, false);
     struct ceph_step s = { .domain = CEPH_BY_OSD, .size = 1, .min_size = 1 };

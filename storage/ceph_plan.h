@@ -107,8 +107,6 @@ size_t ceph_plan(const struct ceph_facts *facts,
 
 /* In how many of them there are OSDs that are in. */
 int ceph_plan_domains(const struct ceph_facts *facts, enum ceph_domain domain);
-/* How data should be kept on these OSDs. */
-struct ceph_step ceph_plan_copies(const struct ceph_facts *facts);
 
 const char *ceph_step_name(enum ceph_step_kind kind);  /* "add-mon" */
 const char *ceph_rule_name(enum ceph_domain domain);   /* "cairn-host" */

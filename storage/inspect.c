@@ -175,8 +175,9 @@ static bool is_fixed_vhd(const struct image_source *s)
            memcmp(m, "conectix", 8) == 0;
 }
 
-bool inspect_detect(const struct image_source *src, enum image_format *out,
-                    struct error *err)
+/* What the file's first bytes say it is; INVALID when they say two things. */
+static bool inspect_detect(const struct image_source *src,
+                           enum image_format *out, struct error *err)
 {
     uint8_t h[128] = { 0 };
     size_t n = src->size < (int64_t)sizeof(h) ? (size_t)src->size : sizeof(h);

@@ -61,9 +61,6 @@ const char *format_name(enum image_format format);
 /* The name of the qemu driver that reads it, or NULL: never to be opened. */
 const char *format_driver(enum image_format format);
 
-/* What the file's first bytes say it is; INVALID when they say two things. */
-bool inspect_detect(const struct image_source *src, enum image_format *out,
-                    struct error *err);
 /* Is it a sound `declared` (glance's disk_format), and how large a disk? */
 bool inspect(const struct image_source *src, const char *disk_format,
              struct inspection *out, struct error *err);

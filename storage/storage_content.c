@@ -85,7 +85,7 @@ static bool user_sleeps(const struct run *r, const struct content *c)
     return false;
 }
 
-bool content_has_user(const struct content *c)
+static bool content_has_user(const struct content *c)
 {
     return c->disk || c->volume->attachments.n > 0;
 }

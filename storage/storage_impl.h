@@ -110,7 +110,6 @@ struct content {
 struct content content_of_volume(const struct run *r, const struct volume *v);
 struct content content_of_disk(const struct run *r, const struct disk *d);
 
-bool content_has_user(const struct content *c);
 /* The record names the file that the volume is. */
 enum taken content_sync(struct run *r, const struct volume *v,
                         enum reconcile_verdict *verdict);

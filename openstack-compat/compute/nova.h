@@ -84,7 +84,6 @@ bool window_closed(struct req *r, const struct window *w);
 const struct flavor *flavor_get(struct req *r, const char *id);
 void flavor_write_embedded(struct req *r, struct jw *w, const struct server *s);
 
-handler_fn nova_versions, nova_version, nova_extensions;
 handler_fn flavor_list, flavor_detail, flavor_show, flavor_create,
     flavor_update, flavor_delete, flavor_specs_list, flavor_specs_set,
     flavor_spec_show, flavor_spec_set, flavor_spec_delete, flavor_access_list,

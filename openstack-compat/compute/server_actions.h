@@ -33,6 +33,5 @@ bool action_state_ok(struct req *r, const struct server *s, unsigned from,
  * storage comes to it.  False, CONFLICT: it cannot be taken now. */
 struct image *server_image_new(struct req *r, const struct server *s,
                                const char *name);
-bool server_image_take(struct req *r, struct image *im, const struct server *s);
 
 #endif

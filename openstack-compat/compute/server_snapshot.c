@@ -47,7 +47,8 @@ struct image *server_image_new(struct req *r, const struct server *s,
     return im;
 }
 
-bool server_image_take(struct req *r, struct image *im, const struct server *s)
+static bool server_image_take(struct req *r, struct image *im,
+                              const struct server *s)
 {
     char id[DISK_ID_SIZE];
     const struct disk *disk =

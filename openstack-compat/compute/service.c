@@ -16,14 +16,14 @@ static const struct api_version version = {
     .media_type = "application/vnd.openstack.compute+json;version=2.1",
 };
 
-enum outcome nova_versions(struct req *r)
+static enum outcome nova_versions(struct req *r)
 {
     struct api_version v = version;
     v.media_type = NULL; /* only in its own document */
     return discovery_list(r, 200, &v, 1);
 }
 
-enum outcome nova_version(struct req *r)
+static enum outcome nova_version(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -33,7 +33,7 @@ enum outcome nova_version(struct req *r)
 }
 
 /* Deprecated upstream, still asked for by old clients. */
-enum outcome nova_extensions(struct req *r)
+static enum outcome nova_extensions(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);

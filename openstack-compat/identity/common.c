@@ -215,7 +215,8 @@ bool fail_unauthorized(struct req *r)
 
 /* ---- names and references ---------------------------------------------- */
 
-bool name_sane(struct req *r, const char *what, const char *name)
+/* A name must hold something to see. */
+static bool name_sane(struct req *r, const char *what, const char *name)
 {
     for (const char *s = name; s && *s; s++)
         if (!isspace((unsigned char)*s))

@@ -33,8 +33,10 @@ static bool inherits(const struct snapshot *s, const struct assignment *a,
     return project_is_below(s, a->target_id, p);
 }
 
-bool assignment_covers(const struct snapshot *s, const struct assignment *a,
-                       int target_type, const char *target_id)
+/* Does the assignment hold on this target (its own one or below it)? */
+static bool assignment_covers(const struct snapshot *s,
+                              const struct assignment *a, int target_type,
+                              const char *target_id)
 {
     if (!a->inherited)
         return a->target_type == target_type &&

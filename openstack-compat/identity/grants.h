@@ -30,9 +30,6 @@ typedef bool grant_fn(void *arg, const struct grant *g); /* false: enough */
 void grants_each(const struct snapshot *s, const char *user_id, grant_fn *fn,
                  void *arg);
 
-/* Does the assignment hold on this target (its own one or below it)? */
-bool assignment_covers(const struct snapshot *s, const struct assignment *a,
-                       int target_type, const char *target_id);
 /* Has the user, itself or by a group, any role there? */
 bool grants_any(const struct snapshot *s, const char *user_id, int target_type,
                 const char *target_id);

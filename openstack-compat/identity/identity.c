@@ -13,7 +13,7 @@ static const struct api_version version = {
     .media_type = "application/vnd.openstack.identity-v3+json",
 };
 
-enum outcome identity_versions(struct req *r)
+static enum outcome identity_versions(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -27,7 +27,7 @@ enum outcome identity_versions(struct req *r)
     return req_reply(r, 300);
 }
 
-enum outcome identity_v3(struct req *r)
+static enum outcome identity_v3(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);

@@ -6,8 +6,9 @@
 
 #define NAME_IN_KEY_MAX 255 /* bytes */
 
-char *name_claim(char out[STORE_KEY_MAX], const char *what, const char *scope,
-                 const char *name)
+/* `what` is a kind's name; scope the domain's id, "" where there is none. */
+static char *name_claim(char out[STORE_KEY_MAX], const char *what,
+                        const char *scope, const char *name)
 {
     char digest[65];
     if (strlen(name) <= NAME_IN_KEY_MAX)

@@ -11,9 +11,6 @@
 #include "model/identity.h"
 #include "model/pool.h"
 
-/* `what` is a kind's name; scope the domain's id, "" where there is none. */
-char *name_claim(char out[STORE_KEY_MAX], const char *what, const char *scope,
-                 const char *name);
 /* Takes the name for the record / gives it back. */
 void name_take(struct txn *t, const void *record, const char *scope,
                const char *name);

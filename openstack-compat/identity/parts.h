@@ -54,8 +54,6 @@ enum outcome reply_list(struct req *r, const struct resource *res,
 bool fail_not_found(struct req *r, const char *noun, const char *id);
 bool fail_unauthorized(struct req *r);
 
-/* A name must hold something to see. */
-bool name_sane(struct req *r, const char *what, const char *name);
 /* Takes the name of a new record, or changes it: checks and claims. */
 bool take_new_name(struct req *r, const void *record, const char *scope,
                    const char *name);
@@ -99,7 +97,6 @@ void write_catalog(struct req *r, struct jw *w, const char *user_id,
 
 /* ---- handlers ---------------------------------------------------------- */
 
-handler_fn identity_versions, identity_v3;
 handler_fn auth_token_create, auth_token_show, auth_token_delete, auth_catalog,
     auth_projects, auth_domains, auth_system;
 handler_fn project_tags, project_tags_set, project_tags_clear, project_tag_show,

@@ -27,7 +27,6 @@ extern const char *const image_container_formats[];
 
 /* May the caller see the image, change it? */
 bool image_visible(const struct req *r, const struct image *im);
-bool image_writable(const struct req *r, const struct image *im);
 /* The image of a path if it may be seen; else NULL and r->err. */
 const struct image *image_get(struct req *r, const char *id);
 /* The same for those who want to change it. */
@@ -37,8 +36,6 @@ const struct image *image_to_change(struct req *r, const char *id);
 const char *image_status_text(const struct image *im);
 void image_write(struct req *r, struct jw *w, const struct image *im);
 
-handler_fn glance_versions, glance_versions_choice, glance_import_info,
-    glance_stores_info;
 handler_fn image_list, image_show, image_create, image_update, image_delete,
     image_tag_add, image_tag_remove;
 /* PUT .../stage is .../file that ends as STAGED: a flag of its route. */

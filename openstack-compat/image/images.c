@@ -29,7 +29,7 @@ static bool is_owner(const struct req *r, const struct image *im)
            strcmp(im->owner, r->auth.project_id) == 0;
 }
 
-bool image_writable(const struct req *r, const struct image *im)
+static bool image_writable(const struct req *r, const struct image *im)
 {
     return r->auth.is_admin || is_owner(r, im);
 }

@@ -20,17 +20,17 @@ static const struct api_version versions[] = {
     OLDER("v2.0"),
 };
 
-enum outcome glance_versions(struct req *r)
+static enum outcome glance_versions(struct req *r)
 {
     return discovery_list(r, 200, versions, ARRAY_SIZE(versions));
 }
 
-enum outcome glance_versions_choice(struct req *r)
+static enum outcome glance_versions_choice(struct req *r)
 {
     return discovery_list(r, 300, versions, ARRAY_SIZE(versions));
 }
 
-enum outcome glance_import_info(struct req *r)
+static enum outcome glance_import_info(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -45,7 +45,7 @@ enum outcome glance_import_info(struct req *r)
     return req_reply(r, 200);
 }
 
-enum outcome glance_stores_info(struct req *r)
+static enum outcome glance_stores_info(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);

@@ -19,8 +19,9 @@ static bool claimed(const struct txn *t, const struct snapshot *s,
     return false;
 }
 
-bool ipam_is_free(const struct txn *t, const struct snapshot *s,
-                  const struct subnet *subnet, const char *address)
+/* A free address of the subnet's pools, into `out`. */
+static bool ipam_is_free(const struct txn *t, const struct snapshot *s,
+                         const struct subnet *subnet, const char *address)
 {
     char id[STORE_KEY_MAX];
     return !claimed(t, s, claim_id(id, "ip/%s/%s", subnet->rec.id, address));
@@ -49,9 +50,9 @@ static bool choose_in(const struct txn *t, const struct snapshot *s,
     return false;
 }
 
-bool ipam_choose(const struct txn *t, const struct snapshot *s,
-                 const struct env *env, const struct subnet *subnet,
-                 char out[IP_TEXT_MAX], struct error *err)
+static bool ipam_choose(const struct txn *t, const struct snapshot *s,
+                        const struct env *env, const struct subnet *subnet,
+                        char out[IP_TEXT_MAX], struct error *err)
 {
     for (size_t i = 0; i < subnet->pools.n; i++)
         if (choose_in(t, s, env, subnet,

@@ -15,12 +15,6 @@
 #include "model/network.h"
 #include "model/release.h"
 
-/* A free address of the subnet's pools, into `out`. */
-bool ipam_choose(const struct txn *t, const struct snapshot *s,
-                 const struct env *env, const struct subnet *subnet,
-                 char out[IP_TEXT_MAX], struct error *err);
-bool ipam_is_free(const struct txn *t, const struct snapshot *s,
-                  const struct subnet *subnet, const char *address);
 /* Adds (subnet, address) to the port; NULL address: choose one. */
 bool ipam_give(const struct txn *t, const struct snapshot *s,
                const struct env *env, struct port *port,

@@ -65,14 +65,12 @@ bool neutron_fail(struct req *r, enum error_code code, const char *type,
 bool neutron_charge(struct req *r, const char *project_id, const char *what,
                     int64_t n);
 
-handler_fn neutron_versions, neutron_resources, neutron_extensions,
-    neutron_extension;
 handler_fn neutron_quota_list, neutron_quota_show, neutron_quota_default,
     neutron_quota_details, neutron_quota_update, neutron_quota_delete;
 handler_fn neutron_tags_show, neutron_tags_replace, neutron_tags_clear,
     neutron_tag_show, neutron_tag_add, neutron_tag_remove;
 handler_fn neutron_router_add_interface, neutron_router_remove_interface;
 handler_fn neutron_router_add_routes, neutron_router_remove_routes;
-handler_fn neutron_zones, neutron_agents, neutron_agent, neutron_port_delete;
+handler_fn neutron_port_delete;
 
 #endif

@@ -7,7 +7,7 @@
 
 /* ---- discovery --------------------------------------------------------- */
 
-enum outcome neutron_versions(struct req *r)
+static enum outcome neutron_versions(struct req *r)
 {
     static const struct api_version version = { .id = "v2.0",
                                                 .status = "CURRENT",
@@ -25,7 +25,7 @@ static const struct resource *const collections[] = {
     &neutron_security_group_rules,
 };
 
-enum outcome neutron_resources(struct req *r)
+static enum outcome neutron_resources(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -119,7 +119,7 @@ static void write_extension(struct jw *w, const char *key,
     jw_obj_end(w);
 }
 
-enum outcome neutron_extensions(struct req *r)
+static enum outcome neutron_extensions(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -131,7 +131,7 @@ enum outcome neutron_extensions(struct req *r)
     return req_reply(r, 200);
 }
 
-enum outcome neutron_extension(struct req *r)
+static enum outcome neutron_extension(struct req *r)
 {
     struct jw w = req_json(r);
     for (size_t i = 0; i < ARRAY_SIZE(extensions); i++) {
@@ -169,7 +169,7 @@ static bool asked_for(struct req *r, const char *name, const char *have)
     return !want || strcmp(want, have) == 0;
 }
 
-enum outcome neutron_zones(struct req *r)
+static enum outcome neutron_zones(struct req *r)
 {
     struct strs seen = { 0 };
     _autorecord_ struct node *scratch = record_new(&kind_node, "scratch");
@@ -216,7 +216,7 @@ static void write_agent(struct req *r, struct jw *w, const char *key,
     jw_obj_end(w);
 }
 
-enum outcome neutron_agents(struct req *r)
+static enum outcome neutron_agents(struct req *r)
 {
     struct snap_iter it = snap_all(r->snap, &kind_node);
     struct jw w = req_json(r);
@@ -233,7 +233,7 @@ enum outcome neutron_agents(struct req *r)
     return req_reply(r, 200);
 }
 
-enum outcome neutron_agent(struct req *r)
+static enum outcome neutron_agent(struct req *r)
 {
     const struct node *n =
         snap_find(r->snap, &kind_node, "hypervisor_id", r->param[0]);

@@ -65,10 +65,9 @@ struct wish {
 bool wish_parse(struct req *r, const char *const *known, struct wish *wish);
 bool wish_fits(struct req *r, const struct wish *wish, const struct node *n);
 
-handler_fn placement_versions, provider_list, provider_show,
-    provider_inventories, provider_inventory, provider_usages,
-    provider_aggregates, provider_traits, provider_allocations,
-    consumer_allocations, project_usages, class_list, class_show, trait_list,
-    trait_show, allocation_candidates;
+handler_fn provider_list, provider_show, provider_inventories,
+    provider_inventory, provider_usages, provider_aggregates, provider_traits,
+    provider_allocations, consumer_allocations, project_usages,
+    allocation_candidates;
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum outcome placement_versions(struct req *r)
+static enum outcome placement_versions(struct req *r)
 {
     static const struct api_version version = {
         .id = "v1.0",
@@ -35,7 +35,7 @@ static void write_class(struct jw *w, const char *name)
     jw_obj_end(w);
 }
 
-enum outcome class_list(struct req *r)
+static enum outcome class_list(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -47,7 +47,7 @@ enum outcome class_list(struct req *r)
     return req_reply(r, 200);
 }
 
-enum outcome class_show(struct req *r)
+static enum outcome class_show(struct req *r)
 {
     int c = enum_from_name(class_names, r->param[0]);
     if (c < 0)
@@ -111,7 +111,7 @@ static bool trait_wanted(const char *filter, const char *name)
     return strncmp(filter + 11, name, strlen(filter + 11)) == 0;
 }
 
-enum outcome trait_list(struct req *r)
+static enum outcome trait_list(struct req *r)
 {
     const char *filter = req_query(r, "name");
     if (filter && strncmp(filter, "in:", 3) != 0 &&
@@ -131,7 +131,7 @@ enum outcome trait_list(struct req *r)
     return req_reply(r, 200);
 }
 
-enum outcome trait_show(struct req *r)
+static enum outcome trait_show(struct req *r)
 {
     if (enum_from_name(trait_names, r->param[0]) >= 0)
         return req_reply(r, 204);

@@ -77,8 +77,6 @@ bool volume_type_respec(struct req *r, const void *was, const void *draft);
 bool volume_retype(struct req *r, const struct volume *was, struct volume *v,
                    const json_t *args);
 
-handler_fn cinder_versions, cinder_versions_choice, cinder_extensions,
-    cinder_resource_filters;
 handler_fn volume_list, volume_detail, volume_summary, volume_show,
     volume_create, volume_update, volume_delete, volume_action;
 handler_fn snapshot_list, snapshot_detail, snapshot_show, snapshot_create,

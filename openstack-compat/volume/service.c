@@ -18,17 +18,17 @@ static const struct api_version version = {
     .media_type = "application/vnd.openstack.volume+json;version=3",
 };
 
-enum outcome cinder_versions(struct req *r)
+static enum outcome cinder_versions(struct req *r)
 {
     return discovery_list(r, 200, &version, 1);
 }
 
-enum outcome cinder_versions_choice(struct req *r)
+static enum outcome cinder_versions_choice(struct req *r)
 {
     return discovery_list(r, 300, &version, 1);
 }
 
-enum outcome cinder_extensions(struct req *r)
+static enum outcome cinder_extensions(struct req *r)
 {
     struct jw w = req_json(r);
     jw_obj(&w, NULL);
@@ -50,7 +50,7 @@ static void write_filters(struct jw *w, const char *resource,
     jw_obj_end(w);
 }
 
-enum outcome cinder_resource_filters(struct req *r)
+static enum outcome cinder_resource_filters(struct req *r)
 {
     static const char *const of_volumes[] = {
         "name", "status", "metadata", "bootable", "availability_zone", NULL
