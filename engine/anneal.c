@@ -8,25 +8,31 @@
 
 /* Relative to what a typical move changes (found by trying some); these were
  * found by trials against proven optima (bench/rebalance). */
-#define HOT       0.12 /* temperature at the start */
-#define COLD      0.02 /* ... at the end */
-#define OVER_HOT  0.3  /* for each guest away above the limit, at the start */
-#define OVER_COLD 0.7  /* ... at the end: no gain is worth it */
-#define GUIDE     0.12 /* for being all of a unit nearer to one */
-#define PERIOD    1024 /* steps at one temperature */
-#define STARTS    2    /* each from the beginning: luck differs */
-#define TRIALS    2048 /* to find what is typical */
+#define HOT       0.12  /* temperature at the start */
+#define COLD      0.02  /* ... at the end */
+#define TOLL      0.4   /* for each guest that is away, at the start */
+#define TOLL_STEP 0.005 /* it goes up or down by, with the temperature */
+#define TOLL_MOST 1.5   /* no gain is worth it */
+#define GUIDE     0.12  /* for being all of a unit nearer to one */
+#define PERIODS   2048  /* each of one temperature */
+#define STARTS    2     /* each from the beginning: luck differs */
+#define TRIALS    2048  /* to find what is typical */
+#define UNHEARD   23    /* so many temperatures worse: luck of 2^-32, less */
 /* Of 1,000 proposals, so many are about a guest that is away; of those so
  * many send it home. */
 #define AWAY 150
 #define HOME 300
+/* Draws for one proposal, until one is of use. */
+#define GUESTS 4
+#define PLACES 4
 
 struct anneal {
     struct search *s;
     uint32_t *guests, n;    /* that may be moved */
     uint32_t *away, n_away; /* those of them that are away */
     uint32_t *place;        /* by guest: where in `away` */
-    double typical, temperature, over;
+    bool alone;             /* DEFRAGMENT: nothing else can be gained */
+    double typical, temperature, toll;
     int64_t sum, best;         /* pain and price, from the start; the least */
     struct search_step *kept;  /* where all were then */
     struct search_step *first; /* where all were at the start */
@@ -87,65 +93,86 @@ static void gather(struct anneal *a)
         note_away(a, a->guests[i], false);
 }
 
-static uint32_t draw_guest(struct anneal *a)
-{
-    if (a->n_away && below(a->s, 1000) < AWAY)
-        return a->away[below(a->s, a->n_away)];
-    return a->guests[below(a->s, a->n)];
-}
-
-/* A guest and where it might go. */
-static bool propose(struct anneal *a, uint32_t *guest, uint32_t *host,
-                    uint8_t *cells)
-{
-    struct search *s = a->s;
-    const struct board *b = s->board;
-    *guest = draw_guest(a);
-    const struct board_guest *g = &b->guests[*guest];
-    const struct board_class *k = &b->classes[g->class_];
-    *cells = g->home_cells;
-    *host = g->home;
-    if (board_away(g) && below(s, 1000) < HOME)
-        return board_allows(b, *guest, *host, *cells);
-    *host = below(s, b->n_hosts);
-    if (b->hosts[*host].state != FLEET_UP)
-        return false;
-    *cells = 0;
-    if (k->cells == 1 && b->hosts[*host].n_cells)
-        *cells = (uint8_t)(1U << below(s, b->hosts[*host].n_cells));
-    else if (k->cells && !board_cells(b, *guest, *host, cells))
-        return false;
-    return board_allows(b, *guest, *host, *cells);
-}
-
-struct effect {
-    int64_t sum;   /* pain and price */
-    double guided; /* what the search goes by */
+struct proposal {
+    uint32_t guest, host;
+    uint8_t cells;
+    struct goals_shift leaves, comes;
 };
 
-/* Moves and says what that changed. */
-static struct effect try_move(struct anneal *a, uint32_t guest, uint32_t host,
-                              uint8_t cells)
+/* Rather one that makes a unit free where it leaves. */
+static void draw_guest(struct anneal *a, struct proposal *p)
 {
     struct search *s = a->s;
+    if (a->n_away && below(s, 1000) < AWAY) {
+        p->guest = a->away[below(s, a->n_away)];
+        p->leaves = goals_leave(s->goals, p->guest);
+        return;
+    }
+    for (int i = 0; i < GUESTS; i++) {
+        p->guest = a->guests[below(s, a->n)];
+        p->leaves = goals_leave(s->goals, p->guest);
+        if (p->leaves.pain < 0)
+            return;
+    }
+}
+
+static bool draw_place(struct search *s, struct proposal *p)
+{
+    const struct board *b = s->board;
+    const struct board_class *k = &b->classes[b->guests[p->guest].class_];
+    p->host = below(s, b->n_hosts);
+    p->cells = 0;
+    if (b->hosts[p->host].state != FLEET_UP)
+        return false;
+    if (k->cells == 1 && b->hosts[p->host].n_cells)
+        p->cells = (uint8_t)(1U << below(s, b->hosts[p->host].n_cells));
+    else if (k->cells)
+        return board_cells(b, p->guest, p->host, &p->cells);
+    return true;
+}
+
+/* A guest and where it might go, if it is allowed to: rather where it takes
+ * no unit away. */
+static bool propose(struct anneal *a, struct proposal *p)
+{
+    struct search *s = a->s;
+    draw_guest(a, p);
+    const struct board_guest *g = &s->board->guests[p->guest];
+    if (board_away(g) && below(s, 1000) < HOME) {
+        p->host = g->home;
+        p->cells = g->home_cells;
+        p->comes = goals_come(s->goals, p->guest, p->host, p->cells);
+        return true;
+    }
+    for (int i = 0; i < PLACES; i++) {
+        bool there = draw_place(s, p);
+        if (there)
+            p->comes = goals_come(s->goals, p->guest, p->host, p->cells);
+        if ((there && p->comes.pain <= 0) || i + 1 == PLACES)
+            return there;
+    }
+    return false;
+}
+
+/* How many more are away if it goes there: -1, 0, 1. */
+static int goes_away(const struct search *s, uint32_t guest, uint32_t host)
+{
     const struct board_guest *g = &s->board->guests[guest];
-    uint32_t from = g->host;
-    bool was_away = board_away(g);
-    int64_t pain = s->pain[from] + s->pain[host];
-    int32_t guide = goals_guide(s->goals, from) + goals_guide(s->goals, host);
-    board_move(s->board, guest, host, cells);
+    return (host != g->home) - board_away(g);
+}
+
+/* Moves and says what that changed of pain and price. */
+static int64_t try_move(struct search *s, const struct proposal *p)
+{
+    uint32_t from = s->board->guests[p->guest].host;
+    int64_t pain = s->pain[from] + s->pain[p->host];
+    int more = goes_away(s, p->guest, p->host);
+    board_move(s->board, p->guest, p->host, p->cells);
     s->pain[from] = goals_host(s->goals, from);
-    s->pain[host] = goals_host(s->goals, host);
-    guide -= goals_guide(s->goals, from) + goals_guide(s->goals, host);
-    int more = board_away(g) - was_away;
-    uint32_t limit = s->most;
-    int over = more > 0 ? s->away >= limit : more < 0 ? -(s->away > limit) : 0;
+    s->pain[p->host] = goals_host(s->goals, p->host);
     s->away += (uint32_t)more;
-    struct effect e = { .sum = s->pain[from] + s->pain[host] - pain +
-                               more * search_price(s, guest) };
-    e.guided =
-        (double)e.sum + guide * (GUIDE / 1000) * a->typical + over * a->over;
-    return e;
+    return s->pain[from] + s->pain[p->host] - pain +
+           more * search_price(s, p->guest);
 }
 
 static void undo(struct anneal *a, const struct board_guest *was,
@@ -171,18 +198,18 @@ static int by_value(const void *a, const void *b)
 static void find_typical(struct anneal *a)
 {
     int64_t *seen = xcalloc(TRIALS, sizeof(*seen));
-    uint32_t n = 0, guest, host;
-    uint8_t cells;
+    uint32_t n = 0;
+    struct proposal p;
     for (int i = 0; i < 8 * TRIALS && n < TRIALS; i++) {
-        if (!propose(a, &guest, &host, &cells))
+        if (!propose(a, &p) ||
+            !board_allows(a->s->board, p.guest, p.host, p.cells))
             continue;
-        struct board_guest was = a->s->board->guests[guest];
-        int64_t pain[2] = { a->s->pain[was.host], a->s->pain[host] };
-        struct effect e = try_move(a, guest, host, cells);
-        e.sum -= search_price(a->s, guest);
-        if (e.sum)
-            seen[n++] = llabs(e.sum);
-        undo(a, &was, guest, pain);
+        struct board_guest was = a->s->board->guests[p.guest];
+        int64_t pain[2] = { a->s->pain[was.host], a->s->pain[p.host] };
+        int64_t sum = try_move(a->s, &p) - search_price(a->s, p.guest);
+        if (sum)
+            seen[n++] = llabs(sum);
+        undo(a, &was, p.guest, pain);
     }
     qsort(seen, n, sizeof(*seen), by_value);
     uint32_t quantile = n * 9 / 10;
@@ -204,23 +231,38 @@ static void keep(struct anneal *a)
     a->best = a->sum;
 }
 
+/* Metropolis: what makes things worse by `change` is taken if luck says so. */
+static bool accepts(const struct anneal *a, double change, uint32_t luck)
+{
+    double x = change / a->temperature;
+    return x <= 0 || (x < UNHEARD && exp(-x) * 4294967296.0 > (double)luck);
+}
+
 static void step(struct anneal *a)
 {
-    uint32_t guest, host;
-    uint8_t cells;
-    if (!propose(a, &guest, &host, &cells))
+    struct proposal p;
+    if (!propose(a, &p))
         return;
     struct search *s = a->s;
-    struct board_guest was = s->board->guests[guest];
-    int64_t pain[2] = { s->pain[was.host], s->pain[host] };
-    struct effect e = try_move(a, guest, host, cells);
-    if (e.guided > 0 &&
-        exp(-e.guided / a->temperature) * 4294967296.0 <= (double)draw(s)) {
-        undo(a, &was, guest, pain);
+    uint32_t luck = draw(s);
+    int more = goes_away(s, p.guest, p.host);
+    double guide =
+        (p.leaves.guide + p.comes.guide) * GUIDE * a->typical + more * a->toll;
+    int64_t least =
+        p.leaves.pain + p.comes.pain + more * search_price(s, p.guest);
+    /* Most go no further than here. */
+    if ((a->alone && !accepts(a, (double)least + guide, luck)) ||
+        !board_allows(s->board, p.guest, p.host, p.cells))
+        return;
+    struct board_guest was = s->board->guests[p.guest];
+    int64_t pain[2] = { s->pain[was.host], s->pain[p.host] };
+    int64_t sum = try_move(s, &p);
+    if (!accepts(a, (double)sum + guide, luck)) {
+        undo(a, &was, p.guest, pain);
         return;
     }
-    a->sum += e.sum;
-    note_away(a, guest, board_away(&was));
+    a->sum += sum;
+    note_away(a, p.guest, board_away(&was));
     if (a->sum < a->best && s->away <= s->most)
         keep(a);
 }
@@ -239,25 +281,40 @@ static void restore(struct anneal *a, const struct search_step *places)
     }
 }
 
+/* The toll is what one more migration is worth: it follows how many are away,
+ * so that the limit is used up by those that bring the most.  A limit that
+ * nobody reaches has none. */
 static void set_temperature(struct anneal *a, double progress)
 {
+    double step = a->s->away > a->s->most ? TOLL_STEP : -TOLL_STEP;
     a->temperature = a->typical * HOT * pow(COLD / HOT, progress);
-    a->over = a->typical * (OVER_HOT + (OVER_COLD - OVER_HOT) * progress);
+    a->toll =
+        fmin(fmax(a->toll + step * a->typical, 0), TOLL_MOST * a->typical);
 }
 
 static void cool_down(struct anneal *a, uint64_t steps)
 {
+    uint64_t period = steps / PERIODS + 1;
     a->sum = 0;
+    a->toll = TOLL * a->typical;
     for (uint64_t i = 0; i < steps; i++) {
-        if (i % PERIOD == 0)
+        if (i % period == 0)
             set_temperature(a, (double)i / (double)steps);
         step(a);
     }
 }
 
+static bool defragments_alone(const struct goals *g)
+{
+    for (enum goal i = 0; i < GOALS_N; i++)
+        if (g->on[i] != (i == GOAL_DEFRAGMENT))
+            return false;
+    return true;
+}
+
 void search_anneal(struct search *s, uint64_t steps)
 {
-    struct anneal a = { .s = s };
+    struct anneal a = { .s = s, .alone = defragments_alone(s->goals) };
     gather(&a);
     if (a.n && s->board->n_hosts > 1) {
         a.kept = xcalloc(a.n, sizeof(*a.kept));

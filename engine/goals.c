@@ -157,26 +157,57 @@ int64_t goals_units(const struct goals *g, uint32_t host)
                     b->room[host * b->dims + 1]);
 }
 
-/* Square of the remainder, thousandths of a unit: 0 .. 1000 a cell. */
-static int32_t remainder_guide(const struct goals_policy *p, int32_t vcpu)
+/* Square of the remainder, 0 .. 1. */
+static double remainder_guide(const struct goals_policy *p, int32_t vcpu)
 {
-    if (vcpu <= 0)
-        return 0;
-    int64_t r = vcpu % p->vcpu;
-    return (int32_t)(r * r * 1000 / ((int64_t)p->vcpu * p->vcpu));
+    double r = vcpu > 0 ? (double)(vcpu % p->vcpu) / p->vcpu : 0;
+    return r * r;
 }
 
-int32_t goals_guide(const struct goals *g, uint32_t host)
+/* A cell, or a host without cells, gets `vcpu` and `memory` back. */
+static void shift_cell(const struct goals_policy *p, int32_t free_vcpu,
+                       int32_t free_memory, int32_t vcpu, int32_t memory,
+                       struct goals_shift *sum)
 {
-    const struct board_host *h = &g->board->hosts[host];
-    int32_t sum = 0;
-    if (!g->on[GOAL_DEFRAGMENT])
-        return 0;
-    for (int i = 0; i < h->n_cells; i++)
-        sum += remainder_guide(&g->policy, h->cells[i].vcpu);
-    return h->n_cells ? sum
-                      : remainder_guide(&g->policy,
-                                        g->board->room[host * g->board->dims]);
+    sum->pain += (units_in(p, free_vcpu, free_memory) -
+                  units_in(p, free_vcpu + vcpu, free_memory + memory)) *
+                 p->weight[GOAL_DEFRAGMENT];
+    sum->guide +=
+        remainder_guide(p, free_vcpu) - remainder_guide(p, free_vcpu + vcpu);
+}
+
+/* `sign` 1: the guest leaves; -1: it comes. */
+static struct goals_shift shift(const struct goals *g, uint32_t guest,
+                                uint32_t host, unsigned cells, int sign)
+{
+    const struct board *b = g->board;
+    const struct board_class *k = &b->classes[b->guests[guest].class_];
+    const struct board_host *h = &b->hosts[host];
+    struct goals_shift sum = { 0 };
+    if (!g->on[GOAL_DEFRAGMENT] || h->state != FLEET_UP)
+        return sum;
+    if (!h->n_cells)
+        shift_cell(&g->policy, b->room[host * b->dims],
+                   b->room[host * b->dims + 1], sign * k->need[0],
+                   sign * k->need[1], &sum);
+    for (unsigned left = cells; left; left &= left - 1) {
+        const struct board_cell *c = &h->cells[__builtin_ctz(left)];
+        shift_cell(&g->policy, c->vcpu, c->memory, sign * k->cell.vcpu,
+                   sign * k->cell.memory, &sum);
+    }
+    return sum;
+}
+
+struct goals_shift goals_leave(const struct goals *g, uint32_t guest)
+{
+    const struct board_guest *from = &g->board->guests[guest];
+    return shift(g, guest, from->host, from->cells, 1);
+}
+
+struct goals_shift goals_come(const struct goals *g, uint32_t guest,
+                              uint32_t host, uint8_t cells)
+{
+    return shift(g, guest, host, cells, -1);
 }
 
 int64_t goals_host_strain(const struct goals *g, enum strain s, uint32_t host)

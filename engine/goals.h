@@ -88,9 +88,17 @@ int64_t goals_fullness(const struct board *b, uint32_t host);
 int64_t goals_short(const struct goals *g, uint32_t host);
 /* Whole units of the large request that fit on a host. */
 int64_t goals_units(const struct goals *g, uint32_t host);
-/* For searches: a host where less is missing to a unit is closer to one;
- * always less than a point of weight. */
-int32_t goals_guide(const struct goals *g, uint32_t host);
+/* What a guest that leaves, or comes, would change of DEFRAGMENT alone; the
+ * board is as before. */
+struct goals_shift {
+    int64_t pain;
+    /* A cell where less is missing to a unit is closer to one: the change of
+     * the sum of squares of the remainders, in units.  To guide a search. */
+    double guide;
+};
+struct goals_shift goals_leave(const struct goals *g, uint32_t guest);
+struct goals_shift goals_come(const struct goals *g, uint32_t guest,
+                              uint32_t host, uint8_t cells);
 /* Is the guest where its group does not want it? */
 bool goals_misplaced(const struct board *b, uint32_t guest);
 

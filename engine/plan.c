@@ -92,7 +92,7 @@ static void look_once(struct board *b, const struct plan_policy *p,
     search_fill(&s);
     search_descend(&s);
     if (wants_patience(&g))
-        search_anneal(&s, p->steps);
+        search_anneal(&s, p->steps * most / p->most);
     search_prune(&s);
     search_free(&s);
 }

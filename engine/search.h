@@ -14,7 +14,8 @@
  *   search_anneal    simulated annealing (Kirkpatrick et al. 1983) over
  *                    single moves: goes through worse boards to better ones,
  *                    so that chains and exchanges are found without being
- *                    named; a limit on moves is soft on the way
+ *                    named; a limit on moves is soft on the way:
+ *                    every guest away pays a toll that follows how many are
  *   search_prune     sends home whoever is not worth the price
  *
  * Deterministic: by board, policy and seed; never by a clock.
