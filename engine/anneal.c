@@ -13,11 +13,13 @@
 #define TOLL      0.4   /* for each guest that is away, at the start */
 #define TOLL_STEP 0.005 /* it goes up or down by, with the temperature */
 #define TOLL_MOST 1.5   /* no gain is worth it */
-#define GUIDE     0.12  /* for being all of a unit nearer to one */
-#define PERIODS   2048  /* each of one temperature */
-#define STARTS    2     /* each from the beginning: luck differs */
-#define TRIALS    2048  /* to find what is typical */
-#define UNHEARD   23    /* so many temperatures worse: luck of 2^-32, less */
+#define OVER_HOT  0.3  /* for each that is away above the limit, at the start */
+#define OVER_COLD 0.7  /* ... at the end */
+#define GUIDE     0.12 /* for being all of a unit nearer to one */
+#define PERIODS   2048 /* each of one temperature */
+#define STARTS    2    /* each from the beginning: luck differs */
+#define TRIALS    2048 /* to find what is typical */
+#define UNHEARD   23   /* so many temperatures worse: luck of 2^-32, less */
 /* Of 1,000 proposals, so many are about a guest that is away; of those so
  * many send it home. */
 #define AWAY 150
@@ -32,7 +34,7 @@ struct anneal {
     uint32_t *away, n_away; /* those of them that are away */
     uint32_t *place;        /* by guest: where in `away` */
     bool alone;             /* DEFRAGMENT: nothing else can be gained */
-    double typical, temperature, toll;
+    double typical, temperature, toll, over;
     int64_t sum, best;         /* pain and price, from the start; the least */
     struct search_step *kept;  /* where all were then */
     struct search_step *first; /* where all were at the start */
@@ -111,7 +113,7 @@ static void draw_guest(struct anneal *a, struct proposal *p)
     for (int i = 0; i < GUESTS; i++) {
         p->guest = a->guests[below(s, a->n)];
         p->leaves = goals_leave(s->goals, p->guest);
-        if (p->leaves.pain < 0)
+        if (p->leaves.pain < 0 || !a->alone)
             return;
     }
 }
@@ -159,6 +161,21 @@ static int goes_away(const struct search *s, uint32_t guest, uint32_t host)
 {
     const struct board_guest *g = &s->board->guests[guest];
     return (host != g->home) - board_away(g);
+}
+
+/* What the search asks for so many more guests away.  Where only whole units
+ * count, each away pays what one more migration is worth; that follows how
+ * many are, so that the limit is used up by those that bring the most.  Where
+ * all can gain a little, who comes above the limit pays. */
+static double toll(const struct anneal *a, int more)
+{
+    const struct search *s = a->s;
+    if (a->alone)
+        return more * a->toll;
+    int over = more > 0   ? s->away >= s->most
+               : more < 0 ? -(s->away > s->most)
+                          : 0;
+    return over * a->over;
 }
 
 /* Moves and says what that changed of pain and price. */
@@ -247,7 +264,7 @@ static void step(struct anneal *a)
     uint32_t luck = draw(s);
     int more = goes_away(s, p.guest, p.host);
     double guide =
-        (p.leaves.guide + p.comes.guide) * GUIDE * a->typical + more * a->toll;
+        (p.leaves.guide + p.comes.guide) * GUIDE * a->typical + toll(a, more);
     int64_t least =
         p.leaves.pain + p.comes.pain + more * search_price(s, p.guest);
     /* Most go no further than here. */
@@ -281,13 +298,11 @@ static void restore(struct anneal *a, const struct search_step *places)
     }
 }
 
-/* The toll is what one more migration is worth: it follows how many are away,
- * so that the limit is used up by those that bring the most.  A limit that
- * nobody reaches has none. */
 static void set_temperature(struct anneal *a, double progress)
 {
     double step = a->s->away > a->s->most ? TOLL_STEP : -TOLL_STEP;
     a->temperature = a->typical * HOT * pow(COLD / HOT, progress);
+    a->over = a->typical * (OVER_HOT + (OVER_COLD - OVER_HOT) * progress);
     a->toll =
         fmin(fmax(a->toll + step * a->typical, 0), TOLL_MOST * a->typical);
 }
