@@ -11,15 +11,15 @@
 #define HOT       0.12  /* temperature at the start */
 #define COLD      0.02  /* ... at the end */
 #define TOLL      0.4   /* for each guest that is away, at the start */
-#define TOLL_STEP 0.005 /* it goes up or down by, with the temperature */
+#define TOLL_STEP 0.005 /* it goes up or down by ... */
+#define TOLLS     2048  /* ... so often */
 #define TOLL_MOST 1.5   /* no gain is worth it */
 #define OVER_HOT  0.3  /* for each that is away above the limit, at the start */
 #define OVER_COLD 0.7  /* ... at the end */
 #define GUIDE     0.12 /* for being all of a unit nearer to one */
-#define PERIODS   2048 /* each of one temperature */
+#define PERIOD    1024 /* steps at one temperature */
 #define STARTS    2    /* each from the beginning: luck differs */
 #define TRIALS    2048 /* to find what is typical */
-#define UNHEARD   23   /* so many temperatures worse: luck of 2^-32, less */
 /* Of 1,000 proposals, so many are about a guest that is away; of those so
  * many send it home. */
 #define AWAY 150
@@ -150,7 +150,7 @@ static bool propose(struct anneal *a, struct proposal *p)
         bool there = draw_place(s, p);
         if (there)
             p->comes = goals_come(s->goals, p->guest, p->host, p->cells);
-        if ((there && p->comes.pain <= 0) || i + 1 == PLACES)
+        if (!a->alone || (there && p->comes.pain <= 0) || i + 1 == PLACES)
             return there;
     }
     return false;
@@ -249,32 +249,32 @@ static void keep(struct anneal *a)
 }
 
 /* Metropolis: what makes things worse by `change` is taken if luck says so. */
-static bool accepts(const struct anneal *a, double change, uint32_t luck)
+static bool accepts(const struct anneal *a, double change)
 {
     double x = change / a->temperature;
-    return x <= 0 || (x < UNHEARD && exp(-x) * 4294967296.0 > (double)luck);
+    return x <= 0 || exp(-x) * 4294967296.0 > (double)draw(a->s);
 }
 
+/* What is known before a move is tried is put to luck first; most go no
+ * further.  Then the rest: the chances multiply. */
 static void step(struct anneal *a)
 {
     struct proposal p;
     if (!propose(a, &p))
         return;
     struct search *s = a->s;
-    uint32_t luck = draw(s);
     int more = goes_away(s, p.guest, p.host);
     double guide =
         (p.leaves.guide + p.comes.guide) * GUIDE * a->typical + toll(a, more);
-    int64_t least =
+    int64_t known =
         p.leaves.pain + p.comes.pain + more * search_price(s, p.guest);
-    /* Most go no further than here. */
-    if ((a->alone && !accepts(a, (double)least + guide, luck)) ||
-        !board_allows(s->board, p.guest, p.host, p.cells))
+    double first = a->alone ? (double)known + guide : 0;
+    if (!accepts(a, first) || !board_allows(s->board, p.guest, p.host, p.cells))
         return;
     struct board_guest was = s->board->guests[p.guest];
     int64_t pain[2] = { s->pain[was.host], s->pain[p.host] };
     int64_t sum = try_move(s, &p);
-    if (!accepts(a, (double)sum + guide, luck)) {
+    if (!accepts(a, a->alone ? (double)(sum - known) : (double)sum + guide)) {
         undo(a, &was, p.guest, pain);
         return;
     }
@@ -300,21 +300,26 @@ static void restore(struct anneal *a, const struct search_step *places)
 
 static void set_temperature(struct anneal *a, double progress)
 {
-    double step = a->s->away > a->s->most ? TOLL_STEP : -TOLL_STEP;
     a->temperature = a->typical * HOT * pow(COLD / HOT, progress);
     a->over = a->typical * (OVER_HOT + (OVER_COLD - OVER_HOT) * progress);
+}
+
+static void set_toll(struct anneal *a)
+{
+    double step = a->s->away > a->s->most ? TOLL_STEP : -TOLL_STEP;
     a->toll =
         fmin(fmax(a->toll + step * a->typical, 0), TOLL_MOST * a->typical);
 }
 
 static void cool_down(struct anneal *a, uint64_t steps)
 {
-    uint64_t period = steps / PERIODS + 1;
     a->sum = 0;
     a->toll = TOLL * a->typical;
     for (uint64_t i = 0; i < steps; i++) {
-        if (i % period == 0)
+        if (i % PERIOD == 0)
             set_temperature(a, (double)i / (double)steps);
+        if (i % (steps / TOLLS + 1) == 0)
+            set_toll(a);
         step(a);
     }
 }

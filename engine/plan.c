@@ -73,11 +73,16 @@ static struct board *lay_out(const struct fleet *f, const struct plan_policy *p)
 /* ---- looking ------------------------------------------------------------- */
 
 #define ROUNDS 8
+#define FEW    2 /* migrations */
 
-/* Patience pays where there is no single best move to take. */
-static bool wants_patience(const struct goals *g)
+/* Patience pays where there is no single best move to take; less of it for
+ * whole units when hardly a migration is left. */
+static uint64_t patience(const struct goals *g, const struct plan_policy *p,
+                         uint32_t most)
 {
-    return g->on[GOAL_DEFRAGMENT] || g->on[GOAL_EVEN];
+    if (g->on[GOAL_EVEN] || (g->on[GOAL_DEFRAGMENT] && most > FEW))
+        return p->steps;
+    return g->on[GOAL_DEFRAGMENT] ? p->steps * most / p->most : 0;
 }
 
 static void look_once(struct board *b, const struct plan_policy *p,
@@ -91,8 +96,9 @@ static void look_once(struct board *b, const struct plan_policy *p,
     search_empty(&s);
     search_fill(&s);
     search_descend(&s);
-    if (wants_patience(&g))
-        search_anneal(&s, p->steps * most / p->most);
+    uint64_t steps = patience(&g, p, most);
+    if (steps)
+        search_anneal(&s, steps);
     search_prune(&s);
     search_free(&s);
 }
