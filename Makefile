@@ -83,11 +83,11 @@ bench: ## measure; one page, and the same as build/bench.json
 	@scripts/bench
 
 .PHONY: bench-lab
-bench-lab: ## measure a pool of several hosts: one JSON line a figure
+bench-lab: ## measure a pool of several hosts: one JSON line a figure (PARTS="moves")
 	@scripts/packages
 	@scripts/build
 	@tests/guest/build build/guest >/dev/null
-	@BUILD=$(BUILD) /usr/bin/python3 bench/lab/bench_lab.py
+	@BUILD=$(BUILD) /usr/bin/python3 bench/lab/bench_lab.py $(PARTS)
 
 .PHONY: trace
 trace: ## replay the OpenB trace in DATA=../shared/data/openb (not part of this)

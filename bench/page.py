@@ -42,6 +42,7 @@ WRK_SECONDS = 2
 STARTS = 5
 GUESTS = 11
 KILLS = 3
+SETTLED = 6  # scripts/node starts what ran so long again at once; seconds
 LOGINS = 32
 DEADLINE = 60
 MIB = 1024 * 1024
@@ -55,13 +56,13 @@ def median(values):
     return statistics.median(values)
 
 
-def wait_until(what, test):
-    """Seconds until test() is true, looked at each millisecond."""
+def wait_until(what, test, pause=0.001):
+    """Seconds until test() is true, looked at each `pause` seconds."""
     begun = time.monotonic()
     while not test():
         if time.monotonic() - begun > DEADLINE:
             sys.exit(f"bench: {what}: not after {DEADLINE} s")
-        time.sleep(0.001)
+        time.sleep(pause)
     return time.monotonic() - begun
 
 
@@ -280,7 +281,7 @@ def logins(daemon, token, server):
     for _ in range(ROUNDS):
         quiet.append(wrk(daemon, token, path, 1)["p99_ms"])
         with flood(daemon) as counted:
-            time.sleep(0.2)
+            wait_until("the flood", lambda: sum(counted.values()) >= LOGINS)
             busy.append(wrk(daemon, token, path, 1)["p99_ms"])
         for status, n in counted.items():
             counts[status] = counts.get(status, 0) + n
@@ -489,6 +490,11 @@ class Pool:
         except (OSError, http.client.HTTPException):
             return False
 
+    def age(self):
+        """For how many seconds its cairnd has run."""
+        pid = in_node("cat", "/run/node/cairnd.pid").strip()
+        return int(in_node("ps", "-o", "etimes=", "-p", pid) or 0)
+
     def killed(self):
         """Seconds from SIGKILL to answering; the node starts it again."""
         pid = int((in_node("cat", "/run/node/cairnd.pid")))
@@ -514,9 +520,8 @@ def measure_guests():
            "difference_ms_all": [round(ms, 1) for ms in difference]}
     killed = []
     for _ in range(KILLS):
-        # The node grants a service that has run for a while an immediate
-        # restart.
-        time.sleep(5.5)
+        wait_until("cairnd is settled", lambda: pool.age() >= SETTLED,
+                   pause=0.5)
         killed.append(pool.killed())
     out["killed_s"] = median(killed)
     return out

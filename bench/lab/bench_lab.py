@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 """What a pool of several hosts does in numbers, in the laboratory.
 
-make bench-lab; docs/dev/bench.md.  One JSON line a figure, also kept in
-build/bench-lab.jsonl, then a page.  What could not be measured says why.
+make bench-lab [PARTS="state moves"]; docs/dev/bench.md.  One JSON line a
+figure, also kept in build/bench-lab.jsonl, then a page.  What could not be
+measured says why.  Each part has a pool of its own, and ends after PART_S.
 """
 import argparse
 import base64
@@ -10,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -17,17 +19,46 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/chaos"))
+sys.path[:0] = [str(ROOT / "tests/chaos"), str(ROOT / "tests/lab")]
 from guests import START, consoles  # noqa: E402
+from live import Mover, Pinger  # noqa: E402
 from nemesis import leader  # noqa: E402
 from pool import Api, Lab, Lost, wait_until  # noqa: E402
 
 PKI = "/var/lib/cairn/pki"
-TIME = START.replace("writer /dev/vda", "writer /dev/vda time 1000")
+# Again and again: which writes a figure is about is chosen by when they were.
+TIME = START.replace("writer /dev/vda\\n",
+                     "while :; do writer /dev/vda time 500; done\\n")
+PART_S = 460
+MOVES = 20
+READS = 1000
+# Of the CPU beside what else runs on this machine, which has 1: so that a
+# figure is about the pool and not about the neighbours.
+WEIGHT = int(os.environ.get("WEIGHT", "8"))
+ENDED = "completed", "error", "cancelled"
+FIGURES = {
+    "state": ["join_s", "confirmed_read_ms", "leader_dies_write_gap_s",
+              "leader_dies_slowest_read_s", "state_writes_1_voter",
+              "watch_delay_1_voter", "state_writes_3_voters",
+              "watch_delay_3_voters"],
+    "local": ["post_to_ssh_2gb_local_s", "guest_write_4k_local_ms"],
+    "ssh": ["post_to_ssh_2gb_ceph_s"],
+    "writes": ["guest_write_4k_ceph_ms", "librbd_write_4k_ms",
+               "guest_write_4k_recovery_ms"],
+    "moves": ["migration_pause_s", "power_cut_to_guest_s"],
+}
 
 
 class Missing(Exception):
     """This figure cannot be taken, because ..."""
+
+
+class Over(BaseException):
+    """The part has had its time: past all that catches an Exception."""
+
+
+def over(*_):
+    raise Over()
 
 
 class Bench:
@@ -50,10 +81,29 @@ class Bench:
         try:
             what()
         except Exception as e:  # told, not hidden
-            why = str(e) if isinstance(e, Missing) else \
-                f"{type(e).__name__}: {str(e)[-300:]}"
-            for n in names:
+            self.missing(names, str(e) if isinstance(e, Missing) else
+                         f"{type(e).__name__}: {str(e)[-300:]}")
+
+    def missing(self, names, why):
+        known = {row["figure"] for row in self.rows}
+        for n in names:
+            if n not in known:
                 self.figure(n, missing=why)
+
+    def part(self, name):
+        """All its figures are there afterwards, or why not."""
+        begun = time.monotonic()
+        why = "the part ended before"
+        signal.alarm(PART_S)
+        try:
+            self.take(getattr(self, name), *FIGURES[name])
+        except Over:
+            why = f"not within {PART_S} s"
+        finally:
+            signal.alarm(0)
+            self.lab("down", check=False)
+        self.missing(FIGURES[name], why)
+        print(f"# {name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
 
     # --- pools
 
@@ -61,8 +111,22 @@ class Bench:
         self.lab("down", check=False)
         start = time.monotonic()
         self.lab("up", hosts, NOBUILD="1", **env)
+        self.heavy()
         self.api = Api(self.lab)
         return time.monotonic() - start
+
+    def heavy(self):
+        """The hosts' share of the CPU (cgroup v1 as here, or v2)."""
+        for host in self.lab.hosts():
+            pid = self.lab.init_pid(host)
+            groups = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+            for control, file, one in (("cpu", "cpu.shares", 1024),
+                                       ("", "cpu.weight", 100)):
+                if m := re.search(rf"^\d+:{control}:(/.+)$", groups, re.M):
+                    path = pathlib.Path(
+                        f"/sys/fs/cgroup/{control}{m[1]}/{file}")
+                    if path.exists():
+                        path.write_text(str(one * WEIGHT))
 
     def voters(self, n):
         def many():
@@ -75,14 +139,15 @@ class Bench:
 
     def state(self):
         self.up(2)
-        self.take(lambda: self.writes(1), "state_writes_1_voter")
+        self.take(lambda: self.state_writes(1), "state_writes_1_voter")
         self.take(self.join, "join_s")
-        self.take(lambda: self.voters(3) or self.writes(3),
+        self.take(lambda: self.voters(3) or self.state_writes(3),
                   "state_writes_3_voters")
+        self.take(self.confirmed, "confirmed_read_ms")
         self.take(self.leader_dies, "leader_dies_slowest_read_s",
                   "leader_dies_write_gap_s")
 
-    def writes(self, n):
+    def state_writes(self, n):
         last = self.lab.hosts()[-1] if n > 1 else "h1"
         text = self.lab.on("h1", self.lab.build / "bench/watch",
                            f"{self.lab.address('h1')}:2379",
@@ -98,35 +163,59 @@ class Bench:
     def join(self):
         start = time.monotonic()
         self.lab("add")
+        self.heavy()
         host = self.lab.hosts()[-1]
         wait_until("it is listed", lambda: any(
             r["id"] == host for r in self.api.records("h1", "node")), 60)
         self.figure("join_s", round(time.monotonic() - start, 2),
                     what="from power to the API answering there")
 
+    def confirmed(self):
+        """A read of one client through each node, beside one of a page that
+        strangers may have, which needs neither record nor confirmation."""
+        times, plain = [], []
+        for host in self.lab.hosts():
+            for _ in range(READS):
+                begun = time.monotonic()
+                self.api.get(host, "network", "/networks?limit=1")
+                read = time.monotonic()
+                self.api.raw(host, "GET", "/network/")
+                plain.append((time.monotonic() - read) * 1000)
+                times.append((read - begun) * 1000)
+        times.sort()
+        plain.sort()
+        self.figure("confirmed_read_ms", round(statistics.median(times), 2),
+                    "ms", p99=round(times[len(times) * 99 // 100], 2),
+                    unconfirmed=round(statistics.median(plain), 2),
+                    n=len(times), what="in Python, over HTTPS")
+
     def leader_dies(self):
-        """Power cut of the host that leads; two others are read."""
+        """Power cut of the host that leads; two others are used."""
         led = wait_until("a leader", lambda: leader(self.lab), 30)
         others = [h for h in self.lab.hosts() if h != led]
-        read = Readers(self.lab, others[0])
-        write = Api(self.lab, timeout=5)
-        self.put(write, others[1])
-        cut = threading.Thread(target=self.lab, args=("cut", led))
-        start = time.monotonic()
-        cut.start()
-        time.sleep(0.3)  # the wires go first
-        while not self.put(write, others[1]):
-            if time.monotonic() - start > 60:
-                raise Missing("no write was answered within a minute")
-            time.sleep(0.05)
-        gap = time.monotonic() - start
-        cut.join()
-        time.sleep(2)
-        times = read.end()
-        self.figure("leader_dies_write_gap_s", round(gap, 2))
-        self.figure("leader_dies_slowest_read_s", round(max(times), 3),
-                    reads=len(times), refused=read.refused,
-                    median_ms=round(statistics.median(times) * 1000, 2))
+        read = Repeater(Api(self.lab, timeout=10), others[0], self.read)
+        write = Repeater(Api(self.lab, timeout=5), others[1], self.put)
+        for one in read, write:
+            wait_until("they are answered", lambda: one.done > 20, 30)
+        self.lab("cut", led)
+        for one in read, write:
+            before = one.done
+            wait_until("they are answered again",
+                       lambda: one.done > before + 20, 60)
+        read.end()
+        write.end()
+        self.figure("leader_dies_write_gap_s", round(write.gap(), 2),
+                    writes=write.done)
+        self.figure("leader_dies_slowest_read_s", round(max(read.times), 3),
+                    reads=len(read.times), refused=read.refused,
+                    median_ms=round(statistics.median(read.times) * 1000, 2))
+
+    def read(self, api, host):
+        try:
+            return api.call(host, "GET", "network",
+                            "/networks?limit=1")[0] == 200
+        except Lost:
+            return False
 
     def put(self, api, host):
         try:
@@ -137,24 +226,32 @@ class Bench:
 
     # --- guests
 
-    def guests(self, ceph):
-        kind = "ceph" if ceph else "local"
-        self.up(3, **({"VOLUMES": "ceph"} if ceph else {}))
-        self.kind = kind
-        self.take(self.prepare_guests, f"prepare_{kind}")
-        self.take(self.post_to_ssh, f"post_to_ssh_2gb_{kind}_s")
-        self.take(lambda: self.guest_latency(f"guest_write_4k_{kind}_ms"),
-                  f"guest_write_4k_{kind}_ms")
-        if ceph:
-            self.take(self.librbd_latency, "librbd_write_4k_ms")
-            self.take(self.during_recovery, "guest_write_4k_recovery_ms")
+    def local(self):
+        self.pool_of_guests("local")
+        self.take(self.post_to_ssh, "post_to_ssh_2gb_local_s")
+        self.take(lambda: self.guest_latency("guest_write_4k_local_ms"),
+                  "guest_write_4k_local_ms")
+
+    def ssh(self):
+        self.pool_of_guests("ceph")
+        self.post_to_ssh()
+
+    def writes(self):
+        self.pool_of_guests("ceph")
+        self.take(lambda: self.guest_latency("guest_write_4k_ceph_ms"),
+                  "guest_write_4k_ceph_ms")
+        self.take(self.librbd_latency, "librbd_write_4k_ms")
+        self.take(self.during_recovery, "guest_write_4k_recovery_ms")
 
     def moves(self):
-        self.up(3, VOLUMES="ceph")
-        self.kind = "ceph"
-        self.take(self.prepare_guests, "prepare_moves")
+        self.pool_of_guests("ceph")
         self.take(self.migrations, "migration_pause_s")
         self.take(self.power_cut, "power_cut_to_guest_s")
+
+    def pool_of_guests(self, kind):
+        self.kind = kind
+        self.up(3, **({"VOLUMES": "ceph"} if kind == "ceph" else {}))
+        self.prepare_guests()
 
     def prepare_guests(self):
         import openstack
@@ -212,7 +309,7 @@ class Bench:
                 networks=[{"uuid": self.net.id}], key_name="bench",
                 security_groups=[{"name": "bench"}], **self.where())
             ip = self.floating_ip(server.id)
-            wait_until("SSH", lambda: self.ssh(ip.floating_ip_address), 180,
+            wait_until("SSH", lambda: self.logs_in(ip.floating_ip_address), 180,
                        pause=0.1)
             times.append(round(time.monotonic() - start, 2))
             self.cloud.network.delete_ip(ip)
@@ -227,7 +324,7 @@ class Bench:
         return self.cloud.network.create_ip(
             floating_network_id=self.public.id, port_id=port.id)
 
-    def ssh(self, address, command="true"):
+    def logs_in(self, address, command="true"):
         done = subprocess.run(
             ["ssh", "-i", self.key, "-o", "StrictHostKeyChecking=no", "-o",
              "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o",
@@ -235,32 +332,40 @@ class Bench:
              command], capture_output=True, stdin=subprocess.DEVNULL)
         return done.returncode == 0
 
-    def small_guest(self, name, script, **more):
+    def small_guest(self, name, script, **where):
         return self.cloud.compute.create_server(
             name=name, image_id=self.small, flavor_id=self.flavor,
             networks="none", config_drive=True,
             user_data=base64.b64encode(script.encode()).decode(),
-            **self.where(), **more)
+            **(where or self.where()))
 
-    def line_of(self, server, pattern, seconds):
-        """The newest line of the guest's console that matches."""
-        def found():
-            for lines in consoles(self.lab, server).values():
-                got = [m for line in lines if (m := re.search(pattern, line))]
-                if got:
-                    return got[-1]
-            return None
-        return wait_until(pattern, found, seconds)
+    def times_of(self, server):
+        """What the guest has said of its writes, (n, median, p95, p99)."""
+        return [tuple(map(int, m.groups()))
+                for lines in consoles(self.lab, server).values()
+                for line in lines if (m := re.search(
+                    r"times n=(\d+) median=(\d+) p95=(\d+) p99=(\d+)", line))]
+
+    def guest_that_times(self):
+        """A guest on h1 whose first writes, to what is new, are over."""
+        server = self.small_guest("times", TIME,
+                                  availability_zone="nova:h1")
+        wait_until("its writes are timed",
+                   lambda: len(self.times_of(server.id)) > 1, 240)
+        return server
+
+    def next_times(self, server, figure, **more):
+        """Of writes that all begin from now on."""
+        known = len(self.times_of(server.id))
+        n, median, p95, p99 = wait_until(
+            "its writes are timed",
+            lambda: self.times_of(server.id)[known + 1:], 240)[0]
+        self.figure(figure, median / 1000, "ms", p95=p95 / 1000,
+                    p99=p99 / 1000, n=n, **more)
 
     def guest_latency(self, figure):
-        server = self.small_guest("times", TIME)
-        got = self.line_of(server.id, r"times n=(\d+) median=(\d+) "
-                           r"p95=(\d+) p99=(\d+)", 240)
-        n, median, p95, p99 = map(int, got.groups())
-        self.cloud.compute.delete_server(server)
-        self.cloud.compute.wait_for_delete(server, wait=60, interval=0.3)
-        self.figure(figure, median / 1000, "ms", p95=p95 / 1000,
-                    p99=p99 / 1000, n=n)
+        self.timer = self.guest_that_times()
+        self.next_times(self.timer, figure)
 
     def librbd_latency(self):
         """Without a guest: one write at a time by librbd, flushed."""
@@ -275,12 +380,32 @@ class Bench:
         self.figure("librbd_write_4k_ms", round(1000 / float(ops[2]), 2),
                     "ms", n=int(ops[1]), what="mean, one at a time")
 
+    def ceph(self, *words):
+        return json.loads(self.lab.on("h1", "ceph",
+                                      "--conf=/etc/cairn/ceph.conf", *words,
+                                      "--format", "json"))
+
+    def osds_up(self):
+        return self.ceph("osd", "stat")["num_up_osds"]
+
+    def degraded(self):
+        """Copies of objects that are missing."""
+        return self.ceph("status")["pgmap"].get("degraded_objects", 0)
+
     def during_recovery(self):
         """The same guest while a host that was away is filled again."""
         self.lab("cut", "h3")
-        time.sleep(20)
+        wait_until("its OSD is down", lambda: self.osds_up() == 2, 60)
+        self.lab.on("h1", "rados", "--conf=/etc/cairn/ceph.conf", "-p", "rbd",
+                    "bench", "20", "write", "-b", "65536", "--no-cleanup",
+                    "--run-name", "bench")
         self.lab("boot", "h3", timeout=300)
-        self.guest_latency("guest_write_4k_recovery_ms")
+        self.heavy()
+        wait_until("its OSD is up", lambda: self.osds_up() == 3, 120)
+        begun = self.degraded()
+        self.next_times(self.timer, "guest_write_4k_recovery_ms",
+                        degraded=[begun], what="copies missing at the begin")
+        self.rows[-1]["degraded"].append(self.degraded())
 
     def writes_of(self, server):
         """When its newest write was synced, ms since 1970; its number."""
@@ -302,30 +427,37 @@ class Bench:
             "server"]["OS-EXT-SRV-ATTR:host"]
 
     def migrations(self):
-        """The longest silence of a guest that says a line a second, beyond
-        that second; its own clock stands still while it does not run."""
-        server = self.writer("moves")
-        pauses = []
-        for _ in range(20):
-            was = self.host_of(server)
-            heard = Listener(self.lab, server)
-            wait_until("it talks", lambda: len(heard.times) >= 4, 60)
-            heard.mark()
-            status, why = self.api.call(
-                "h1", "POST", "compute", f"/servers/{server}/action",
-                {"os-migrateLive": {"host": None,
-                                    "block_migration": "auto"}})
-            if status != 202:
-                raise Missing(f"live migration: {status} {why}")
-            wait_until("it has moved", lambda: self.host_of(server) != was,
-                       120)
-            lines = len(heard.times)
-            wait_until("it writes", lambda: len(heard.times) >= lines + 3, 60)
-            pauses.append(heard.end())
+        """The longest time without an echo, of one each 10 ms, and of what
+        the guest wrote meanwhile nothing is lost."""
+        guest = Mover(self.cloud, "h1", lambda host, server: self.lab.home(
+            host) / f"fs/var/lib/cairn/guests/{server}/console.log")
+        wait_until("it writes", lambda: guest.written() > 0, 180)
+        pauses, totals = [], []
+        for _ in range(MOVES):
+            pauses.append(self.one_move(guest, totals))
             print(f"# pause {pauses[-1]} s", file=sys.stderr, flush=True)
-        self.figure("migration_pause_s", statistics.median(pauses),
+        guest.delete()
+        self.figure("migration_pause_s",
+                    round(statistics.median(pauses), 3),
                     worst=max(pauses), n=len(pauses),
-                    what="the longest silence, less the usual one")
+                    whole_move=round(statistics.median(totals), 2),
+                    what="the longest time without an echo")
+
+    def one_move(self, guest, totals):
+        pinger = Pinger(guest.address)
+        wait_until("it answers", lambda: len(pinger.got) > 50, 30)
+        begun, written = time.monotonic(), guest.written()
+        guest.migrate()
+        status = wait_until("it has moved", lambda: (
+            s := guest.move()["status"]) in ENDED and s, 120)
+        totals.append(time.monotonic() - begun)
+        heard = len(pinger.got)
+        wait_until("it answers", lambda: len(pinger.got) > heard + 50, 60)
+        gap, _ = pinger.end()
+        wait_until("it writes", lambda: guest.written() > written, 60)
+        if status != "completed" or not guest.is_whole():
+            raise Missing(f"a move: {status}\n{guest.console()[-200:]}")
+        return round(gap, 3)
 
     def power_cut(self):
         """From the cut of its host to the guest's first write elsewhere."""
@@ -335,7 +467,6 @@ class Bench:
         start = time.monotonic()
         self.lab("cut", host)
         other = next(h for h in self.lab.hosts() if h != host)
-        self.lab_out = host
 
         def writes_elsewhere():
             found = consoles(self.lab, server)
@@ -362,90 +493,53 @@ class Bench:
             print(f"{r['figure']:34} {value:>14}  {more}")
 
 
-class Listener(threading.Thread):
-    """When a guest's console said something, to 10 ms."""
+class Repeater(threading.Thread):
+    """Asks again and again, a hundredth of a second apart."""
 
-    def __init__(self, lab, server):
+    def __init__(self, api, host, ask):
         super().__init__(daemon=True)
-        self.files = [lab.home(h) / f"fs/var/lib/cairn/guests/{server}"
-                      "/console.log" for h in lab.hosts()]
-        self.times, self.stop = [], threading.Event()
-        self.start()
-
-    def sizes(self):
-        return [f.stat().st_size if f.exists() else 0 for f in self.files]
-
-    def run(self):
-        before = self.sizes()
-        while not self.stop.wait(0.01):
-            now = self.sizes()
-            if any(a > b for a, b in zip(now, before)):
-                self.times.append(time.monotonic())
-            before = now
-
-    def gaps(self, times):
-        return [b - a for a, b in zip(times, times[1:])]
-
-    def mark(self):
-        """What was heard until now is the usual."""
-        self.quiet = len(self.times)
-        self.usual = statistics.median(self.gaps(self.times))
-
-    def end(self):
-        """The longest gap since the mark beyond the usual one, seconds."""
-        self.stop.set()
-        self.join()
-        return round(max(0, max(self.gaps(self.times[self.quiet - 1:])) -
-                         self.usual), 3)
-
-
-class Readers(threading.Thread):
-    """Reads one network of a node, every 20 ms."""
-
-    def __init__(self, lab, host):
-        super().__init__(daemon=True)
-        self.api, self.host = Api(lab, timeout=10), host
-        self.times, self.refused = [], 0
+        self.api, self.host, self.ask = api, host, ask
+        self.times, self.answered, self.refused = [], [], 0
         self.stop = threading.Event()
-        self.path = "/networks?limit=1"
-        self.api.get(host, "network", self.path)
         self.start()
 
     def run(self):
-        while not self.stop.wait(0.02):
+        while not self.stop.wait(0.01):
             begun = time.monotonic()
-            try:
-                ok = self.api.call(self.host, "GET", "network",
-                                   self.path)[0] == 200
-            except Lost:
-                ok = False
-            self.refused += not ok
-            self.times.append(time.monotonic() - begun)
+            ok = self.ask(self.api, self.host)
+            now = time.monotonic()
+            self.times.append(now - begun)
+            if ok:
+                self.answered.append(now)
+            else:
+                self.refused += 1
+
+    @property
+    def done(self):
+        return len(self.answered)
+
+    def gap(self):
+        """The longest time without an answer."""
+        return max(b - a for a, b in zip(self.answered, self.answered[1:]))
 
     def end(self):
         self.stop.set()
         self.join()
-        return self.times
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--name", default="benchlab")
-    p.add_argument("--only", choices=("state", "local", "ceph", "moves"))
     p.add_argument("--out", default=ROOT / "build/bench-lab.jsonl")
+    p.add_argument("parts", nargs="*", help=" ".join(FIGURES))
     o = p.parse_args()
+    parts = o.parts or list(FIGURES)
+    if unknown := set(parts) - set(FIGURES):
+        p.error(f"no part: {' '.join(unknown)}")
+    signal.signal(signal.SIGALRM, over)
     b = Bench(o.name, o.out)
-    try:
-        if o.only in (None, "state"):
-            b.take(b.state, "state")
-        if o.only in (None, "local"):
-            b.take(lambda: b.guests(False), "local")
-        if o.only in (None, "ceph"):
-            b.take(lambda: b.guests(True), "ceph")
-        if o.only in (None, "moves"):
-            b.take(b.moves, "moves")
-    finally:
-        b.lab("down", check=False)
+    for part in parts:
+        b.part(part)
     b.page()
 
 
