@@ -2,6 +2,8 @@
 
 #include "model/pool.h"
 
+#include <string.h>
+
 #define CAIRN "/cairn/v1"
 
 static const char *node_path(struct make *m, const char *tail)
@@ -53,8 +55,10 @@ static bool node_maintain(struct make *m)
 /* Mostly refused: the node lives, or has servers. */
 static bool node_remove(struct make *m)
 {
-    const char *path = node_path(m, "");
-    return path && ask(m, "DELETE", path, NULL);
+    const char *id = ask_an_id(m, &kind_node);
+    if (!id || (m->w->local && strcmp(id, "node1") == 0))
+        return false; /* which has the images */
+    return ask(m, "DELETE", ask_text(m, CAIRN "/nodes/%s", id), NULL);
 }
 
 static bool node_show(struct make *m)

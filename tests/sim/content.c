@@ -12,6 +12,7 @@ struct content {
     enum stored_kind kind;
     char name[STORAGE_NAME_MAX];
     int64_t newest;
+    bool gone; /* whoever has this name next is another */
 };
 
 static struct content *known(struct world *w, enum stored_kind kind,
@@ -37,8 +38,9 @@ static struct content *add(struct world *w, const struct file *x)
 static int64_t expected(struct world *w, const struct file *x)
 {
     const struct content *c = known(w, x->kind, x->name);
-    if (c || x->kind != STORED_DISK)
-        return c ? c->newest : 0;
+    bool same = c && !c->gone;
+    if (same || x->kind != STORED_DISK)
+        return same ? c->newest : 0;
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
     const struct disk *d = snap_get(s, &kind_disk, x->name);
     c = d && d->source_id ? known(w, STORED_DISK, d->source_id) : NULL;
@@ -58,6 +60,7 @@ void content_opens(struct world *w, const char *server, const char *path)
                      server, path, (long long)x->content, (long long)was);
     struct content *c = known(w, x->kind, x->name);
     c = c ? c : add(w, x);
+    c->gone = false;
     c->newest = x->content = ++w->contents;
 }
 
@@ -104,8 +107,20 @@ static void disk_goes(struct world *w, const struct snapshot *s,
     }
 }
 
+/* Of a disk that went to another node the file there is the same. */
+static bool is_last(struct world *w, const struct file *x)
+{
+    for (const struct file *o = files_first(w->files); o; o = o->next)
+        if (o != x && o->kind == x->kind && strcmp(o->name, x->name) == 0)
+            return false;
+    return true;
+}
+
 void content_goes(struct world *w, const struct file *x)
 {
+    struct content *c = known(w, x->kind, x->name);
+    if (c && is_last(w, x))
+        c->gone = true;
     _autosnap_ struct snapshot *s = cache_snapshot(w->truth);
     if (x->kind == STORED_DISK)
         disk_goes(w, s, x);
