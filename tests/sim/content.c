@@ -97,7 +97,8 @@ static void disk_goes(struct world *w, const struct snapshot *s,
     for (const struct disk *d; (d = snap_next(&it));) {
         const struct server *server = snap_get(s, &kind_server, d->server_id);
         if (strcmp(disk_file_id(id, d), x->name) != 0 || !is_at(x, d->node) ||
-            d->state != DISK_READY || !server || server->goal == GOAL_DELETED)
+            d->migration_id || !server || server->goal == GOAL_DELETED ||
+            server->vm_state == VM_SHELVED_OFFLOADED)
             continue;
         if (d->generation == server->disks || is_way_back(s, server, d))
             world_broken(
