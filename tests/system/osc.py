@@ -1,29 +1,18 @@
-"""The `openstack` command without a process of its own for each call: starting
-one takes longer than what it is asked for.  Not for several threads."""
+"""The `openstack` command, loaded once: that takes longer than what it is
+asked for.  Not for several threads."""
 import contextlib
 import io
 import json
+import multiprocessing
 
 from openstackclient import shell
-from openstackclient.common.clientmanager import ClientManager
-from osc_lib.clientmanager import ClientCache
 
 
 class Refused(AssertionError):
     """It ended with another status than 0; its text is what it complained."""
 
 
-def forget():
-    """Whom and which version it talked to: a process has one of each."""
-    for base in ClientManager.__mro__:
-        for value in vars(base).values():
-            if isinstance(value, ClientCache):
-                value._handle = None
-
-
-def run(cloud, *words):
-    """(status, what it said, what it complained of)"""
-    forget()
+def in_child(cloud, *words):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -31,6 +20,13 @@ def run(cloud, *words):
         except SystemExit as e:  # it does not know these words
             status = e.code
     return status, out.getvalue(), err.getvalue()
+
+
+def run(cloud, *words):
+    """(status, what it said, what it complained of); in a child, for the
+    client keeps whom and which version it talks to."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(in_child, (cloud, *words))
 
 
 def osc(cloud, *words):
