@@ -281,6 +281,9 @@ struct hypervisor_ops {
      * NULL: this driver makes none. */
     void (*sweep_parts)(struct hypervisor *,
                         bool (*wanted)(void *arg, const char *uuid), void *arg);
+    /* The same for the driver's own files, by server (guest_files.h). */
+    void (*sweep_files)(struct hypervisor *,
+                        bool (*wanted)(void *arg, const char *id), void *arg);
     /* Hotplug, running or paused.  Detaching is asked of the guest and done
      * when info no longer shows the device (an event tells). */
     bool (*attach_disk)(struct hypervisor *, const char *id,

@@ -99,72 +99,14 @@ bool libvirt_info(struct hypervisor *h, const char *id,
            libvirt_failed(err, f.conn, id, "describe it");
 }
 
-/* ---- files ------------------------------------------------------------- */
-
-static char *file_of(const struct libvirt_config *d, const char *id,
-                     const char *name)
-{
-    return xasprintf("%s/%s/%s", d->dir, id, name);
-}
-
-static bool write_all(int fd, const char *data, size_t len)
-{
-    while (len) {
-        ssize_t n = write(fd, data, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        data += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool write_config_drive(const struct domain_spec *spec, const char *path,
-                               struct error *err)
-{
-    unlink(path); /* QEMU's user owns the old one */
-    _autoclose_ int fd =
-        open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || !write_all(fd, spec->config_drive, spec->config_drive_len)) {
-        int e = errno;
-        return error_errno(err, e == ENOSPC ? ERR_NO_SPACE : ERR_INTERNAL, e,
-                           "domain %s: cannot write its config drive",
-                           spec->id);
-    }
-    return true;
-}
-
-static bool make_dir(const struct libvirt_config *d, const char *id,
-                     struct error *err)
-{
-    _autofree_ char *path = file_of(d, id, "");
-    if (mkdir(path, 0711) == 0 || errno == EEXIST)
-        return true;
-    return error_errno(err, ERR_INTERNAL, errno,
-                       "domain %s: cannot make its directory", id);
-}
-
-static void remove_files(const struct libvirt_config *d, const char *id)
-{
-    static const char *const names[] = { "config.iso", "console.log" };
-    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-        _autofree_ char *path = file_of(d, id, names[i]);
-        unlink(path);
-    }
-    _autofree_ char *dir = file_of(d, id, "");
-    rmdir(dir);
-}
-
 bool libvirt_make_files(struct hypervisor *h, const struct domain_spec *spec,
                         char **drive, char **log, struct error *err)
 {
-    const struct libvirt_config *d = libvirt_settings(h);
-    *log = file_of(d, spec->id, "console.log");
-    *drive = spec->config_drive ? file_of(d, spec->id, "config.iso") : NULL;
-    return make_dir(d, spec->id, err) &&
-           (!*drive || write_config_drive(spec, *drive, err));
+    const char *dir = libvirt_settings(h)->dir;
+    size_t len = spec->config_drive ? spec->config_drive_len : 0;
+    *log = guest_files_log(dir, spec->id);
+    *drive = len ? guest_files_drive(dir, spec->id) : NULL;
+    return guest_files_make(dir, spec->id, spec->config_drive, len, err);
 }
 
 /* ---- life and death ---------------------------------------------------- */
@@ -286,12 +228,12 @@ bool libvirt_undefine(struct hypervisor *h, const char *id, struct error *err)
                                    VIR_DOMAIN_UNDEFINE_NVRAM) < 0 &&
         virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
         return libvirt_failed(err, f.conn, id, "undefine it");
-    remove_files(libvirt_settings(h), id);
+    guest_files_remove(libvirt_settings(h)->dir, id);
     const struct mdev_host kernel = { .sys = libvirt_settings(h)->sys };
     return mdev_take(&kernel, id, err);
 }
 
-/* ---- parts of devices ---------------------------------------------------- */
+/* ---- what is left -------------------------------------------------------- */
 
 struct sweep {
     const char *uuid;
@@ -306,7 +248,7 @@ static void note_use(void *arg, const char *id, enum domain_state state)
 
 struct asked {
     struct hypervisor *h;
-    mdev_wanted_fn *wanted;
+    bool (*wanted)(void *arg, const char *name);
     void *arg;
 };
 
@@ -327,6 +269,23 @@ void libvirt_sweep_parts(struct hypervisor *h, mdev_wanted_fn *wanted,
     const struct mdev_host kernel = { .sys = libvirt_settings(h)->sys };
     struct asked a = { h, wanted, arg };
     mdev_sweep(&kernel, is_wanted, &a);
+}
+
+/* A domain without a record is left alone, and what belongs to it. */
+static bool has_domain(void *arg, const char *id)
+{
+    struct asked *a = arg;
+    struct error err;
+    _autofound_ struct libvirt_found f = { 0 };
+    return a->wanted(a->arg, id) || !libvirt_find(a->h, id, false, &f, &err) ||
+           f.dom;
+}
+
+void libvirt_sweep_files(struct hypervisor *h, guest_wanted_fn *wanted,
+                         void *arg)
+{
+    struct asked a = { h, wanted, arg };
+    guest_files_sweep(libvirt_settings(h)->dir, has_domain, &a);
 }
 
 bool libvirt_suspend(struct hypervisor *h, const char *id, struct error *err)

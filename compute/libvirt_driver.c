@@ -497,6 +497,7 @@ static const struct hypervisor_ops ops = {
     .keep_secret = libvirt_keep_secret,
     .drop_secret = libvirt_drop_secret,
     .sweep_parts = libvirt_sweep_parts,
+    .sweep_files = libvirt_sweep_files,
     .attach_disk = libvirt_attach_disk,
     .detach_disk = libvirt_detach_disk,
     .resize_disk = libvirt_resize_disk,

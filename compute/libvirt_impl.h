@@ -9,6 +9,7 @@
 #define CAIRN_COMPUTE_LIBVIRT_IMPL_H
 
 #include "common/cleanup.h"
+#include "compute/guest_files.h"
 #include "compute/libvirt_driver.h"
 
 #include <libvirt/libvirt.h>
@@ -67,6 +68,8 @@ bool libvirt_managed_save(struct hypervisor *h, const char *id,
 
 void libvirt_sweep_parts(struct hypervisor *h,
                          bool (*wanted)(void *arg, const char *uuid),
+                         void *arg);
+void libvirt_sweep_files(struct hypervisor *h, guest_wanted_fn *wanted,
                          void *arg);
 
 /* ---- libvirt_devices.c --------------------------------------------------- */

@@ -400,24 +400,39 @@ static void seen_domain(void *arg, const char *id, enum domain_state state)
         add(r, id); /* left over, or on its way */
 }
 
-/* Does a server have that part of a device, here or on its way?  The snapshot
- * is newer than the part. */
-static bool part_is_wanted(void *arg, const char *uuid)
+/* Is it of a server that is here or on its way?  The snapshot is newer than
+ * what is asked about. */
+static bool is_of_ours(struct server_reconciler *r, const char *name,
+                       bool (*is_of)(const char *name, const char *server_id))
 {
-    struct server_reconciler *r = arg;
     static const char *const ends[] = { "source", "dest" };
     _autosnap_ struct snapshot *s = cache_snapshot(r->config.cache);
     struct snap_iter it = snap_by(s, &kind_server, "node", r->node);
     for (const struct server *v; (v = snap_next(&it));)
-        if (mdev_is_of(uuid, v->rec.id))
+        if (is_of(name, v->rec.id))
             return true;
     for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
         it = snap_by(s, &kind_migration, ends[i], r->node);
         for (const struct migration *m; (m = snap_next(&it));)
-            if (migration_under_way(m) && mdev_is_of(uuid, m->server_id))
+            if (migration_under_way(m) && is_of(name, m->server_id))
                 return true;
     }
     return false;
+}
+
+static bool part_is_wanted(void *arg, const char *uuid)
+{
+    return is_of_ours(arg, uuid, mdev_is_of);
+}
+
+static bool is_same(const char *id, const char *server_id)
+{
+    return strcmp(id, server_id) == 0;
+}
+
+static bool files_are_wanted(void *arg, const char *id)
+{
+    return is_of_ours(arg, id, is_same);
 }
 
 static enum reconcile_verdict resync(struct server_reconciler *r,
@@ -429,6 +444,8 @@ static enum reconcile_verdict resync(struct server_reconciler *r,
     h->ops->list(h, seen_domain, r, &err);
     if (h->ops->sweep_parts)
         h->ops->sweep_parts(h, part_is_wanted, r);
+    if (h->ops->sweep_files)
+        h->ops->sweep_files(h, files_are_wanted, r);
     *delay_us = RESYNC_US;
     return RECONCILE_AGAIN;
 }

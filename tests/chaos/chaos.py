@@ -190,7 +190,9 @@ class Run:
             self.lab)))
         self.judge("health", checker.check_well(dump))
         self.judge("OVN", self.ovn_differs(dump))
-        self.judge("files", self.files_of_nobody(dump))
+        # What a guest left that was on its way is swept up once a minute.
+        self.judge("files", what_stays(
+            lambda: self.files_of_nobody(dump), 120))
 
     def ovn_differs(self, dump):
         """OVN follows behind: until it agrees, or for two minutes."""

@@ -293,7 +293,7 @@ static void two_at_once_both_arrive(void **state)
 static void what_no_record_names_is_not_given(void **state)
 {
     static const char *const ids[] = { "../../etc/passwd", "/etc/passwd",
-                                       SERVER, "", SERVER ".1/../x" };
+                                       SERVER, "", (SERVER ".1/../x") };
     struct fixture *f = *state;
     struct error err;
     for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {

@@ -4,6 +4,7 @@
 #include "server_world.h"
 
 #include "compute/server_reconcile.h"
+#include "model/migration.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ struct fake {
     bool stubborn;           /* the guest does not listen */
     size_t n_disks, n_nics;  /* of the newest define_start */
     size_t config_drive_len;
+    bool files; /* of the server, without a domain */
     domain_event_fn *fn;
     void *arg;
 } fake;
@@ -171,6 +173,12 @@ static void fake_listen(struct hypervisor *h, domain_event_fn *fn, void *arg)
     fake.arg = arg;
 }
 
+static void fake_sweep(struct hypervisor *h,
+                       bool (*wanted)(void *arg, const char *id), void *arg)
+{
+    fake.files = fake.files && wanted(arg, SERVER_ID);
+}
+
 static const struct hypervisor_ops fake_ops = {
     .list = fake_list,
     .info = fake_info,
@@ -184,6 +192,7 @@ static const struct hypervisor_ops fake_ops = {
     .managed_save = fake_save,
     .keep_secret = fake_keep,
     .drop_secret = fake_drop,
+    .sweep_files = fake_sweep,
     .attach_disk = fake_attach_disk,
     .detach_disk = fake_detach_disk,
     .resize_disk = fake_resize,
@@ -714,6 +723,37 @@ static void strangers_are_left_alone(void **state)
     assert_int_equal(fake.domain.state, DOMAIN_PAUSED);
 }
 
+/* A move here was cut before its guest came: the domain is gone, its files
+ * are not. */
+static void files_of_nobody_are_swept(void **state)
+{
+    _autorecord_ struct migration *m = record_new(&kind_migration, "m");
+    m->server_id = SERVER_ID;
+    m->source = "node2";
+    m->dest = "node1";
+    m->type = MIGRATION_LIVE;
+    m->status = MIGRATION_RUNNING;
+    struct server *s = a_server();
+    s->node = "node2";
+    world_put(record_copy(m));
+    world_put(s);
+    fake.files = true;
+    run_for(61);
+    assert_true(fake.files); /* it is on its way */
+    m->status = MIGRATION_CANCELLED;
+    world_put(record_copy(m));
+    run_for(61);
+    assert_false(fake.files);
+}
+
+static void files_of_a_server_here_stay(void **state)
+{
+    put_active();
+    fake.files = true;
+    run_for(200);
+    assert_true(fake.files);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -742,6 +782,8 @@ int main(void)
         TEST(found_running),
         TEST(came_for_nothing),
         TEST(strangers_are_left_alone),
+        TEST(files_of_nobody_are_swept),
+        TEST(files_of_a_server_here_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
