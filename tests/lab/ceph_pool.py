@@ -2,57 +2,17 @@
 
 Each thing seen is a line "ok  WHAT"; the first that is not ends it.
 """
+import functools
 import hashlib
-import json
 import os
-import pathlib
 import subprocess
-import sys
-import time
 
-import openstack
+import hosts
+from hosts import CONF, NAME, ROOT, cloud, has_grown, lab, on
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-NAME = os.environ["LAB"]
+until = functools.partial(hosts.until, seconds=240)
 BUILD = ROOT / os.environ.get("BUILD", "build")
-CONF = "/etc/cairn/ceph.conf"
 HOSTS = ("h1", "h2", "h3")
-FAILURES = (subprocess.SubprocessError, openstack.exceptions.SDKException)
-
-
-def lab(*words):
-    return subprocess.run([ROOT / "tests/lab/lab", "--name", NAME, *words],
-                          check=True, capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, timeout=120).stdout
-
-
-def on(host, *command):
-    return lab("on", host, *command)
-
-
-def ceph(host, *command):
-    return json.loads(on(host, "ceph", f"--conf={CONF}", *command,
-                         "--format=json"))
-
-
-def cloud(host):
-    return openstack.connect("cairn" if host == "h1" else f"cairn-{host}")
-
-
-def until(what, probe, seconds=240):
-    """The first true value of probe(), which may fail until then."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            value = probe()
-        except FAILURES:
-            value = None
-        if value:
-            print(f"ok  {what}", flush=True)
-            return value
-        if time.monotonic() > end:
-            sys.exit(f"FAILED after {seconds} s: {what}")
-        time.sleep(0.3)
 
 
 def pattern(host, what, volume, byte):
@@ -65,13 +25,6 @@ def pattern(host, what, volume, byte):
 def is_read(host, volume, byte):
     out = pattern(host, "read", volume, byte)
     return "65536/65536" in out and "verification failed" not in out
-
-
-def has_grown(host):
-    quorum = ceph(host, "quorum_status")["quorum_names"]
-    pool = ceph(host, "osd", "pool", "ls", "detail")[0]
-    return (len(quorum) == 3 and pool["size"] == 3 and pool["min_size"] == 2
-            and ceph(host, "health")["status"] == "HEALTH_OK")
 
 
 def knows_all(host):
