@@ -1,5 +1,6 @@
 /* bench/store: puts a second of each driver, and what the cache's snapshots
  * cost.  Prints one JSON line. */
+#include "bench/load.h"
 #include "common/env.h"
 #include "state/cache.h"
 #include "state/remote.h"
@@ -21,13 +22,6 @@
 
 /* ---- puts -------------------------------------------------------------- */
 
-struct load {
-    struct store *store;
-    atomic_bool stop;
-    atomic_int next_thread;
-    atomic_long commits;
-};
-
 static void *put_on(void *arg)
 {
     struct load *l = arg;
@@ -45,22 +39,6 @@ static void *put_on(void *arg)
     return NULL;
 }
 
-static double put_rate(struct store *s, int n)
-{
-    struct load l = { .store = s };
-    pthread_t threads[32];
-    int64_t begun = env_mono(&env_system);
-    for (int i = 0; i < n; i++)
-        pthread_create(&threads[i], NULL, put_on, &l);
-    while (env_mono(&env_system) - begun < PUT_US)
-        usleep(1000);
-    l.stop = true;
-    for (int i = 0; i < n; i++)
-        pthread_join(threads[i], NULL);
-    return (double)l.commits * SECOND_US /
-           (double)(env_mono(&env_system) - begun);
-}
-
 static void put_rates(struct jw *w, const char *name, struct store *s)
 {
     static const int threads[] = { 1, 8, 32 };
@@ -68,7 +46,7 @@ static void put_rates(struct jw *w, const char *name, struct store *s)
     for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
         char key[16];
         snprintf(key, sizeof(key), "%d", threads[i]);
-        jw_int(w, key, (int64_t)put_rate(s, threads[i]));
+        jw_int(w, key, (int64_t)load_rate(s, threads[i], PUT_US, put_on));
     }
     jw_obj_end(w);
 }

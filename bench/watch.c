@@ -5,6 +5,7 @@
  *                              directory of a node's certificate
  *
  * bench/lab runs it in a pool of its own: what it writes stays there. */
+#include "bench/load.h"
 #include "common/alloc.h"
 #include "common/env.h"
 #include "state/store_etcd.h"
@@ -19,13 +20,6 @@
 #define RUN_US (3 * SECOND_US)
 #define DELAYS 200000
 #define PREFIX "bench/"
-
-struct load {
-    struct store *store;
-    atomic_bool stop;
-    atomic_int next_thread;
-    atomic_long commits;
-};
 
 struct delays {
     pthread_mutex_t lock;
@@ -71,22 +65,6 @@ static void *put_on(void *arg)
     return NULL;
 }
 
-static double rate(struct store *s, int n)
-{
-    struct load l = { .store = s };
-    pthread_t threads[32];
-    int64_t begun = env_mono(&env_system);
-    for (int i = 0; i < n; i++)
-        pthread_create(&threads[i], NULL, put_on, &l);
-    while (env_mono(&env_system) - begun < RUN_US)
-        usleep(1000);
-    l.stop = true;
-    for (int i = 0; i < n; i++)
-        pthread_join(threads[i], NULL);
-    return (double)l.commits * SECOND_US /
-           (double)(env_mono(&env_system) - begun);
-}
-
 static void on_event(void *arg, enum watch_what what, int64_t revision,
                      const struct kv *events, size_t n)
 {
@@ -120,13 +98,13 @@ int main(int argc, char **argv)
     struct store *writer = open_at(argv[1], argv[3]);
     struct store *reader = open_at(argv[2], argv[3]);
     struct watch *w = store_watch(reader, PREFIX, 0, on_event, &d, &err);
-    double one = rate(writer, 1);
+    double one = load_rate(writer, 1, RUN_US, put_on);
     pthread_mutex_lock(&d.lock);
     size_t n = d.n;
     qsort(d.us, n, sizeof(*d.us), by_value);
     int64_t median = n ? d.us[n / 2] : -1, p99 = n ? d.us[n * 99 / 100] : -1;
     pthread_mutex_unlock(&d.lock);
-    double many = rate(writer, 32);
+    double many = load_rate(writer, 32, RUN_US, put_on);
     printf("{\"writes_1\": %.0f, \"writes_32\": %.0f, \"watch_n\": %zu, "
            "\"watch_us\": %lld, \"watch_p99_us\": %lld}\n",
            one, many, n, (long long)median, (long long)p99);
