@@ -210,20 +210,25 @@ static void own_member(struct pool_duty *d, struct grpc *g,
         log_limited(LOG_WARN, LOG_NAME, "etcd: %s", err.text);
 }
 
+static bool is_own(const struct pool_duty *d, const char *client)
+{
+    char own[ETCD_PLACE_MAX];
+    etcd_client_url(d->c.address, own);
+    return strcmp(client, own) == 0;
+}
+
 /* All that answer to clients; our own first, which ends with us only. */
 static size_t list_clients(const struct pool_duty *d,
                            const struct etcd_members *list,
                            const char *urls[ETCD_MEMBERS_MAX])
 {
     size_t n = 0;
-    char own[ETCD_PLACE_MAX];
-    etcd_client_url(d->c.address, own);
     for (size_t i = 0; i < list->n; i++) {
         const struct etcd_member *e = &list->all[i];
         if (!*e->client || e->learner)
             continue;
         urls[n++] = e->client;
-        if (strcmp(e->client, own) == 0) {
+        if (is_own(d, e->client)) {
             urls[n - 1] = urls[0];
             urls[0] = e->client;
         }
@@ -243,6 +248,8 @@ static bool is_marked(const struct move_mark *mark, const char *const *urls,
     return mark->n == n;
 }
 
+/* Whoever came to vote leaves the member that it joined by for its own: else
+ * all would ask the founder's for ever, and miss it when it dies. */
 static void follow_endpoints(struct pool_duty *d,
                              const struct etcd_members *list)
 {
@@ -255,6 +262,8 @@ static void follow_endpoints(struct pool_duty *d,
         return;
     if (!pool_store_endpoints(d->c.store, d->c.config, urls, n, &err))
         log_limited(LOG_WARN, LOG_NAME, "etcd: %s", err.text);
+    else if (is_own(d, urls[0]))
+        grpc_prefer_first(pool_store_grpc(d->c.store));
 }
 
 /* ---- a pass ------------------------------------------------------------ */

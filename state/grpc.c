@@ -581,6 +581,20 @@ bool grpc_set_endpoints(struct grpc *g, const char *const *endpoints, size_t n,
     return true;
 }
 
+static void go_first(void *arg)
+{
+    struct grpc *g = arg;
+    if (!g->current || strcmp(g->current->endpoint, g->endpoints[0]) == 0)
+        return;
+    line_leave(g->current);
+    g->turn = 0;
+}
+
+void grpc_prefer_first(struct grpc *g)
+{
+    grpc_post(g, go_first, g);
+}
+
 static void grpc_free(struct grpc *g)
 {
     for (struct line *l = g->lines, *next; l; l = next) {

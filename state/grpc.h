@@ -60,6 +60,9 @@ void grpc_close(struct grpc *g);
 /* Replaces the endpoints; the connection stays if it is among them. */
 bool grpc_set_endpoints(struct grpc *g, const char *const *endpoints, size_t n,
                         struct error *err);
+/* Leaves the connection for one to the first endpoint, unless it is that:
+ * calls end where they are, streams are lost as with any connection. */
+void grpc_prefer_first(struct grpc *g);
 
 /* A message with room for its prefix before it: what is encoded goes to
  * grpc_payload.  Malloced; calls and sends take it over. */
