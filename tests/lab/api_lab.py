@@ -209,6 +209,11 @@ class Guest:
         return until(f"server {self.name} is {' or '.join(wanted)}",
                      lambda: (s := self.get()).status in wanted and s)
 
+    def fault(self):
+        """The SDK of Debian 12 does not show it."""
+        shown = self.world.api.compute.get(f"/servers/{self.id}").json()
+        return shown["server"]["fault"]["message"]
+
     def sh(self, command, seconds=60):
         done = subprocess.run(
             ["ssh", "-i", self.world.key, "-o", "StrictHostKeyChecking=no",

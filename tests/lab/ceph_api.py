@@ -424,8 +424,8 @@ def finds_no_room(world, apart):
     """Evacuated by hand when there is some: the others of its group are
     everywhere else."""
     lost = next(g for g in apart if g.name == "apart-h2")
-    why = lost.is_status("ERROR").fault
-    say(f"it has no place: {why['message']}")
+    lost.is_status("ERROR")
+    say(f"it has no place: {lost.fault()}")
     answer = lost.act({"evacuate": {"host": "h2"}}, good=None)
     refused(answer, 400, "same")
     refused(lost.act({"evacuate": {"host": "nowhere"}}, good=None), 404, "")
