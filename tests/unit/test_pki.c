@@ -137,6 +137,31 @@ static void read_again(void **state)
     pki_close(&seen);
 }
 
+static struct timespec written(const char *dir, const char *name)
+{
+    struct stat st;
+    char path[TEMPDIR_MAX + 16];
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_mtim;
+}
+
+/* Open vSwitch takes a certificate when it finds a new key with it. */
+static void the_key_is_written_last(void **state)
+{
+    struct pki p;
+    int64_t now = env_now(&env_system);
+    for (int i = 0; i < 20; i++) {
+        now += (PKI_SERVER_DAYS - PKI_RENEW_DAYS + 1) * DAY;
+        open_pki(*state, now, &p);
+        pki_close(&p);
+        struct timespec crt = written(*state, "server.crt"),
+                        key = written(*state, "server.key");
+        assert_true(key.tv_sec > crt.tv_sec ||
+                    (key.tv_sec == crt.tv_sec && key.tv_nsec >= crt.tv_nsec));
+    }
+}
+
 static void renewed(void **state)
 {
     static const char *const more[] = { "192.0.2.7", "192.0.2.8", NULL };
@@ -192,6 +217,7 @@ int main(void)
         T(file_modes),
         T(kept),
         T(read_again),
+        T(the_key_is_written_last),
         T(renewed),
         T(broken_files),
     };
