@@ -31,6 +31,8 @@ static void grow(struct buf *b, size_t need)
     while (cap < need)
         cap *= 2;
     b->data = xrealloc(b->data, cap);
+    if (!b->cap)
+        b->data[0] = '\0'; /* nothing may be added after all */
     b->cap = cap;
 }
 
